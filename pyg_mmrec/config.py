@@ -47,6 +47,12 @@ def _to_json(value: Any) -> Any:
     return value
 
 
+def default_values(cls: type) -> dict[str, Any]:
+    """Defaults of a configuration as JSON values, of the fields that have one."""
+    known = {f.name: _default(f) for f in fields(cls)}
+    return {k: _to_json(v) for k, v in known.items() if v is not MISSING}
+
+
 def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
     """Build a configuration, checking the names and types of its values.
 

@@ -19,7 +19,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from pyg_mmrec import checkpoint
-from pyg_mmrec.config import option, to_dict
+from pyg_mmrec.config import default_values, option, to_dict
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.evaluator import Evaluator
@@ -441,15 +441,17 @@ class Trainer:
 
     def _check_same(self, state: dict[str, Any], path: Path) -> None:
         checkpoint.check_fingerprint(state, self.data)
-        ours = {"method": self.model.name, **to_dict(self.model.config)}
-        theirs = {"method": state["method"], **state["config"]}
+        ours = {"method": self.model.name}
+        theirs = {"method": state["method"]}
         # How long and where to train may change between two sittings.
         free = {"epochs", "patience", "device", "progress", "tensorboard", "ks"}
-        for config, target in (
-            (to_dict(self.config), ours),
-            (state["train_config"], theirs),
+        for config, then in (
+            (self.model.config, state["config"]),
+            (self.config, state["train_config"]),
         ):
-            target.update({k: v for k, v in config.items() if k not in free})
+            ours.update({k: v for k, v in to_dict(config).items() if k not in free})
+            # An option that is younger than the run was at its default then.
+            theirs.update({**default_values(type(config)), **then})
         for name, value in ours.items():
             if theirs.get(name) != value:
                 raise MMRecError(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
@@ -110,6 +111,22 @@ def test_checkpoint_of_other_options_is_refused(graph, tmp_path) -> None:
     model, data = lightgcn(graph, num_layers=1)
     with pytest.raises(MMRecError, match="num_layers=3, not 1"):
         Trainer(model, data, config=CONFIG, output=tmp_path).fit(resume=True)
+
+
+def test_checkpoint_older_than_an_option_resumes_at_its_default(
+    graph, tmp_path
+) -> None:
+    model, data = lightgcn(graph)
+    Trainer(model, data, config=CONFIG, output=tmp_path).fit()
+    state = checkpoint.load(tmp_path / "checkpoint.pt")
+    del state["train_config"]["amp"]
+    del state["config"]["num_layers"]
+    checkpoint.save(tmp_path / "checkpoint.pt", state)
+    Trainer(model, data, config=CONFIG, output=tmp_path).fit(resume=True)
+    with pytest.raises(MMRecError, match="amp=False, not True"):
+        Trainer(model, data, config=replace(CONFIG, amp=True), output=tmp_path).fit(
+            resume=True
+        )
 
 
 def test_more_epochs_may_be_added_on_resume(graph, tmp_path) -> None:
