@@ -84,16 +84,21 @@ class Branch(NamedTuple):
         return Branch(*(x.dense if isinstance(x, LazyRows) else x for x in self))
 
 
-def split_branches(wide: Branch, names: Sequence[str], dim: int) -> dict[str, Branch]:
-    """Branches of modalities whose channels lie side by side, after the ids'.
+def split_branches(
+    wide: Branch, names: Sequence[str], dim: int
+) -> tuple[Branch, dict[str, Branch]]:
+    """Ids and modalities whose channels lie side by side, each as a branch.
 
     Args:
-        wide: Ids and modalities, ``[N, (M + 1) * dim]`` per side.
+        wide: Ids, then modalities, ``[N, (M + 1) * dim]`` per side.
         names: Modalities, in the order of their channels.
         dim: Width of a channel.
+
+    Returns:
+        The ids, and the modalities by name, ``[N, dim]`` each.
     """
-    users, items = (rows.split(dim, dim=-1)[1:] for rows in wide)
-    return {m: Branch(*pair) for m, *pair in zip(names, users, items, strict=True)}
+    ids, *modal = map(Branch, *(rows.split(dim, dim=-1) for rows in wide))
+    return ids, dict(zip(names, modal, strict=True))
 
 
 @dataclass

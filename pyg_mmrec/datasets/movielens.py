@@ -67,7 +67,7 @@ class MovieLens100K(Dataset):
 
     Args:
         root: Parent folder of the data sets.
-        modalities: Which modalities to load; ``text`` and ``genre`` if ``None``.
+        modalities: Which modalities to load; all that there are if ``None``.
         text_encoder: ``"tfidf"`` or ``"minilm"``; ``None`` takes ``text_feat.npy``
             if it is there, else ``"tfidf"``.
         text_dim: Dimensions of ``"tfidf"``.
@@ -87,8 +87,6 @@ class MovieLens100K(Dataset):
         self.text_encoder = text_encoder
         self.text_dim = text_dim
         self.min_rating = min_rating
-        if modalities is None:
-            modalities = ("text", "genre")
         super().__init__(root, "ml-100k", modalities, **options)
 
     def options(self) -> dict[str, Any]:

@@ -124,9 +124,10 @@ class BRMRS(Recommender):
         ego = {side: layer(data) for side, layer in self.channels.items()}
         user, item = (self._homogeneous(data, s, ego[s]) for s in (USER, ITEM))
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
+        _, modal = split_branches(out, self.modalities, self.config.dim)
         return Embeddings(
             *out,
-            modal=split_branches(out, self.modalities, self.config.dim),
+            modal=modal,
             aux={"ego_user": ego[USER], "ego_item": ego[ITEM]},
         )
 

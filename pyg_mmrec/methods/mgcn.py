@@ -110,9 +110,10 @@ class MGCN(Recommender):
         of_user = self.gather((of_item, None), adj.t())
         sides = zip(behaviour, (of_user, of_item), strict=True)
         wide = Branch(*(torch.cat(parts, dim=-1) for parts in sides))
+        _, modal = split_branches(wide, self.modalities, self.config.dim)
         return Embeddings(
             *wide,
-            modal=split_branches(wide, self.modalities, self.config.dim),
+            modal=modal,
             aux={"ego_user": user, "ego_item": item},
             groups={"parts": [behaviour, Branch(*map(self._lazy, wide))]},
         )

@@ -133,8 +133,8 @@ class MGNM(Recommender):
         wide_user = torch.cat([user, self.means(data, feats)], dim=-1)
         wide_item = torch.cat([item, *feats.values()], dim=-1)
         layers = self.propagate.layers_bipartite(wide_user, wide_item, adj)
-        ids = [Branch(*(rows[:, :dim] for rows in layer)) for layer in layers]
-        modal = [split_branches(layer, names, dim) for layer in layers]
+        split = [split_branches(layer, names, dim) for layer in layers]
+        ids, modal = map(list, zip(*split, strict=True))
         local = Branch(*(sum(side) / len(side) for side in zip(*ids, strict=True)))
         return Embeddings(
             *local,

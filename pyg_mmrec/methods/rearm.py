@@ -176,7 +176,7 @@ class REARM(Recommender):
         item = torch.cat([ids, *self.attention(feats)], dim=-1)
         user = self._homogeneous(data, USER)
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
-        modal = split_branches(out, self.modalities, dim)
+        _, modal = split_branches(out, self.modalities, dim)
         aux = {} if self.training else self._meta_means(out)
         return Embeddings(out.user, out.item, modal=modal, aux=aux)
 

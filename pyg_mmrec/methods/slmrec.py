@@ -105,8 +105,7 @@ class SLMRec(Recommender):
         )
         adj = adjacency(data, INTERACTS)
         out = self.propagate.bipartite(*wide, adj)
-        modal = split_branches(out, self.modalities, width)
-        ids = Branch(out.user[:, :width], out.item[:, :width])
+        ids, modal = split_branches(out, self.modalities, width)
         views = self._views(wide) if self.training else []
         return Embeddings(
             *out,

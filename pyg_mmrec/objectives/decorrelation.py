@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.graph import ITEM, USER
@@ -28,10 +27,14 @@ def column_correlation(x: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
-    x = F.normalize(x - x.mean(0), dim=0)
-    corr = x.T @ x
+    # Columns then sum to zero, and so does all that the mean's gradient would add.
+    x = x - x.detach().mean(0)
+    products = x.T @ x
+    length = products.diagonal().clamp(min=1e-24).sqrt()
+    off_diagonal = products - products.diagonal().diag()
+    corr = off_diagonal / (length.unsqueeze(1) * length)
     # The norm's derivative at zero is zero, where that of a root is infinite.
-    return torch.linalg.norm(corr - corr.diagonal().diag()) / 2**0.5
+    return torch.linalg.norm(corr) / 2**0.5
 
 
 def decorrelation_loss(layers: Sequence[Tensor], eps: float = 1e-8) -> Tensor:

@@ -142,7 +142,9 @@ def test_prepared_features_are_by_item_id(tmp_path):
     assert dataset.modalities == ["text", "image"]
     assert dataset[0][ITEM].x_image.tolist() == x[:8].tolist()
     assert dataset[0][ITEM].mask_image.tolist() == [n != 2 for n in range(8)]
-    assert MovieLens100K(tmp_path)[0][ITEM].x_text.tolist() == x[:8].tolist()
+    whole = MovieLens100K(tmp_path)
+    assert whole.modalities == ["text", "genre", "image"]
+    assert whole[0][ITEM].x_text.tolist() == x[:8].tolist()
     encoded = MovieLens100K(tmp_path, text_encoder="tfidf")
     assert encoded[0][ITEM].x_text.size(1) == 7
     with pytest.raises(MMRecError, match="did you mean 'image'"):
