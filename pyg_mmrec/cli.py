@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from pyg_mmrec.config import Parser, add_arguments
 from pyg_mmrec.datasets import DATASETS, Dataset, load
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.methods import available, get
+from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.objectives import PLUGS
 from pyg_mmrec.run import Run, run
 from pyg_mmrec.trainer import TrainConfig, resolve_device
@@ -81,16 +81,13 @@ def parse(
         extend(parser)
     name = _NAMES.get(dataset, dataset)
     preset = {**cls.presets.get("default", {}), **cls.presets.get(name, {})}
-    add_arguments(parser, TrainConfig, "training", preset)
-    taken = {f.name for f in fields(TrainConfig)}
-    add_arguments(parser, cls.Config, f"method {cls.name}", preset, skip=taken)
+    known = _add_options(parser, cls, preset)
     if cls.ablations:
         parser.add_argument(
             "--ablate", nargs="*", default=[], metavar="NAME",
             help=f"switch parts off: {', '.join(cls.ablations)}",
         )  # fmt: skip
     args = parser.parse_args(argv)
-    known = taken | {f.name for f in fields(cls.Config)}
     given = vars(args)
     args.overrides = {k: given.pop(k) for k in list(given) if k in known}
     args.ablate = given.get("ablate", [])
@@ -132,6 +129,34 @@ def parse_study(
         extend(parser)
 
     return parse(dataset, argv, method=method, extend=add_own)
+
+
+def parse_options(cls: type[Recommender], words: Sequence[str]) -> dict[str, Any]:
+    """Options of a method and of its training, from words such as ``"lr=0.01"``.
+
+    Args:
+        cls: The method.
+        words: Name and value of each.
+
+    Raises:
+        MMRecError: For a word that is not of this form.
+    """
+    for word in words:
+        if "=" not in word:
+            raise MMRecError(f"an option of {cls.name} is NAME=VALUE (got {word!r})")
+    parser = Parser(add_help=False)
+    _add_options(parser, cls)
+    return vars(parser.parse_args([f"--{word}" for word in words]))
+
+
+def _add_options(
+    parser: Parser, cls: type[Recommender], preset: Mapping[str, Any] | None = None
+) -> set[str]:
+    """Options of training and of a method; returns their names."""
+    training = {f.name for f in fields(TrainConfig)}
+    add_arguments(parser, TrainConfig, "training", preset)
+    add_arguments(parser, cls.Config, f"method {cls.name}", preset, skip=training)
+    return training | {f.name for f in fields(cls.Config)}
 
 
 def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:

@@ -36,7 +36,8 @@ def measure(
     rows = []
     for name, options in cases.items():
         for seed in seeds:
-            output = folder / name / f"seed{seed}"
+            # Not every file system has colons in its names.
+            output = folder / name.replace(":", ",") / f"seed{seed}"
             done = run(data, output=output, resume=True, seed=seed, **options)
             result = done.result
             rows.append(

@@ -1,6 +1,7 @@
 """Train several methods on a data set over several seeds, and tabulate them.
 
-Each method has its own presets; options given here hold for all. Finished runs are
+Each method has its own presets; options given here hold for all,
+but for one that names its own. Finished runs are
 kept and not repeated: the same command goes on where it stopped.
 """
 
@@ -10,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse
+from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse, parse_options
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
@@ -28,7 +29,8 @@ def add_own(parser: Parser) -> None:
     parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument(
         "names", nargs="+", metavar="METHOD",
-        help="methods; with a plug as METHOD+PLUG, and a part off as METHOD-PART",
+        help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, and an "
+        "option as METHOD:NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
 
@@ -44,10 +46,11 @@ def read(argv: list[str]) -> argparse.Namespace:
 
 
 def case(text: str) -> dict:
-    """``"vbpr+sand"`` and ``"rearm-meta"`` as arguments of a run.
+    """``"vbpr+sand"``, ``"rearm-meta"``, ``"sand:lr=0.01"`` as arguments of a run.
 
     Every name is checked now, before the first of many runs.
     """
+    text, *words = text.split(":")
     method, *plugs = text.split("+")
     method, *parts = method.split("-")
     for part in parts:
@@ -55,13 +58,14 @@ def case(text: str) -> dict:
             raise unknown(f"ablation of {method}", part, get(method).ablations)
     for name in plugs:
         plug(name)
-    return {"method": get(method).name, "plugs": plugs, "ablate": parts}
+    options = parse_options(get(method), words)
+    return {"method": method, "plugs": plugs, "ablate": parts, **options}
 
 
 def main() -> None:
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
-    cases = {name: {**case(name), **shared} for name in args.names}
+    cases = {name: {**shared, **case(name)} for name in args.names}
     folder = Path(args.output or Path("runs") / args.data / "compare")
     rows = measure(open_dataset(args.data, args), cases, args.seeds, folder)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))

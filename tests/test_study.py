@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -36,7 +38,7 @@ def test_markdown() -> None:
 
 def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
     out = tmp_path / "out"
-    names = ["popularity", "vbpr+feature_bpr", "rearm-meta"]
+    names = ["popularity", "vbpr+feature_bpr", "rearm-meta:tau=0.3:lr=0.1"]
     train = [o for o in SMALL if o not in ("--dim", "8")]
     done = script("compare", "custom", *names, "--root", str(folder), "--output",
                   str(out), *train)  # fmt: skip
@@ -44,7 +46,11 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
     rows = pd.read_csv(out / "compare.csv")
     assert rows["case"].tolist() == names
     assert rows["precision@5"].between(0, 1).all()
-    assert "| rearm-meta |" in (out / "compare.md").read_text()
+    assert f"| {names[2]} |" in (out / "compare.md").read_text()
+    path = out / names[2].replace(":", ",") / "seed0" / "config.json"
+    config = json.loads(path.read_text())
+    options = {**config["config"], **config["train_config"]}
+    assert [options[name] for name in ("tau", "lr", "meta")] == [0.3, 0.1, False]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,9 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
         (["tiktok", "brp"], ["did you mean 'bpr'"]),
         (["tiktok", "rearm-metta"], ["did you mean 'meta'"]),
         (["tiktok", "vbpr+alignmnt"], ["did you mean 'alignment'"]),
+        (["tiktok", "sand:aligm=infonce"], ["did you mean '--align'"]),
+        (["tiktok", "sand:align=info"], ["did you mean 'infonce'"]),
+        (["tiktok", "sand:align"], ["NAME=VALUE", "'align'"]),
     ],
 )
 def test_a_wrong_comparison_is_one_sentence(args, words) -> None:
