@@ -13,6 +13,7 @@ from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.config import override
 from pyg_mmrec.datasets import Synthetic
+from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, set_interactions, train_edges
 from pyg_mmrec.methods import Recommender, available, get
@@ -200,6 +201,24 @@ def test_propagation_paths_agree(method, graph, monkeypatch) -> None:
         results.append([out.user, out.item, *grads])
     for a, b in zip(*results, strict=True):
         assert torch.allclose(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_fast_and_readable_paths_train_alike(method, graph, monkeypatch) -> None:
+    """Speed changes no result: losses of a seeded epoch agree to 1e-5."""
+    losses = []
+    for readable in (False, True):
+        if readable:
+            monkeypatch.setattr(WeightedConv, "forward", _by_messages)
+            monkeypatch.setattr(LazyRows, "index_select", _of_all_rows)
+        model, data, train = build(method, graph)
+        row = Trainer(model, data, config=replace(train, epochs=1)).fit().history[0]
+        losses.append([row[term.name] for term in model.objectives()])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def _of_all_rows(self, dim, index):
+    return self.dense.index_select(dim, index)
 
 
 _FORWARD = WeightedConv.forward
