@@ -168,10 +168,7 @@ def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
 
 
 def _parser(dataset: str, method: str) -> Parser:
-    parser = Parser(
-        description=f"Train a method on {dataset} and evaluate it.",
-        formatter_class=argparse.HelpFormatter,
-    )
+    parser = Parser(description=f"Train a method on {dataset} and evaluate it.")
     add = parser.add_argument
     add(
         "--method",

@@ -160,7 +160,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _Help)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
 
@@ -191,6 +191,17 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unknown argument {given!r}: options begin with --")
             self.error(str(unknown("option", given.replace("_", "-"), flags)))
         return parsed
+
+
+class _Help(argparse.HelpFormatter):
+    """Adds the default to a help text that does not name its own."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help, action.default
+        unset = default in (None, argparse.SUPPRESS, [], False)
+        if not text or unset or "(default:" in text:
+            return text
+        return f"{text} (default: {_shown(default)})".replace("%", "%%")
 
 
 def add_arguments(

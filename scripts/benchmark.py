@@ -49,7 +49,7 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="mean interactions of a user of synthetic data")  # fmt: skip
     add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
     add("--methods", nargs="+", default=None, metavar="NAME",
-        help="methods of the part epochs (None: all that train)")  # fmt: skip
+        help="methods of the part epochs (default: all that train)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
@@ -59,7 +59,13 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N", help="median of so many")
-    add("--threads", type=int, default=None, metavar="N", help="None: PyTorch's choice")
+    add(
+        "--threads",
+        type=int,
+        default=None,
+        metavar="N",
+        help="(default: PyTorch's choice)",
+    )
     add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     add("--output", default="runs/benchmark", metavar="DIR", help="folder for results")
     args = parser.parse_args(argv)

@@ -118,7 +118,7 @@ STUDIES = {"unique": (UNIQUE, keeping), "synergy": (SYNERGY, fusing)}
 
 
 def read(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.HelpFormatter)
+    parser = Parser(description=__doc__)
     add = parser.add_argument
     add(
         "--study", nargs="+", choices=list(STUDIES), default=list(STUDIES),

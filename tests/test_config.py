@@ -188,3 +188,14 @@ def test_a_field_without_default_is_asked_for() -> None:
 
     with pytest.raises(MMRecError, match="'width' is missing.*an integer"):
         from_dict(Needs, {})
+
+
+def test_help_shows_a_default_once_and_no_none() -> None:
+    parser = Parser()
+    parser.add_argument("--unset", help="first")
+    parser.add_argument("--listed", default=["a", "b"], help="second")
+    parser.add_argument("--own", default=None, help="third (default: all)")
+    words = " ".join(parser.format_help().split())
+    assert "first --listed" in words
+    assert "second (default: a b)" in words
+    assert words.endswith("third (default: all)")
