@@ -17,6 +17,7 @@ from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
 
 Conv = str | Callable[[], nn.Module]
 Combine = Literal["mean", "last", "sum"]
+Pair = tuple[Tensor, Tensor]
 
 
 def build_conv(conv: Conv, dim: int) -> nn.Module:
@@ -164,7 +165,8 @@ class _LightPropagation(torch.autograd.Function):
 
     The union of both directions is symmetric, so the map :math:`\mathbf{y} = \sum_l
     c_l \mathbf{A}^l \mathbf{x}` is its own transpose: the backward pass is the same
-    propagation of the gradient. Layers are summed in place, and none is kept.
+    propagation of the gradient. Each layer becomes the sum up to it as soon as the
+    next is known, so that no third copy is kept.
     """
 
     @staticmethod
@@ -178,29 +180,34 @@ class _LightPropagation(torch.autograd.Function):
         adj: Adjacency,
     ) -> tuple[Tensor, Tensor]:
         ctx.args = (num_layers, combine, conv, adj)
-        x = (user, item)
-        if combine == "last" or num_layers == 0:
-            for _ in range(num_layers):
-                x = conv(x, adj)
-            return x[0].clone(), x[1].clone()
-        total = None if combine == "sum" else (user.clone(), item.clone())
+        given = x = (user, item)
+        total = given if combine == "mean" else None  # of the layers before x
         for _ in range(num_layers):
-            x = conv(x, adj)
-            if total is None:
-                total = (x[0].clone(), x[1].clone())
-            else:
-                for whole, part in zip(total, x, strict=True):
-                    whole.add_(part)
-        assert total is not None
+            after = conv(x, adj)
+            if x is not given and combine != "last":
+                total = _add_into(x, total)  # nothing reads this layer any more
+            x = after
+        if x is given:  # an output must not be an input
+            return user.clone(), item.clone()
+        if combine != "last":
+            x = _add_into(x, total)
         if combine == "mean":
-            for whole in total:
-                whole.mul_(1 / (num_layers + 1))
-        return total
+            for part in x:
+                part.mul_(1 / (num_layers + 1))
+        return x
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         user, item = _LightPropagation.apply(*grads, *ctx.args)
         return user, item, None, None, None, None
+
+
+def _add_into(x: Pair, other: Pair | None) -> Pair:
+    """Add users to users and items to items, in place."""
+    if other is not None:
+        for part, more in zip(x, other, strict=True):
+            part.add_(more)
+    return x
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:
