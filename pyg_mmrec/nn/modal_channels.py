@@ -39,6 +39,7 @@ class ModalChannels(nn.Module):
         num_layers: Number of convolutions ``L``.
         names: Modalities, in the order of their channels.
         conv: Layer, see :class:`~pyg_mmrec.nn.Propagate`.
+        ego: Whether the sum begins with layer 0, or else with 1.
 
     Shapes:
         - **output:** before and after propagation, users ``[U, M * d]`` and items
@@ -53,9 +54,11 @@ class ModalChannels(nn.Module):
         num_layers: int,
         names: Sequence[str],
         conv: Conv = "WeightedConv",
+        ego: bool = True,
     ) -> None:
         super().__init__()
         self.dim = dim
+        self.ego = ego
         width = dim * len(names)
         self.user = NodeEmbedding(int(data[USER].num_nodes), width, USER)
         self.project = Projector(data, hidden, names=names)
@@ -75,7 +78,9 @@ class ModalChannels(nn.Module):
         if self.num_layers == 0:
             return ego, start
         out = self.interactions.bipartite(*start, adjacency(data, INTERACTS))
-        return ego, Branch(*(a + b for a, b in zip(start, out, strict=True)))
+        if self.ego:
+            out = Branch(*(a + b for a, b in zip(start, out, strict=True)))
+        return ego, out
 
     def split(self, wide: Tensor) -> dict[str, Tensor]:
         """Channels by modality, ``[N, d]`` each."""

@@ -31,14 +31,15 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
     scale = adj.sum(1).clamp(min=1).rsqrt()
     adj = scale[:, None] * adj * scale
     users, items = [], []
-    for m in names:
-        first, second = model.project.linear[m], model.narrow[m]
+    free = model.channels.user.table.weight.split(model.config.dim, dim=1)
+    for m, ids in zip(names, free, strict=True):
+        first, second = model.channels.project.linear[m], model.channels.narrow[m]
         x = F.leaky_relu(data["item"][f"x_{m}"] @ first.weight.T + first.bias)
         x = x @ second.weight.T
         if f"mask_{m}" in data["item"]:
             x = x * data["item"][f"mask_{m}"][:, None]
-        x = torch.cat([F.normalize(model.user.table.weight), F.normalize(x)])
-        out = adj @ x + adj @ adj @ x
+        x = torch.cat([F.normalize(ids), F.normalize(x)])
+        out = x + adj @ x + adj @ adj @ x
         users.append(out[:40])
         items.append(out[40:])
     shares = model.preference(data)
