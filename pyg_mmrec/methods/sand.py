@@ -52,9 +52,9 @@ class SAND(Recommender):
 
     Differs from the paper: the halves are those of a row after propagation. The
     weights :math:`w_m` of the item graph and :math:`w_m(u)` of users are softmaxes of
-    learned logits. Users have a vector per modality, and channels sum up from layer 0
-    on, as in the authors' code: eq. (4) begins with 1, which ``ego=False`` does. For
-    what concerns a loss see
+    learned logits. Channels sum up from layer 0 on, as in the authors' code: eq. (4)
+    begins with 1, which ``ego=False`` does. That code has a vector per user and
+    modality, which ``shared=False`` gives. For what concerns a loss see
     :class:`~pyg_mmrec.objectives.SoloSim`, :class:`~pyg_mmrec.objectives.CLUB` and
     :class:`~pyg_mmrec.objectives.Distance`; their items are those of the batch.
     """
@@ -68,6 +68,7 @@ class SAND(Recommender):
         num_layers: int = option(2, "convolutions over the interactions, K")
         num_item_layers: int = option(1, "convolutions over the item graph")
         ego: bool = option(True, "sum layers from 0 on; else from 1 on, as in eq. (4)")
+        shared: bool = option(True, "one vector per user; else one per modality")
         k: int = option(10, "neighbours of an item in each modality's graph")
         modality_weights: dict[str, float] = option(
             {}, "weights of the modalities in the item graph at the start"
@@ -108,7 +109,7 @@ class SAND(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
-        self.channels = ModalChannels(data, *sizes, names, c.conv, c.ego)
+        self.channels = ModalChannels(data, *sizes, names, c.conv, c.ego, c.shared)
         start = modality_weights(c.modality_weights, names)
         self.items = MixedPropagate(
             c.num_item_layers, list(start.values()), c.conv, c.dim

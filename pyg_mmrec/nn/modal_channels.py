@@ -40,6 +40,7 @@ class ModalChannels(nn.Module):
         names: Modalities, in the order of their channels.
         conv: Layer, see :class:`~pyg_mmrec.nn.Propagate`.
         ego: Whether the sum begins with layer 0, or else with 1.
+        shared: Whether a user has one preference for all modalities.
 
     Shapes:
         - **output:** before and after propagation, users ``[U, M * d]`` and items
@@ -55,11 +56,13 @@ class ModalChannels(nn.Module):
         names: Sequence[str],
         conv: Conv = "WeightedConv",
         ego: bool = True,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.ego = ego
-        width = dim * len(names)
+        self.copies = len(names) if shared else 1
+        width = dim * len(names) // self.copies
         self.user = NodeEmbedding(int(data[USER].num_nodes), width, USER)
         self.project = Projector(data, hidden, names=names)
         # Without bias: what a modality lacks stays zero.
@@ -73,7 +76,8 @@ class ModalChannels(nn.Module):
         """Channels of the nodes of ``data``; see the class for shapes."""
         hidden = self.project(data)
         feats = [self.narrow[m](F.leaky_relu(x)) for m, x in hidden.items()]
-        ego = Branch(self.user(data), torch.cat(feats, dim=-1))
+        user = self.user(data).repeat(1, self.copies)
+        ego = Branch(user, torch.cat(feats, dim=-1))
         start = Branch(*(normalize_channels(x, self.dim) for x in ego))
         if self.num_layers == 0:
             return ego, start

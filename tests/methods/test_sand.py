@@ -32,6 +32,7 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
     adj = scale[:, None] * adj * scale
     users, items = [], []
     free = model.channels.user.table.weight.split(model.config.dim, dim=1)
+    free = free * len(names) if model.config.shared else free
     for m, ids in zip(names, free, strict=True):
         first, second = model.channels.project.linear[m], model.channels.narrow[m]
         x = F.leaky_relu(data["item"][f"x_{m}"] @ first.weight.T + first.bias)
@@ -39,7 +40,7 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
         if f"mask_{m}" in data["item"]:
             x = x * data["item"][f"mask_{m}"][:, None]
         x = torch.cat([F.normalize(ids), F.normalize(x)])
-        out = x + adj @ x + adj @ adj @ x
+        out = adj @ x + adj @ adj @ x + (x if model.config.ego else 0)
         users.append(out[:40])
         items.append(out[40:])
     shares = model.preference(data)
@@ -54,9 +55,10 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-def test_rows_equal_the_formula_with_gradients(count, missing) -> None:
+@pytest.mark.parametrize("options", [{}, {"ego": False}, {"shared": False}])
+def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     data = make_graph(modalities=NAMES[:count], missing=missing)
-    model, data, _ = build("sand", data)
+    model, data, _ = build("sand", data, **options)
     out, results = model(data), []
     ours = (
         model.readout(out, "user", torch.arange(40)),
