@@ -44,7 +44,8 @@ class LATTICE(Recommender):
         {\Vert \mathbf{H}_i \Vert}
 
     from `"Mining Latent Structures for Multimedia Recommendation"
-    <https://arxiv.org/abs/2104.09036>`_. The loss is BPR with an L2 penalty.
+    <https://arxiv.org/abs/2104.09036>`_. The loss is BPR with an L2 penalty on
+    :math:`\mathbf{u}` and :math:`\mathbf{i}`.
 
     Differs from the paper: graphs are lists of edges, never ``I x I``. Neighbours are
     found once per epoch, as in the code in MMRec, but similarities have a gradient in
@@ -63,7 +64,7 @@ class LATTICE(Recommender):
         num_item_layers: int = option(1, "convolutions over the item graph, L_ii")
         k: int = option(10, "neighbours of an item in each graph")
         skip: float = option(0.9, "share of the features' own graph, lambda; 1: fixed")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})
@@ -120,4 +121,4 @@ class LATTICE(Recommender):
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""
-        return [Term("bpr", BPR()), Term("l2", L2(), self.config.l2)]
+        return [Term("bpr", BPR()), Term("l2", L2(rows="final"), self.config.l2)]

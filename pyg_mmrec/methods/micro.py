@@ -53,8 +53,9 @@ class MICRO(Recommender):
         \mathcal{L} &= \mathcal{L}_{BPR} + \beta \mathcal{L}_{C}(\mathbf{h}^m,
         \mathbf{h}) + \lambda \mathcal{L}_2
 
-    with the contrast of :class:`~pyg_mmrec.objectives.FusionContrast`. From `"Latent
-    Structure Mining with Contrastive Modality Fusion for Multimedia Recommendation"
+    with the contrast of :class:`~pyg_mmrec.objectives.FusionContrast` and a penalty on
+    :math:`\mathbf{u}` and :math:`\mathbf{i}`. From `"Latent Structure Mining with
+    Contrastive Modality Fusion for Multimedia Recommendation"
     <https://arxiv.org/abs/2111.00678>`_.
 
     Differs from the paper: what :class:`~pyg_mmrec.methods.LATTICE` states of its
@@ -73,7 +74,7 @@ class MICRO(Recommender):
         skip: float = option(0.9, "share of the features' own graph, lambda; 1: fixed")
         tau: float = option(0.5, "temperature of the contrast")
         contrast_weight: float = option(0.03, "weight of the contrast, beta; 0: none")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "latent"})
@@ -135,6 +136,6 @@ class MICRO(Recommender):
         terms = [
             Term("bpr", BPR()),
             Term("contrast", FusionContrast(c.tau), c.contrast_weight),
-            Term("l2", L2(), c.l2),
+            Term("l2", L2(rows="final"), c.l2),
         ]
         return [term for term in terms if term.weight != 0]

@@ -10,6 +10,8 @@ from pyg_mmrec.methods import get
 from pyg_mmrec.nn import LatentEpoch, LatentGraphs
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
+from pyg_mmrec.objectives import Step
+from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 from pyg_mmrec.transforms import KNN
 
@@ -100,6 +102,19 @@ def test_neighbours_are_found_once_a_view_and_anew_elsewhere(graph) -> None:
     part = copy.copy(view)  # as the loader of subgraphs makes one
     part["item"].n_id = torch.arange(30)
     assert torch.equal(edges(part), edges(graph))
+
+
+@pytest.mark.parametrize("method", ["lattice", "micro"])
+def test_the_penalty_is_on_what_ranks(graph, method) -> None:
+    model, data, _ = build(method, graph)
+    index = torch.arange(4)
+    batch = Batch(index, index + 3, index[:, None] + 9)
+    step = Step(model, data, model(data), batch)
+    term = next(t for t in model.objectives() if t.name == "l2")
+    user, item = step.out.user[:4], step.out.item
+    total = sum(x.square().sum() for x in (user, item[3:7], item[9:13]))
+    assert torch.allclose(term.objective(step), total / 8)
+    assert term.weight == 1e-5
 
 
 @pytest.mark.parametrize("method", ["lattice", "micro", "dualgnn", "dragon", "lgmrec"])
