@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
 
@@ -24,11 +26,17 @@ class L2(Objective):
         rows: ``"ego"``, embeddings before propagation: ``ego_user`` and ``ego_item``
             of :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`; or
             ``"final"``, what ranks.
+        sides: Whose embeddings are penalised, ``"user"``, ``"item"`` or both.
     """
 
-    def __init__(self, rows: Literal["ego", "final"] = "ego") -> None:
+    def __init__(
+        self,
+        rows: Literal["ego", "final"] = "ego",
+        sides: Collection[str] = (USER, ITEM),
+    ) -> None:
         super().__init__()
         self.rows = rows
+        self.sides = frozenset(sides)
         self.requires = frozenset({"ego"} if rows == "ego" else ())
 
     def forward(self, step: Step) -> Tensor:
@@ -38,4 +46,6 @@ class L2(Objective):
         else:
             aux = step.out.aux
             rows = step.triplets(Branch(aux["ego_user"], aux["ego_item"]))
-        return sum(x.square().sum() for x in rows) / (2 * rows[0].size(0))  # type: ignore[return-value]
+        sides = zip((USER, ITEM, ITEM), rows, strict=True)
+        squares = [x.square().sum() for side, x in sides if side in self.sides]
+        return sum(squares) / (2 * rows[0].size(0))  # type: ignore[return-value]

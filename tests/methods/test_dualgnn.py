@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.nn import ModalChannels
+from pyg_mmrec.objectives import Step
+from pyg_mmrec.sampler import Batch
 from pyg_mmrec.transforms import BipartiteNorm
 
 from ..conftest import make_graph
@@ -25,6 +28,17 @@ def test_channels_equal_a_dense_propagation_of_each_modality() -> None:
         expected = x + dense @ x + dense @ dense @ x
         found = torch.cat([channels.split(side)[m] for side in out])
         assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["dualgnn", "dragon"])
+def test_the_penalty_is_on_preferences_alone(graph, method) -> None:
+    model, data, _ = build(method, graph)
+    index = torch.tensor([5, 2, 5])
+    batch = Batch(index, index + 3, index[:, None] + 9)
+    term = next(t for t in model.objectives() if t.name == "l2")
+    found = term.objective(Step(model, data, model(data), batch))
+    rows = model.channels.user.table.weight[index]
+    assert torch.allclose(found, rows.square().sum() / 6)
 
 
 def test_users_join_their_neighbours_and_dragon_items_theirs(graph) -> None:
