@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
+
+from pyg_mmrec.run import configure
 
 from ..conftest import make_graph
 from .test_all_methods import build
@@ -33,3 +36,10 @@ def test_rows_equal_the_papers_dense_formulas() -> None:
         total = total + torch.cat([of_user @ lat, of_item @ lat])
     expected = expected + 0.3 * F.normalize(total, dim=-1)
     assert torch.allclose(torch.cat([*model.rows(data)]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["baby", "sports", "clothing"])
+def test_presets_weigh_the_mean_as_the_paper_weighs_its_sum(name) -> None:
+    config, train = configure("lgmrec", name, {})
+    assert config.cl_weight == pytest.approx(1e-4 * train.batch_size, rel=0.03)
+    assert config.l2 == 1e-6
