@@ -48,8 +48,11 @@ class GRCN(Recommender):
     Network for Multimedia Recommendation with Implicit Feedback"
     <https://arxiv.org/abs/2111.02036>`_.
 
-    Differs from the paper: confidences start at 1, not around 0, where half of the
-    interactions would be pruned before anything is learned, for good.
+    Differs from the paper: confidences start at 1, not around 0, where a negative one
+    in every modality would prune a node's interactions before anything is learned, for
+    good. In the authors' code, routing sends no message to users, so that prototypes
+    are those of ``num_routings=0``; the commands that it documents keep negative
+    weights.
     """
 
     @dataclass

@@ -52,7 +52,8 @@ class MMGCN(Recommender):
     <https://doi.org/10.1145/3343031.3351034>`_.
 
     Differs from the paper: features are projected to the width of the ids before the
-    first layer, which lets all modalities propagate as one.
+    first layer, which lets all modalities propagate as one. In the authors' code, ids
+    and preferences stay as they were drawn; here they are learned, as in the paper.
     """
 
     @dataclass
