@@ -55,7 +55,7 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-@pytest.mark.parametrize("options", [{}, {"ego": False}, {"shared": False}])
+@pytest.mark.parametrize("options", [{}, {"ego": False}, {"shared": True}])
 def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     data = make_graph(modalities=NAMES[:count], missing=missing)
     model, data, _ = build("sand", data, **options)
