@@ -72,8 +72,9 @@ class MGDN(Recommender):
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
         c = config
-        self.user = NodeEmbedding(self.num_users, c.dim, USER)
-        self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
+        # Rows of length 1, as the authors start: the softmax needs scores that differ.
+        self.user = NodeEmbedding(self.num_users, c.dim, USER, init="normal")
+        self.item = NodeEmbedding(self.num_items, c.dim, ITEM, init="normal")
         self.propagate = RestartPropagate(c.num_layers, c.conv, c.dim, c.alpha, c.beta)
 
     @classmethod

@@ -119,8 +119,13 @@ class MIGGT(Recommender):
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
         c = config
-        self.user = NodeEmbedding(self.num_users, c.dim, USER)
-        self.item = NodeEmbedding(self.num_items, c.dim, ITEM) if c.item_ids else None
+        # Rows of length 1: batch norm makes those of the features several long.
+        self.user = NodeEmbedding(self.num_users, c.dim, USER, init="normal")
+        self.item = (
+            NodeEmbedding(self.num_items, c.dim, ITEM, init="normal")
+            if c.item_ids
+            else None
+        )
         self.project = Projector(data, c.hidden)
         names = list(self.project.linear)
         self.narrow = nn.ModuleDict({m: _mlp(c) for m in names})

@@ -16,7 +16,9 @@ class NodeEmbedding(nn.Module):
         num_nodes: Number of nodes ``N`` of this type.
         dim: Length ``d`` of a vector.
         node_type: Type of the nodes.
-        init: ``"xavier"`` (uniform) or ``"zeros"``.
+        init: ``"xavier"`` (uniform, so that rows are the shorter the more nodes there
+            are), ``"normal"`` (rows of length about 1, whatever their number) or
+            ``"zeros"``.
 
     Shapes:
         - **output:** ``[N, d]``, or ``[len(n_id), d]``
@@ -30,6 +32,8 @@ class NodeEmbedding(nn.Module):
         self.table = nn.Embedding(num_nodes, dim)
         if init == "zeros":
             nn.init.zeros_(self.table.weight)
+        elif init == "normal":
+            nn.init.normal_(self.table.weight, std=dim**-0.5)
         else:
             nn.init.xavier_uniform_(self.table.weight)
 
