@@ -125,6 +125,26 @@ class Adjacency:
         )
 
     @cached_property
+    def looped(self) -> Adjacency:
+        r"""Both directions and a loop at each node, sources first, ``[S + D, S + D]``.
+
+        .. math::
+            \tilde{\mathbf{D}}^{-1/2} (\mathbf{A} + \mathbf{I})
+            \tilde{\mathbf{D}}^{-1/2}
+
+        with degrees :math:`\tilde{\mathbf{D}}` of these edges and the loops; weights
+        of the relation do not count.
+        """
+        edges, num_nodes = self.union.edge_index, sum(self.size)
+        loops = torch.arange(num_nodes, device=edges.device).expand(2, -1)
+        edges = torch.cat([edges, loops], dim=1)
+        degree = torch.bincount(edges[1], minlength=num_nodes).float()
+        weight = degree[edges].prod(0).rsqrt()
+        looped = Adjacency(edges, weight, (num_nodes, num_nodes))
+        looped.__dict__["csr_t"] = looped.csr  # symmetric
+        return looped
+
+    @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
         return Adjacency(self.edge_index, None, self.size)

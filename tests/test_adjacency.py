@@ -50,6 +50,21 @@ def test_union_holds_both_directions(random_edges) -> None:
     assert torch.allclose(both[7:], adj.matmul(src))
 
 
+def test_looped_equals_the_dense_matrix_with_gradients() -> None:
+    index = torch.tensor([[0, 0, 2], [1, 3, 3]])
+    adj = Adjacency(index, torch.tensor([5.0, 6.0, 7.0]), (3, 4))
+    matrix = torch.eye(7)
+    for src, dst in index.T.tolist():
+        matrix[src, 3 + dst] = matrix[3 + dst, src] = 1
+    scale = matrix.sum(1).rsqrt()
+    matrix = scale[:, None] * matrix * scale
+    x = torch.randn(7, 2, requires_grad=True)
+    out, expected = adj.looped.matmul(x), matrix @ x
+    assert torch.allclose(out, expected, atol=1e-6)
+    grads = [torch.autograd.grad(y.square().sum(), x)[0] for y in (out, expected)]
+    assert torch.allclose(*grads, atol=1e-6)
+
+
 def test_cache_follows_the_edges(graph) -> None:
     first = adjacency(graph, INTERACTS)
     assert adjacency(graph, INTERACTS) is first

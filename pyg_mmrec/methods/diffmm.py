@@ -19,7 +19,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Denoiser, NodeEmbedding, Projector, Propagate, Schedule
-from pyg_mmrec.nn.conv import BipartiteConv
+from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.generated import generated_graphs, store_generated
 from pyg_mmrec.objectives import BPR, L2, Denoising, InfoNCE, Term
 from pyg_mmrec.transforms import BipartiteNorm
@@ -36,8 +36,8 @@ class DiffMM(Recommender):
 
     With :math:`\mathbf{A}` the interactions as a symmetric matrix,
     :math:`\mathbf{G}_m` the ``k`` items of the highest denoised entry of each user,
-    :math:`\mathbf{w}` learned with sum 1 and :math:`\bar{\mathbf{X}}^m` the projected
-    features, L2-normalised,
+    both with self-loops and normalised symmetrically, :math:`\mathbf{w}` learned with
+    sum 1 and :math:`\bar{\mathbf{X}}^m` the projected features, L2-normalised,
 
     .. math::
         \mathbf{F}^m &= \mathbf{A} [\mathbf{E}_u ; \bar{\mathbf{X}}^m], \qquad
@@ -55,10 +55,10 @@ class DiffMM(Recommender):
     for Recommendation" <https://arxiv.org/abs/2406.11781>`_, and where the paper is
     silent from the authors' code.
 
-    Differs from the paper: any number of modalities; generated graphs have no
-    self-loops and lose no edges; contrast is over the batch's nodes, in both
-    directions, averaged over pairs; the penalty is on a batch's embeddings; denoisers
-    are narrower than the authors' 1000, for they take all of the time on a CPU.
+    Differs from the paper: any number of modalities; generated graphs lose no edges;
+    contrast is over the batch's nodes, in both directions, averaged over pairs; the
+    penalty is on a batch's embeddings; denoisers are narrower than the authors' 1000,
+    for they take all of the time on a CPU.
     """
 
     @dataclass
@@ -67,7 +67,7 @@ class DiffMM(Recommender):
 
         dim: int = option(64, "width of the embeddings")
         num_layers: int = option(1, "convolutions over the interactions, L")
-        k: int = option(5, "generated interactions of a user; 0: the observed ones")
+        k: int = option(1, "generated interactions of a user; 0: the observed ones")
         hidden: int = option(64, "hidden width of a denoiser")
         steps: int = option(5, "steps of the diffusion")
         noise: float = option(2e-3, "variance of the noise after the last step")
@@ -102,7 +102,7 @@ class DiffMM(Recommender):
         self.project = Projector(data, c.dim)
         self.logits = nn.Parameter(torch.zeros(len(self.modalities)))
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        self.exchange = BipartiteConv()
+        self.gather = WeightedConv()
         self.schedule = Schedule(c.steps, min(1e-4, c.noise), c.noise)
         names = self.modalities if c.k else []
         self.denoisers = nn.ModuleDict(
@@ -128,24 +128,30 @@ class DiffMM(Recommender):
         mixed = [torch.zeros_like(x) for x in ids]
         modal = {}
         for weight, (m, x) in zip(self.logits.softmax(0), feats.items(), strict=True):
-            seen = self.exchange((ids.user, x), adj)
-            again = self.exchange((seen[0], ids.item), adj)
-            made = self.exchange(ids, graphs[m])
+            seen = self._spread(ids.user, x, adj)
+            again = self._spread(seen.user, ids.item, adj)
+            made = self._spread(*ids, graphs[m])
             parts = zip(seen, again, made, strict=True)
             rows = [a + b + c.generated_share * g for a, b, g in parts]
             mixed = [a + weight * b for a, b in zip(mixed, rows, strict=True)]
-            modal[m] = self._layers(self.exchange((ids.user, x), graphs[m]), adj)
+            modal[m] = self._layers(*self._spread(ids.user, x, graphs[m]), adj)
         out = [
             y + c.residual * F.normalize(h, dim=-1)
-            for y, h in zip(self._layers((mixed[0], mixed[1]), adj), mixed, strict=True)
+            for y, h in zip(self._layers(*mixed, adj), mixed, strict=True)
         ]
         aux = {"ego_user": ids.user, "ego_item": ids.item}
         return Embeddings(out[0], out[1], feats=feats, modal=modal, aux=aux)
 
-    def _layers(self, rows: tuple[Tensor, Tensor], adj: Adjacency) -> Branch:
+    def _spread(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
+        """One convolution between users and items, each with a loop."""
+        rows = self.gather(torch.cat([user, item]), adj.looped)
+        return Branch(*rows.split([user.size(0), item.size(0)]))
+
+    def _layers(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         """The sum of layers 0 to L."""
-        mean = self.interactions.bipartite(*rows, adj)
-        return Branch(*(x * (self.config.num_layers + 1) for x in mean))
+        mean = self.interactions(torch.cat([user, item]), adj.looped)
+        total = mean * (self.config.num_layers + 1)
+        return Branch(*total.split([user.size(0), item.size(0)]))
 
     def _graphs(self, data: HeteroData) -> dict[str, Adjacency]:
         """The graph that each modality's denoiser generates, or the interactions."""

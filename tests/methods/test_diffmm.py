@@ -8,6 +8,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.nn import Denoiser, Schedule
+from pyg_mmrec.nn.generated import generated_relation
 from pyg_mmrec.objectives import Denoising
 from pyg_mmrec.objectives.denoising import denoising_loss, noisy
 from pyg_mmrec.trainer import Trainer
@@ -121,3 +122,33 @@ def test_every_ablation_changes_the_result(graph, name) -> None:
 def test_blocks_have_users() -> None:
     with pytest.raises(MMRecError, match="'chunk_size'"):
         Denoising(chunk_size=0)
+
+
+def test_equals_the_formulas_with_loops_in_dense_matrices(graph) -> None:
+    """An item outside a generated graph keeps its own features in that view."""
+    model, data, _ = build("diffmm", graph, hidden=16, k=2)
+    view = model.epoch_graph(model.config)(data)
+    with torch.no_grad():
+        model.generate(view)
+    out = model.eval()(view)
+
+    def dense(relation) -> torch.Tensor:
+        matrix = torch.eye(70)
+        user, item = view[relation].edge_index
+        matrix[user, 40 + item] = matrix[40 + item, user] = 1
+        scale = matrix.sum(1).rsqrt()
+        return scale[:, None] * matrix * scale
+
+    a, c = dense(INTERACTS), model.config
+    user, item = model.user(view), model.item(view)
+    ids, mixed = torch.cat([user, item]), torch.zeros(70, 8)
+    for m, x in out.feats.items():
+        g = dense(generated_relation(m))
+        seen = a @ torch.cat([user, x])
+        again = a @ torch.cat([seen[:40], item])
+        mixed = mixed + (seen + again + c.generated_share * g @ ids) / 2
+        modal = g @ torch.cat([user, x])
+        assert torch.allclose(torch.cat(out.modal[m]), modal + a @ modal, atol=1e-5)
+    residual = c.residual * torch.nn.functional.normalize(mixed)
+    expected = mixed + a @ mixed + residual
+    assert torch.allclose(torch.cat([out.user, out.item]), expected, atol=1e-5)
