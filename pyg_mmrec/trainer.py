@@ -40,6 +40,7 @@ class TrainConfig:
     patience: int = option(20, "epochs without a better validation before stopping")
     batch_size: int = option(2048, "interactions a batch")
     lr: float = option(1e-3, "learning rate")
+    lr_decay: float = option(1.0, "factor of the learning rate after each epoch")
     weight_decay: float = option(0.0, "weight decay of the optimiser")
     optimizer: Literal["adam", "adamw"] = option("adam", "adam or adamw (decoupled)")
     monitor: str = option("recall@20", "validation metric that chooses the epoch")
@@ -69,6 +70,10 @@ class TrainConfig:
             raise MMRecError(
                 f"'lr' needs to be above 0 and 'weight_decay' at least 0 (got "
                 f"{self.lr} and {self.weight_decay})"
+            )
+        if not 0 < self.lr_decay <= 1:
+            raise MMRecError(
+                f"'lr_decay' needs to be above 0 and at most 1 (got {self.lr_decay})"
             )
 
 
@@ -229,6 +234,7 @@ class Trainer:
         generator = epoch_generator(self.config.seed, epoch, self.device)
         totals = torch.zeros(len(self.terms), device=self.device)
         broken = torch.tensor(-1, device=self.device)
+        self._set_learning_rate(epoch)
         self.model.train()
         with seeded(epoch_seed(self.config.seed, epoch), self.device):
             with self.phase("epoch start"):
@@ -250,6 +256,12 @@ class Trainer:
         self._check_finite(names, int(broken), epoch)
         row = {"epoch": float(epoch), **dict(zip(names, losses, strict=True))}
         return {**row, "seconds": time.perf_counter() - start}
+
+    def _set_learning_rate(self, epoch: int) -> None:
+        # From the epoch's number, so that a resumed run goes on as it would have.
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * self.config.lr_decay ** (epoch - 1)
 
     def _view(self) -> HeteroData:
         transform = self.model.epoch_graph(self.model.config)

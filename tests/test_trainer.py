@@ -58,6 +58,32 @@ def test_early_stopping_waits_patience_epochs(graph) -> None:
     assert len(result.history) == result.best_epoch + 3
 
 
+def test_learning_rate_decays_by_the_epoch_and_resumes_where_it_was(
+    graph, tmp_path
+) -> None:
+    config = replace(CONFIG, lr_decay=0.5)
+
+    def trainer(epochs, folder):
+        model, data = lightgcn(graph)
+        options = replace(config, epochs=epochs)
+        return Trainer(model, data, config=options, output=tmp_path / folder)
+
+    whole, rest = trainer(3, "whole"), trainer(3, "halves")
+    whole.fit()
+    trainer(1, "halves").fit()
+    rest.fit(resume=True)
+    for each in (whole, rest):
+        assert each.optimizer.param_groups[0]["lr"] == pytest.approx(0.01 / 4)
+    for a, b in zip(whole.model.parameters(), rest.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.5])
+def test_a_learning_rate_that_grows_or_ends_is_refused(value) -> None:
+    with pytest.raises(MMRecError, match="'lr_decay'"):
+        TrainConfig(lr_decay=value)
+
+
 def test_interrupted_run_resumes_exactly(graph, tmp_path, monkeypatch) -> None:
     """Ctrl-C in the middle of an epoch loses that epoch alone."""
 
