@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from torch import Tensor
@@ -24,20 +24,21 @@ class L2(Objective):
 
     Args:
         rows: ``"ego"``, embeddings before propagation: ``ego_user`` and ``ego_item``
-            of :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`; or
-            ``"final"``, what ranks.
+            of :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`; ``"final"``,
+            what ranks; or ``"all"``, half the squared norm of the whole tables before
+            propagation, in each step and divided by nothing.
         sides: Whose embeddings are penalised, ``"user"``, ``"item"`` or both.
     """
 
     def __init__(
         self,
-        rows: Literal["ego", "final"] = "ego",
+        rows: Literal["ego", "final", "all"] = "ego",
         sides: Collection[str] = (USER, ITEM),
     ) -> None:
         super().__init__()
         self.rows = rows
         self.sides = frozenset(sides)
-        self.requires = frozenset({"ego"} if rows == "ego" else ())
+        self.requires = frozenset(() if rows == "final" else {"ego"})
 
     def forward(self, step: Step) -> Tensor:
         """The penalty on the batch."""
@@ -45,7 +46,14 @@ class L2(Objective):
             rows = step.final_triplets()
         else:
             aux = step.out.aux
-            rows = step.triplets(Branch(aux["ego_user"], aux["ego_item"]))
+            ego = Branch(aux["ego_user"], aux["ego_item"])
+            if self.rows == "all":
+                return self._squares(zip((USER, ITEM), ego, strict=True)) / 2
+            rows = step.triplets(ego)
         sides = zip((USER, ITEM, ITEM), rows, strict=True)
-        squares = [x.square().sum() for side, x in sides if side in self.sides]
-        return sum(squares) / (2 * rows[0].size(0))  # type: ignore[return-value]
+        return self._squares(sides) / (2 * rows[0].size(0))
+
+    def _squares(self, rows: Iterable[tuple[str, Tensor]]) -> Tensor:
+        """Sum of the squares of the sides that are penalised."""
+        squares = [x.square().sum() for side, x in rows if side in self.sides]
+        return sum(squares)  # type: ignore[return-value]

@@ -131,6 +131,13 @@ def test_l2_of_final_rows_equals_a_loop() -> None:
     assert float(L2(rows="final")(s)) == pytest.approx(total / 8)
 
 
+def test_l2_may_be_on_the_whole_tables() -> None:
+    s = step()
+    aux = s.out.aux
+    total = sum(float(x.square().sum()) for x in (aux["ego_user"], aux["ego_item"]))
+    assert float(L2(rows="all")(s)) == pytest.approx(total / 2)
+
+
 def naive_info_nce(a, b, tau) -> float:
     def cos(x, y):
         return float(x @ y / (x.norm() * y.norm()))
