@@ -56,7 +56,8 @@ class MMSSL(Recommender):
     Differs from the paper: any number of modalities; :math:`\mathbf{G}_m` is made
     once per epoch, of all users in blocks, and again for evaluation; all graphs are
     normalised symmetrically; no softmax in the last convolution; users and the
-    sampled items that the critic sees are those of a batch.
+    sampled items that the critic sees are those of a batch; the penalty is on a
+    batch's ids before propagation.
     """
 
     @dataclass

@@ -112,7 +112,9 @@ class Adversarial(Objective):
 
     Differs from the paper: rows are those of some of the batch's users, their items
     those which the same interactions brought along, positive and negative, in the
-    place of all; the critic has neither batch norm, dropout nor a final sigmoid.
+    place of all; the critic has neither batch norm, dropout nor a final sigmoid, which
+    the authors' code scales to 100; scores count once in the observed rows, there a
+    hundred times.
 
     At the start of each epoch the model's ``generate`` makes its graphs anew, see
     :func:`~pyg_mmrec.nn.generated.generated_graphs`.
