@@ -127,7 +127,7 @@ class DiffMM(Recommender):
         ids = Branch(self.user(data), self.item(data))
         feats = {m: F.normalize(x, dim=-1) for m, x in self.project(data).items()}
         graphs = self._graphs(data)
-        mixed = [torch.zeros_like(x) for x in ids]
+        mixed = Branch(*map(torch.zeros_like, ids))
         modal = {}
         for weight, (m, x) in zip(self.logits.softmax(0), feats.items(), strict=True):
             seen = self._spread(ids.user, x, adj)
@@ -135,7 +135,7 @@ class DiffMM(Recommender):
             made = self._spread(*ids, graphs[m])
             parts = zip(seen, again, made, strict=True)
             rows = [a + b + c.generated_share * g for a, b, g in parts]
-            mixed = [a + weight * b for a, b in zip(mixed, rows, strict=True)]
+            mixed = Branch(*(a + weight * b for a, b in zip(mixed, rows, strict=True)))
             modal[m] = self._layers(*self._spread(ids.user, x, graphs[m]), adj)
         out = [
             y + c.residual * F.normalize(h, dim=-1)
