@@ -42,6 +42,8 @@ SYNERGY: dict[str, Any] = {
     "num_users": 1000, "num_items": 500, "degree": 40.0,
     "shared": 0.0, "unique": 0.0, "synergy": 1.0,
 }  # fmt: skip
+# By the paper's formulas, without what its authors' code adds.
+PAPER: dict[str, dict[str, Any]] = {"sand": {"ego": False, "shared": True}}
 # Method, what is switched off, and the weight of an alignment of whole channels.
 KEEPERS: dict[str, tuple[str, list[str], float]] = {
     "backbone (SAND w/o all)": ("sand", ["all"], 0.0),
@@ -60,6 +62,7 @@ def train(
 ) -> tuple[Recommender, HeteroData, Result]:
     """Train a method, with an alignment of its modalities' channels if asked."""
     cls = get(method)
+    options = {**PAPER.get(method, {}), **options}
     config, train_config = configure(method, dataset.name, options, ablate)
     data = dataset[0]
     transform = cls.graph(config)
