@@ -49,7 +49,11 @@ class LightGCN(Recommender):
 
     provides = frozenset({"ego"})
     # Chosen on validation.
-    presets = {"ml-100k": {"lr": 1e-2}, "baby": {"num_layers": 4}}
+    presets = {
+        "baby": {"num_layers": 4},
+        "ml-100k": {"lr": 1e-2},
+        "tiktok": {"lr": 1e-2, "l2": 1e-2},
+    }
     uses_features = False
 
     def __init__(self, data: HeteroData, config: Any) -> None:
