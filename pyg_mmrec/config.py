@@ -198,7 +198,7 @@ class _Help(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text, default = action.help, action.default
-        unset = default in (None, argparse.SUPPRESS, [], False)
+        unset = default is False or default in (None, argparse.SUPPRESS, [])
         if not text or unset or "(default:" in text:
             return text
         return f"{text} (default: {_shown(default)})".replace("%", "%%")

@@ -59,13 +59,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N", help="median of so many")
-    add(
-        "--threads",
-        type=int,
-        default=None,
-        metavar="N",
-        help="(default: PyTorch's choice)",
-    )
+    add("--threads", type=int, default=None, metavar="N",
+        help="threads (default: PyTorch's choice)")  # fmt: skip
     add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     add("--output", default="runs/benchmark", metavar="DIR", help="folder for results")
     args = parser.parse_args(argv)

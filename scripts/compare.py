@@ -1,8 +1,8 @@
 """Train several methods on a data set over several seeds, and tabulate them.
 
-Each method has its own presets; options given here hold for all,
-but for one that names its own. Finished runs are
-kept and not repeated: the same command goes on where it stopped.
+Each method has its own presets; options given here hold for all but those that name
+their own. Finished runs are kept and not repeated: the same command goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ def case(text: str) -> dict:
     for name in plugs:
         plug(name)
     options = parse_options(get(method), words)
+    if "seed" in options:
+        raise MMRecError(f"{text!r} names a seed: give --seeds, which hold for all")
     return {"method": method, "plugs": plugs, "ablate": parts, **options}
 
 

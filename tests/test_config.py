@@ -194,8 +194,10 @@ def test_help_shows_a_default_once_and_no_none() -> None:
     parser = Parser()
     parser.add_argument("--unset", help="first")
     parser.add_argument("--listed", default=["a", "b"], help="second")
+    parser.add_argument("--zero", default=0, help="naught")
     parser.add_argument("--own", default=None, help="third (default: all)")
     words = " ".join(parser.format_help().split())
     assert "first --listed" in words
     assert "second (default: a b)" in words
+    assert "naught (default: 0)" in words
     assert words.endswith("third (default: all)")

@@ -64,6 +64,7 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
         (["tiktok", "sand:aligm=infonce"], ["did you mean '--align'"]),
         (["tiktok", "sand:align=info"], ["did you mean 'infonce'"]),
         (["tiktok", "sand:align"], ["NAME=VALUE", "'align'"]),
+        (["tiktok", "sand:seed=1"], ["'sand' names a seed", "--seeds"]),
     ],
 )
 def test_a_wrong_comparison_is_one_sentence(args, words) -> None:
