@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.graph import ITEM, USER
+
 
 class GlobalAttention(nn.Module):
     r"""Mixes rows with what they attend to in their own memory.
@@ -43,3 +46,41 @@ class GlobalAttention(nn.Module):
         query, key = self.query(x), self.key(memory)
         scores = query @ key.transpose(1, 2) * key.size(-1) ** -0.5
         return torch.lerp(x, scores.softmax(dim=-1) @ memory, self.share)
+
+
+def drawn_items(
+    out: Branch, num_samples: int, seed: int | None = None
+) -> dict[str, Tensor]:
+    """Items drawn uniformly for each user and each item to attend to.
+
+    Args:
+        out: Embeddings of all users ``[U, d]`` and items ``[I, d]``.
+        num_samples: Items drawn for each node, ``S``.
+        seed: Draws the same at every call; PyTorch's own generator if ``None``.
+
+    Returns:
+        ``drawn_user`` ``[U, S]`` and ``drawn_item`` ``[I, S]``, for
+        :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`.
+    """
+    device, num_items = out.item.device, out.item.size(0)
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+    return {
+        f"drawn_{kind}": torch.randint(
+            num_items, (rows.size(0), num_samples), generator=generator, device=device
+        )
+        for kind, rows in zip((USER, ITEM), out, strict=True)
+    }
+
+
+def with_drawn(out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    """Rows, each followed by the items drawn for it, ``[n, 1 + S, d]``.
+
+    Args:
+        out: Embeddings with what :func:`drawn_items` returned.
+        kind: Whose rows, ``"user"`` or ``"item"``.
+        index: Which rows, ``[n]``.
+    """
+    drawn = out.aux[f"drawn_{kind}"].index_select(0, index)
+    rows = out.of(kind).index_select(0, index).unsqueeze(1)
+    items = out.item.index_select(0, drawn.flatten())
+    return torch.cat([rows, items.view(*drawn.shape, rows.size(-1))], dim=1)
