@@ -31,7 +31,6 @@ from pyg_mmrec.cli import guarded
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.methods import get
 from pyg_mmrec.trainer import resolve_device
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
@@ -49,7 +48,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="mean interactions of a user of synthetic data")  # fmt: skip
     add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
     add("--methods", nargs="+", default=None, metavar="NAME",
-        help="methods of the part epochs (default: all that train)")  # fmt: skip
+        help="methods of the part epochs, with options as METHOD:NAME=VALUE "
+             "(default: all that train)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
@@ -77,8 +77,8 @@ def check(args: argparse.Namespace) -> None:
         raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
     if args.data not in DATASETS:
         raise unknown("data set", args.data, DATASETS)
-    for name in [*(args.methods or []), *args.growth_methods]:
-        get(name)
+    for variant in [*(args.methods or []), *args.growth_methods]:
+        epochs.parsed(variant)
     if args.threads is not None and args.threads < 1:
         raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
     growth.check(args.edges)

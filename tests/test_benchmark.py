@@ -76,6 +76,7 @@ def test_the_whole_benchmark(tmp_path) -> None:
     ("args", "words"),
     [
         (["--only", "propagatoin"], "did you mean 'propagation'"),
+        (["--methods", "sand:distence=l2"], "did you mean '--distance'"),
         (["--peer", "nowhere"], "nowhere is no checkout of MMRec"),
     ],
 )
@@ -165,6 +166,11 @@ def test_phases_are_labels_of_the_profiler(dataset) -> None:
         training.whole_epoch()
     names = {event.key for event in profile.key_averages()}
     assert names >= set(PHASES)
+
+
+def test_a_variant_has_its_options(dataset) -> None:
+    trainer = trained(dataset, "lightgcn:num_layers=1").trainer
+    assert trainer.model.config.num_layers == 1
 
 
 def test_only_methods_that_train_are_measured(graph) -> None:

@@ -24,6 +24,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.timing import Row, Settings, now, row
+from pyg_mmrec.cli import parse_options
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import modalities
@@ -167,7 +168,8 @@ def measure(
     Args:
         dataset: The data set.
         settings: How often, and how many steps.
-        methods: Names; all that train on this data set if ``None``.
+        methods: Names, with options as in ``"sand:distance=l2"``; all that train on
+            this data set if ``None``.
 
     Raises:
         MMRecError: For a method that does not train on it.
@@ -183,11 +185,18 @@ def chosen(methods: Sequence[str] | None, data: HeteroData) -> list[str]:
     """The methods to measure, each checked."""
     if methods is None:
         return [name for name in available() if not _refusal(name, data)]
-    for name in methods:
+    for variant in methods:
+        name, _ = parsed(variant)
         refusal = _refusal(name, data)
         if refusal:
             raise MMRecError(f"the method {name!r} {refusal}: leave it out")
     return list(methods)
+
+
+def parsed(variant: str) -> tuple[str, dict[str, Any]]:
+    """A method's name, and the options after it: ``"sand:distance=l2"``."""
+    name, *words = variant.split(":")
+    return name, parse_options(get(name), words)
 
 
 def _refusal(name: str, data: HeteroData) -> str:
@@ -201,12 +210,13 @@ def _refusal(name: str, data: HeteroData) -> str:
 
 
 def make_trainer(
-    dataset: Dataset, method: str, settings: Settings, **overrides: Any
+    dataset: Dataset, variant: str, settings: Settings, **overrides: Any
 ) -> Trainer:
     """The trainer of a method with its presets, its relations built or loaded."""
+    method, options = parsed(variant)
     cls = get(method)
     fixed = {"device": str(settings.device), "progress": False}
-    config, train = configure(method, dataset.name, {**fixed, **overrides})
+    config, train = configure(method, dataset.name, {**fixed, **options, **overrides})
     data, transform = dataset[0], cls.graph(config)
     if transform is not None:
         data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
