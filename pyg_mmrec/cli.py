@@ -13,11 +13,12 @@ from typing import Any
 
 from pyg_mmrec.config import Parser, add_arguments
 from pyg_mmrec.datasets import DATASETS, Dataset, load
+from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.objectives import PLUGS
 from pyg_mmrec.run import Run, run
-from pyg_mmrec.trainer import TrainConfig, resolve_device
+from pyg_mmrec.trainer import TrainConfig
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")

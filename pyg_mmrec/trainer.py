@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.config import default_values, option, to_dict
+from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.evaluator import Evaluator
@@ -475,33 +475,3 @@ class Trainer:
     def _seconds_per_epoch(self) -> float:
         seconds = [row["seconds"] for row in self.progress.history]
         return sum(seconds) / len(seconds) if seconds else 0.0
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of this name; ``"auto"`` is the GPU where there is one.
-
-    Raises:
-        MMRecError: For a device that PyTorch does not know or this machine lacks.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise MMRecError(
-            f"unknown device {name!r}: choose auto, cpu, cuda or cuda:N"
-        ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MMRecError(
-            f"the device {name!r} was asked for, but PyTorch finds no GPU here: use "
-            f"'auto' or 'cpu', or install a CUDA build of torch"
-        )
-    return device
-
-
-def peak_memory(device: torch.device) -> int:
-    """Peak bytes allocated on a GPU; on a CPU, of the whole process so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

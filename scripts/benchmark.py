@@ -30,8 +30,8 @@ from pyg_mmrec.benchmark import (
 from pyg_mmrec.cli import guarded
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
+from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.trainer import resolve_device
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 SYNTHETIC = "synthetic"

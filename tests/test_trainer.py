@@ -13,7 +13,7 @@ from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Objective, Term
 from pyg_mmrec.seeding import epoch_generator, seeded
-from pyg_mmrec.trainer import TrainConfig, Trainer, resolve_device
+from pyg_mmrec.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
 
@@ -249,15 +249,6 @@ def test_neighbour_sampled_training_runs(method, graph) -> None:
 def test_bad_training_options(values, message) -> None:
     with pytest.raises(MMRecError, match=message):
         TrainConfig(**values)
-
-
-def test_devices() -> None:
-    assert resolve_device("cpu").type == "cpu"
-    with pytest.raises(MMRecError, match="unknown device 'gpu'"):
-        resolve_device("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(MMRecError, match="no GPU here"):
-            resolve_device("cuda")
 
 
 def test_epoch_generators_differ() -> None:
