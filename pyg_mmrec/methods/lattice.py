@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,70 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import option
-from pyg_mmrec.embeddings import Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import LatentEpoch, LatentGraphs, NodeEmbedding, Propagate
+from pyg_mmrec.nn import (
+    LatentEpoch,
+    LatentGraph,
+    LatentGraphs,
+    NodeEmbedding,
+    Propagate,
+)
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm
+
+
+class LatentStructure(Recommender):
+    """LightGCN plus ids smoothed over graphs of the items that are learned.
+
+    What LATTICE and MICRO share: a subclass says in :meth:`smooth` how it uses the
+    graphs.
+    """
+
+    def __init__(self, data: HeteroData, config: Any) -> None:
+        super().__init__(data, config)
+        c = config
+        self.user = NodeEmbedding(self.num_users, c.dim, USER)
+        self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
+        self.interactions = Propagate(c.num_layers, c.conv, c.dim)
+        self.graphs = LatentGraphs(data, c.dim, c.k, c.skip)
+        self.layers = nn.ModuleList(
+            Propagate(1, c.conv, c.dim, combine="last")
+            for _ in range(c.num_item_layers)
+        )
+
+    @classmethod
+    def graph(cls, config: Any) -> BaseTransform:
+        """Normalised interactions, and the kNN graph of each modality."""
+        knn = KNN(config.k, normalize="sym", loop=True)
+        return Compose([BipartiteNorm(), knn])
+
+    @classmethod
+    def epoch_graph(cls, config: Any) -> BaseTransform | None:
+        """A view that keeps the learned graphs' neighbours for one epoch."""
+        return LatentEpoch()
+
+    def forward(self, data: HeteroData) -> Embeddings:
+        """Embeddings ``[U, d]`` and ``[I, d]``, and projected features."""
+        user, item = self.user(data), self.item(data)
+        out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
+        graphs, feats = self.graphs(data)
+        smooth, modal = self.smooth(data, item, graphs)
+        return Embeddings(
+            user=out.user,
+            item=out.item + F.normalize(smooth, dim=-1),
+            feats=feats,
+            aux={"ego_user": user, "ego_item": item},
+            groups={"latent": [Branch(out.user, x) for x in modal]},
+        )
+
+    def smooth(
+        self, data: HeteroData, x: Tensor, graphs: Mapping[str, LatentGraph]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Ids ``[I, d]`` smoothed over the graphs, and what else a loss reads."""
+        raise NotImplementedError
 
 
 @register(
@@ -28,7 +86,7 @@ from pyg_mmrec.transforms import KNN, BipartiteNorm
     venue="MM 2021",
     url="https://arxiv.org/abs/2104.09036",
 )
-class LATTICE(Recommender):
+class LATTICE(LatentStructure):
     r"""LightGCN plus ids smoothed over an item graph that is learned.
 
     With the graph :math:`\mathbf{A}_m` of each modality as in
@@ -78,48 +136,17 @@ class LATTICE(Recommender):
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
-        c = config
-        self.user = NodeEmbedding(self.num_users, c.dim, USER)
-        self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
-        self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        self.graphs = LatentGraphs(data, c.dim, c.k, c.skip)
         self.logits = nn.Parameter(torch.zeros(len(self.graphs.project.linear)))
-        self.layers = nn.ModuleList(
-            Propagate(1, c.conv, c.dim, combine="last")
-            for _ in range(c.num_item_layers)
-        )
 
-    @classmethod
-    def graph(cls, config: Any) -> BaseTransform:
-        """Normalised interactions, and the kNN graph of each modality."""
-        knn = KNN(config.k, normalize="sym", loop=True)
-        return Compose([BipartiteNorm(), knn])
-
-    @classmethod
-    def epoch_graph(cls, config: Any) -> BaseTransform | None:
-        """A view that keeps the learned graph's neighbours for one epoch."""
-        return LatentEpoch()
-
-    def forward(self, data: HeteroData) -> Embeddings:
-        """Embeddings ``[U, d]`` and ``[I, d]``, and projected features."""
-        user, item = self.user(data), self.item(data)
-        out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
-        smooth, feats = self._smooth(data, item)
-        return Embeddings(
-            user=out.user,
-            item=out.item + F.normalize(smooth, dim=-1),
-            feats=feats,
-            aux={"ego_user": user, "ego_item": item},
-        )
-
-    def _smooth(self, data: HeteroData, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Ids smoothed over the mixed graph, ``[I, d]``, and the projections."""
-        graphs, feats = self.graphs(data)
+    def smooth(
+        self, data: HeteroData, x: Tensor, graphs: Mapping[str, LatentGraph]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Ids smoothed over the mix of the graphs."""
         weights = self.logits.softmax(dim=0)
         for layer in self.layers:
             parts = [g.convolve(layer, x) for g in graphs.values()]
             x = torch.stack([w * p for w, p in zip(weights, parts, strict=True)]).sum(0)
-        return x, feats
+        return x, []
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import option
-from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, presence
-from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.graph import presence
+from pyg_mmrec.methods.lattice import LatentStructure
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import (
-    AttentiveFusion,
-    LatentEpoch,
-    LatentGraph,
-    LatentGraphs,
-    NodeEmbedding,
-    Propagate,
-)
+from pyg_mmrec.nn import AttentiveFusion, LatentGraph
 from pyg_mmrec.objectives import BPR, L2, FusionContrast, Term
-from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
 @register(
@@ -36,7 +25,7 @@ from pyg_mmrec.transforms import KNN, BipartiteNorm
     venue="TKDE 2022",
     url="https://arxiv.org/abs/2111.00678",
 )
-class MICRO(Recommender):
+class MICRO(LatentStructure):
     r"""LightGCN plus ids smoothed over a learned graph per modality, then fused.
 
     With the graph :math:`\mathbf{A}_m` of each modality as in
@@ -88,43 +77,16 @@ class MICRO(Recommender):
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
-        c = config
-        self.user = NodeEmbedding(self.num_users, c.dim, USER)
-        self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
-        self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        self.graphs = LatentGraphs(data, c.dim, c.k, c.skip)
-        self.layers = nn.ModuleList(
-            Propagate(1, c.conv, c.dim, combine="last")
-            for _ in range(c.num_item_layers)
-        )
-        self.fuse = AttentiveFusion(c.dim)
+        self.fuse = AttentiveFusion(config.dim)
 
-    @classmethod
-    def graph(cls, config: Any) -> BaseTransform:
-        """Normalised interactions, and the kNN graph of each modality."""
-        knn = KNN(config.k, normalize="sym", loop=True)
-        return Compose([BipartiteNorm(), knn])
-
-    @classmethod
-    def epoch_graph(cls, config: Any) -> BaseTransform | None:
-        """A view that keeps the learned graphs' neighbours for one epoch."""
-        return LatentEpoch()
-
-    def forward(self, data: HeteroData) -> Embeddings:
-        """Embeddings ``[U, d]`` and ``[I, d]``, and those of the modalities."""
-        user, item = self.user(data), self.item(data)
-        out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
-        graphs, feats = self.graphs(data)
-        modal = [self._smooth(graph, item) for graph in graphs.values()]
+    def smooth(
+        self, data: HeteroData, x: Tensor, graphs: Mapping[str, LatentGraph]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Ids smoothed over each graph and fused; the fusion first, then its parts."""
+        modal = [self._smooth(graph, x) for graph in graphs.values()]
         present = torch.stack([presence(data, m) for m in graphs], dim=-1)
         fused = self.fuse(torch.stack(modal, dim=1), present)
-        return Embeddings(
-            user=out.user,
-            item=out.item + F.normalize(fused, dim=-1),
-            feats=feats,
-            aux={"ego_user": user, "ego_item": item},
-            groups={"latent": [Branch(out.user, x) for x in (fused, *modal)]},
-        )
+        return fused, [fused, *modal]
 
     def _smooth(self, graph: LatentGraph, x: Tensor) -> Tensor:
         """Ids smoothed over the graph of one modality, ``[I, d]``."""
