@@ -21,7 +21,7 @@ from pyg_mmrec.nn.channels import normalize_channels
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
 from pyg_mmrec.objectives import BPR, L2, Amplify, ModalBPR, Term, WeightedAlignment
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
-from pyg_mmrec.transforms.mix_edges import modality_weights
+from pyg_mmrec.transforms.weights import modality_weights
 
 
 @register(

@@ -19,7 +19,7 @@ from pyg_mmrec.nn import MixedPropagate, ModalChannels, Preference
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, CLUB, Distance, GenericContrast, SoloSim, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm
-from pyg_mmrec.transforms.mix_edges import modality_weights
+from pyg_mmrec.transforms.weights import modality_weights
 
 
 @register(

@@ -31,8 +31,8 @@ from pyg_mmrec.transforms.checks import (
 )
 from pyg_mmrec.transforms.co_occurrence import incidence, with_self_loops
 from pyg_mmrec.transforms.knn import Normalize, check_finite, normalized
-from pyg_mmrec.transforms.mix_edges import modality_weights
 from pyg_mmrec.transforms.nearest import product_top_k
+from pyg_mmrec.transforms.weights import modality_weights
 
 
 class BlendedKNN(BaseTransform):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -16,10 +16,12 @@ from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
     check_node_type,
+    check_weights,
     chosen_modalities,
     modality_names,
 )
 from pyg_mmrec.transforms.nearest import cosine_top_k
+from pyg_mmrec.transforms.weights import modality_weights
 
 Weight = Literal["cosine", "binary"]
 Normalize = Literal["sym", "row"]
@@ -54,6 +56,9 @@ class KNN(BaseTransform):
         chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
         loop_missing: Give nodes without the modality a loop of weight 1, so that
             propagation leaves them as they are instead of setting them to 0.
+        semantic: Weights that the graphs are to be mixed with, see
+            :func:`~pyg_mmrec.transforms.weights.modality_weights`: those that weigh
+            nothing are not built; all are if ``None``.
 
     Raises:
         MMRecError: For an option out of range, and for features that are missing or
@@ -70,11 +75,13 @@ class KNN(BaseTransform):
         normalize: Normalize | None = None,
         chunk_size: int = 1024,
         loop_missing: bool = False,
+        semantic: Mapping[str, float] | None = None,
     ) -> None:
         check_k("KNN", k)
         check_k("KNN", chunk_size, "chunk_size")
         check_node_type(node_type)
         check_choice("'weight' of KNN", weight, get_args(Weight))
+        check_weights("KNN", semantic)
         if normalize is not None:
             check_choice("'normalize' of KNN", normalize, get_args(Normalize))
         self.k = k
@@ -85,10 +92,11 @@ class KNN(BaseTransform):
         self.normalize = normalize
         self.chunk_size = chunk_size
         self.loop_missing = loop_missing
+        self.semantic = None if semantic is None else dict(semantic)
 
     def forward(self, data: HeteroData) -> HeteroData:
         """Add a relation per modality, with ``edge_weight``."""
-        for name in chosen_modalities("KNN", data, self.modalities, self.node_type):
+        for name in self._names(data):
             x = features(data, name, self.node_type)
             present = presence(data, name, self.node_type)
             check_finite(x, present, name)
@@ -101,6 +109,14 @@ class KNN(BaseTransform):
             store = data[knn_relation(self.node_type, name)]
             store.edge_index, store.edge_weight = index, weight
         return data
+
+    def _names(self, data: HeteroData) -> list[str]:
+        """Modalities whose graphs are built."""
+        names = chosen_modalities("KNN", data, self.modalities, self.node_type)
+        if self.semantic is None:
+            return names
+        weights = modality_weights(self.semantic, names)
+        return [name for name, weight in weights.items() if weight > 0]
 
     def _edges(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Edges among the nodes that have the modality."""
@@ -119,7 +135,8 @@ class KNN(BaseTransform):
             f"{type(self).__name__}(k={self.k}, modalities={self.modalities}, "
             f"node_type={self.node_type!r}, loop={self.loop}, "
             f"weight={self.weight!r}, normalize={self.normalize!r}, "
-            f"chunk_size={self.chunk_size}, loop_missing={self.loop_missing})"
+            f"chunk_size={self.chunk_size}, loop_missing={self.loop_missing}, "
+            f"semantic={self.semantic})"
         )
 
 

@@ -19,28 +19,9 @@ from pyg_mmrec.transforms.checks import (
 )
 from pyg_mmrec.transforms.co_occurrence import CoOccurrence
 from pyg_mmrec.transforms.knn import KNN
+from pyg_mmrec.transforms.weights import modality_weights
 
 _KNN = knn_relation("", "")[1]
-
-
-def modality_weights(
-    weights: Mapping[str, float] | None, present: list[str]
-) -> dict[str, float]:
-    """Weights of the present modalities, with sum 1.
-
-    Those of absent modalities are dropped and the rest renormalised; a present
-    modality that is not named weighs 0. Without weights, or where all present
-    modalities weigh 0, they weigh the same.
-
-    Args:
-        weights: Weights by name.
-        present: Modalities at hand.
-    """
-    named = {m: float((weights or {}).get(m, 0.0)) for m in present}
-    total = sum(named.values())
-    if total == 0:
-        return dict.fromkeys(present, 1.0 / max(len(present), 1))
-    return {m: weight / total for m, weight in named.items()}
 
 
 class MixEdges(BaseTransform):
@@ -169,5 +150,6 @@ def mixed_graph(
     if co_weight > 0:
         parts.append(CoOccurrence(k, node_type))
     if co_weight < 1:
-        parts.append(KNN(k, node_type=node_type, normalize="sym"))
+        knn = KNN(k, node_type=node_type, normalize="sym", semantic=semantic)
+        parts.append(knn)
     return [*parts, MixEdges(node_type, semantic, co_weight)]

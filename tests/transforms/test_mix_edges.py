@@ -16,8 +16,9 @@ from pyg_mmrec.transforms import (
     MixEdges,
     Split,
     UserInterest,
+    mixed_graph,
 )
-from pyg_mmrec.transforms.mix_edges import modality_weights
+from pyg_mmrec.transforms.weights import modality_weights
 
 from ..conftest import make_graph
 
@@ -101,6 +102,24 @@ def test_refuses_options(options, message) -> None:
         MixEdges(**options)
 
 
+def test_graphs_that_weigh_nothing_are_not_built(graph) -> None:
+    parts = mixed_graph("item", 3, {"image": 0.0, "text": 1.0}, 0.0)
+    out = Compose(parts)(graph)
+    assert knn_relation("item", "text") in out.edge_types
+    assert knn_relation("item", "image") not in out.edge_types
+    both = Compose([KNN(3, normalize="sym"), parts[-1]])(graph)
+    for key in ("edge_index", "edge_weight"):
+        ours, theirs = (x[relation("item", "mixed")][key] for x in (out, both))
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("weights", [{}, {"sound": 1.0}, {"image": 0.0}])
+def test_graphs_are_built_where_no_modality_at_hand_weighs_more(graph, weights) -> None:
+    names = {f"knn_{m}" for m in ("image", "text")}
+    out = KNN(3, semantic=weights)(graph)
+    assert names <= {name for _, name, _ in out.edge_types}
+
+
 def test_relations_without_weights_count_as_one(full) -> None:
     edge_type = knn_relation("item", "image")
     del full[edge_type].edge_weight
@@ -111,8 +130,8 @@ def test_relations_without_weights_count_as_one(full) -> None:
 def test_repr_tells_all_options() -> None:
     parts = {
         "KNN(k=3, modalities=['text'], node_type='user', loop=True, weight='binary', "
-        "normalize='sym', chunk_size=9, loop_missing=True)": KNN(
-            3, ["text"], "user", True, "binary", "sym", 9, True
+        "normalize='sym', chunk_size=9, loop_missing=True, semantic={'text': 0.3})": (
+            KNN(3, ["text"], "user", True, "binary", "sym", 9, True, {"text": 0.3})
         ),
         "CoOccurrence(k=3, node_type='user', weight='count')": CoOccurrence(
             3, "user", "count"
