@@ -13,7 +13,7 @@ from typing import Any
 
 from pyg_mmrec.config import Parser, add_arguments
 from pyg_mmrec.datasets import DATASETS, Dataset, load
-from pyg_mmrec.devices import resolve_device
+from pyg_mmrec.devices import keep_freed_memory, resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.objectives import PLUGS
@@ -31,6 +31,7 @@ def guarded(main: Callable[[], Any]) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     warnings.showwarning = _one_line_warning
+    keep_freed_memory()
     try:
         main()
     except MMRecError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 
@@ -38,3 +39,23 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep the memory that tensors free, for those that follow.
+
+    Each training step frees what the next one allocates. By default glibc returns
+    large pieces to the system and gets them back as pages that the kernel has to fill
+    with zeros, which takes up to a quarter of a step of LightGCN. A program that keeps
+    them needs no more memory at its peak, but holds it to its end.
+
+    Returns:
+        Whether it could: with glibc alone, so on most Linux systems.
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # another C library
+        return False
+    trim, mmap = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    return bool(mallopt(trim, 2**31 - 1) and mallopt(mmap, 2**30))
