@@ -83,7 +83,9 @@ class SAND(Recommender):
 
     provides = frozenset({"feats", "modal"})
     # The authors' lr (baby, sports, clothing) and weights at the start, carried over
-    # to the other two; categories take the place of images where those lack.
+    # to the other two; categories take the place of images where those lack. On
+    # sports a rate of 1e-3 comes to 0.093 on validation after 32 epochs, 3e-4 to 0.092
+    # after 42; theirs takes hundreds.
     # Alpha, beta and tau above are theirs for baby.
     presets = {
         **{

@@ -104,9 +104,9 @@ class CLUB(HalvesObjective):
     r"""Lowers the mutual information of the generic and the unique half.
 
     .. math::
-        \mathcal{L} = \sum_m \frac{1}{n} \sum_i \Big[ \log q_\phi(\mathbf{g}_i^m |
-        \mathbf{q}_i^m) - \frac{1}{n} \sum_j \log q_\phi(\mathbf{g}_j^m |
-        \mathbf{q}_i^m) \Big]
+        \mathcal{L} = \frac{1}{h} \sum_m \frac{1}{n} \sum_i \Big[ \log
+        q_\phi(\mathbf{g}_i^m | \mathbf{q}_i^m) - \frac{1}{n} \sum_j \log
+        q_\phi(\mathbf{g}_j^m | \mathbf{q}_i^m) \Big]
 
     from `SAND <https://arxiv.org/abs/2406.08270v1>`_, eq. (13), with the bound of
     `CLUB <https://arxiv.org/abs/2006.12013>`_, over the batch's items that have the
@@ -116,7 +116,9 @@ class CLUB(HalvesObjective):
 
     Differs from the paper: :math:`q_\phi` is fitted on those same pairs, while the
     authors' code fits it on others; columns are standardised over the batch, which
-    leaves mutual information as it is and the bound free of the halves' scale.
+    leaves mutual information as it is and the bound free of the halves' scale; and it
+    is a mean over the ``h`` columns, for their sum, at the authors' weight, outweighs
+    the ranking: it takes a seventh of SAND's recall on MovieLens-100K.
 
     Args:
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
@@ -149,11 +151,11 @@ class CLUB(HalvesObjective):
         )
 
     def forward(self, step: Step) -> Tensor:
-        """The bound on the batch's items, summed over modalities."""
+        """The bound on the batch's items, per column, summed over modalities."""
         generic, unique, shares = self._pairs(step)
         frozen = {name: p.detach() for name, p in self.q.named_parameters()}
         mean, log_var = functional_call(self.q, frozen, (unique,))
-        return club_bound(mean, log_var, generic, shares).sum()
+        return club_bound(mean, log_var, generic, shares).sum() / generic.size(-1)
 
     def inner_step(self, step: Step) -> None:
         """Fit the networks to the batch's pairs."""
