@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,11 +74,11 @@ class LatentStructure(Recommender):
             groups={"latent": [Branch(out.user, x) for x in modal]},
         )
 
+    @abstractmethod
     def smooth(
         self, data: HeteroData, x: Tensor, graphs: Mapping[str, LatentGraph]
     ) -> tuple[Tensor, list[Tensor]]:
         """Ids ``[I, d]`` smoothed over the graphs, and what else a loss reads."""
-        raise NotImplementedError
 
 
 @register(
