@@ -37,7 +37,7 @@ class TrainConfig:
     """How a method is trained and evaluated."""
 
     epochs: int = option(1000, "most epochs to train")
-    patience: int = option(20, "epochs without a better validation before stopping")
+    patience: int = option(20, "validations without a better one before stopping")
     batch_size: int = option(2048, "interactions a batch")
     lr: float = option(1e-3, "learning rate")
     lr_decay: float = option(1.0, "factor of the learning rate after each epoch")

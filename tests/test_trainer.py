@@ -52,10 +52,12 @@ def test_best_weights_are_restored(graph) -> None:
     assert result.valid["recall@20"] == pytest.approx(max(values))
 
 
-def test_early_stopping_waits_patience_epochs(graph) -> None:
+@pytest.mark.parametrize("every", [1, 2])
+def test_early_stopping_waits_patience_validations(graph, every) -> None:
     model, data = lightgcn(graph)
-    result = Trainer(model, data, config=replace(CONFIG, epochs=400, patience=3)).fit()
-    assert len(result.history) == result.best_epoch + 3
+    config = replace(CONFIG, epochs=400, patience=3, eval_every=every)
+    result = Trainer(model, data, config=config).fit()
+    assert len(result.history) == result.best_epoch + 3 * every
 
 
 def test_learning_rate_decays_by_the_epoch_and_resumes_where_it_was(
