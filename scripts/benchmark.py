@@ -46,6 +46,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--items", type=int, default=7_000, metavar="N", help="of synthetic data")
     add("--degree", type=float, default=8.0, metavar="X",
         help="mean interactions of a user of synthetic data")  # fmt: skip
+    add("--feature-dim", type=int, default=32, metavar="N",
+        help="width of each modality's features of synthetic data")  # fmt: skip
     add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
     add("--methods", nargs="+", default=None, metavar="NAME",
         help="methods of the part epochs, with options as METHOD:NAME=VALUE "
@@ -89,7 +91,9 @@ def check(args: argparse.Namespace) -> None:
 
 def open_data(args: argparse.Namespace) -> Dataset:
     if args.data == SYNTHETIC:
-        data: Dataset = Synthetic(args.users, args.items, degree=args.degree)
+        data: Dataset = Synthetic(
+            args.users, args.items, degree=args.degree, dim=args.feature_dim
+        )
     else:
         data = load(args.data, args.root)
     print(data, flush=True)
