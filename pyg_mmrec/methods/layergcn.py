@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
@@ -17,6 +16,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
+from pyg_mmrec.nn.functional import rescale
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
@@ -83,7 +83,7 @@ class LayerGCN(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Embeddings ``[U, d]`` and ``[I, d]``, sums over the refined layers."""
         ego = x = Branch(self.user(data), self.item(data))
-        directions = [F.normalize(side, dim=-1) for side in ego]
+        directions = [rescale(side) for side in ego]
         adj, layers = adjacency(data, INTERACTS), []
         for layer in self.layers:
             assert isinstance(layer, Propagate)
@@ -101,4 +101,4 @@ class LayerGCN(Recommender):
 
 def _refined(x: Tensor, directions: Tensor) -> Tensor:
     """Rows scaled by their cosine with the ids' directions, ``[N, d]``."""
-    return (x * directions).sum(-1, keepdim=True) * F.normalize(x, dim=-1)
+    return (x * directions).sum(-1, keepdim=True) * rescale(x)

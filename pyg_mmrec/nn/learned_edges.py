@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_mmrec.adjacency import Adjacency, full_precision
-
-_BLOCK = 1 << 18  # edges whose ends are gathered at a time
+from pyg_mmrec.adjacency import (
+    Adjacency,
+    full_precision,
+    sampled_products,
+    sparse_csr,
+)
 
 
 class EdgePattern:
@@ -31,6 +33,17 @@ class EdgePattern:
         self.positions = Adjacency(edge_index, position, (num_nodes, num_nodes))
         self.edge_index = edge_index
         self.size = self.positions.size
+
+    def products(self, source: Tensor, target: Tensor) -> Tensor:
+        """Inner products of the ends of each edge, without a gradient, ``[E]``.
+
+        Args:
+            source: Rows of the nodes as neighbours, ``[N, d]``.
+            target: Rows of the nodes as centres, ``[N, d]``.
+        """
+        csr = self.positions.csr
+        found = sampled_products(csr, target, source)
+        return torch.empty_like(found).scatter_(0, csr.values(), found)
 
     def weighted(self, weight: Tensor) -> Adjacency:
         """The matrix with these weights as constants, ``[E]``."""
@@ -80,7 +93,7 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, pattern: EdgePattern) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.adj = pattern.weighted(weight)
+        ctx.adj, ctx.pattern = pattern.weighted(weight), pattern
         return ctx.adj.matmul(x)
 
     @staticmethod
@@ -88,7 +101,7 @@ class _WeightedSum(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         grad_x = ctx.adj.t().matmul(grads[0]) if ctx.needs_input_grad[0] else None
-        return grad_x, _products(x, grads[0], ctx.adj.edge_index), None
+        return grad_x, ctx.pattern.products(x, grads[0]), None
 
 
 class _EdgeProducts(torch.autograd.Function):
@@ -98,7 +111,7 @@ class _EdgeProducts(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, pattern: EdgePattern) -> Tensor:
         ctx.save_for_backward(x)
         ctx.pattern = pattern
-        return _products(x, x, pattern.edge_index)
+        return pattern.products(x, x)
 
     @staticmethod
     @once_differentiable
@@ -108,22 +121,6 @@ class _EdgeProducts(torch.autograd.Function):
         return adj.matmul(x) + adj.t().matmul(x), None
 
 
-def _products(source: Tensor, target: Tensor, edge_index: Tensor) -> Tensor:
-    parts = [
-        torch.einsum("ed,ed->e", source.index_select(0, j), target.index_select(0, i))
-        for j, i in edge_index.split(_BLOCK, dim=1)
-    ]
-    return torch.cat(parts)
-
-
 def _filled(csr: Tensor, weight: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        # A note that the layout is in beta, once per process.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
-        return torch.sparse_csr_tensor(
-            csr.crow_indices(),
-            csr.col_indices(),
-            weight.detach()[csr.values()],
-            csr.shape,
-            check_invariants=False,
-        )
+    value = weight.detach()[csr.values()]
+    return sparse_csr(csr.crow_indices(), csr.col_indices(), value, csr.shape)

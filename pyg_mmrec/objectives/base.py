@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
 
 
+def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """What occurs in an index, sorted, and where each of its entries stands in that.
+
+    As :meth:`torch.Tensor.unique` with ``return_inverse``, without a sort.
+
+    Args:
+        index: From 0 to ``size - 1``, of any shape.
+        size: How many values it could have.
+    """
+    occurs = torch.zeros(size, dtype=torch.bool, device=index.device)
+    values = occurs.index_fill_(0, index.flatten(), True).nonzero().squeeze(-1)
+    place = torch.empty(size, dtype=torch.long, device=index.device)
+    place[values] = torch.arange(values.numel(), device=index.device)
+    return values, place[index]
+
+
 @dataclass
 class Step:
     """One training step, as objectives see it.
@@ -58,12 +74,12 @@ class Step:
 
     @cached_property
     def _unique_users(self) -> tuple[Tensor, Tensor]:
-        return self.batch.user.unique(return_inverse=True)
+        return distinct(self.batch.user, self.out.user.size(0))
 
     @cached_property
     def _unique_items(self) -> tuple[Tensor, Tensor]:
         both = torch.cat([self.batch.pos.unsqueeze(-1), self.batch.neg], dim=-1)
-        return both.unique(return_inverse=True)
+        return distinct(both, self.out.item.size(0))
 
     @property
     def users(self) -> Tensor:
@@ -74,6 +90,14 @@ class Step:
     def items(self) -> Tensor:
         """The batch's items, positive or negative, each once."""
         return self._unique_items[0]
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where the batch stands in :attr:`users` and :attr:`items`.
+
+        Users ``[B]``, and items ``[B, 1 + n]``, each positive before its negatives.
+        """
+        return self._unique_users[1], self._unique_items[1]
 
     def nodes(self, kind: str) -> Tensor:
         """The batch's ``"user"`` or ``"item"`` nodes, each once."""
@@ -110,9 +134,9 @@ class Step:
     def final_triplets(self) -> tuple[Tensor, Tensor, Tensor]:
         """User, positive and negative rows of the final embeddings."""
         user, item = self.final
-        index = self._unique_items[1]
+        row, index = self.places
         items = item.index_select(0, index.flatten()).view(*index.shape, -1)
-        return user.index_select(0, self._unique_users[1]), items[:, 0], items[:, 1:]
+        return user.index_select(0, row), items[:, 0], items[:, 1:]
 
 
 class Objective(nn.Module, ABC):

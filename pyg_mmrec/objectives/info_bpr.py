@@ -2,33 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from pyg_mmrec.adjacency import (
+    full_precision,
+    multiply,
+    row_starts,
+    sampled_products,
+    sparse_csr,
+)
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.objectives.base import Objective, Step
 
-_MAX_SCORES = 2**24  # scores at a time: 64 MiB
+
+class _ChosenScores(torch.autograd.Function):
+    """Products at the entries of a sparse matrix, by products with that matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, item: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(user, item, index)
+        matrix = _matrix(index, user.new_zeros(index.shape), item.size(0))
+        return sampled_products(matrix, user, item).view_as(index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        user, item, index = ctx.saved_tensors
+        matrix = _matrix(index, grads[0], item.size(0))
+        column, order = index.flatten().sort()
+        transposed = sparse_csr(
+            row_starts(column, item.size(0)),
+            order // index.size(1),
+            grads[0].flatten()[order],
+            (item.size(0), user.size(0)),
+        )
+        return multiply(matrix, item), multiply(transposed, user), None
+
+
+def _matrix(column: Tensor, value: Tensor, num_columns: int) -> Tensor:
+    """Entries ``[B, n]`` as sparse CSR, ``[B, num_columns]``."""
+    rows, per_row = column.shape
+    start = torch.arange(0, column.numel() + 1, per_row, device=column.device)
+    return sparse_csr(start, column.flatten(), value.flatten(), (rows, num_columns))
 
 
 def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     r"""Scores of some items for each user, :math:`\langle u_b, i_{index_{bj}} \rangle`.
 
-    All items are scored, for a block of users at a time, and the chosen ones read
-    from that. With many to read for each user this takes a fraction of the time of
-    copying their rows.
+    No row is copied: with hundreds of items for each user, copies would take several
+    times as long, and ``B n d`` numbers of memory.
 
     Args:
         user: ``[B, d]``.
         item: ``[N, d]``.
-        index: Rows of ``item``, ``[B, n]``.
+        index: Rows of ``item``, ``[B, n]``; one may occur twice.
 
     Returns:
-        ``[B, n]``.
+        ``[B, n]``, in full precision.
     """
-    block = max(1, _MAX_SCORES // item.size(0))
-    parts = zip(user.split(block), index.split(block), strict=True)
-    return torch.cat([(u @ item.T).gather(1, i) for u, i in parts])
+    if index.size(1) > item.size(0):  # more than there are: all scores are fewer
+        return (user @ item.T).gather(1, index)
+    return _ChosenScores.apply(full_precision(user), full_precision(item), index)  # type: ignore[no-any-return]
 
 
 def info_bpr_loss(scores: Tensor) -> Tensor:
@@ -72,9 +110,5 @@ class InfoBPR(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch."""
-        batch, (user, item) = step.batch, step.final
-        both = torch.cat([batch.pos.unsqueeze(-1), batch.neg], dim=-1)
-        # Rows that were read out are those of the sorted unique nodes.
-        row = torch.searchsorted(step.users, batch.user)
-        index = torch.searchsorted(step.items, both)
+        (user, item), (row, index) = step.final, step.places
         return info_bpr_loss(chosen_scores(user.index_select(0, row), item, index))

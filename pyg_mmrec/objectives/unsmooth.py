@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import ITEM
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective, Step, distinct
 
 Tokens = Callable[[Embeddings, str, Tensor], Tensor]
 
@@ -54,6 +54,6 @@ class Unsmooth(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's interactions."""
         user, _, _ = step.final_triplets()
-        index, inverse = step.batch.pos.unique(return_inverse=True)
+        index, inverse = distinct(step.batch.pos, step.out.item.size(0))
         tokens = self.tokens(step.out, ITEM, index).index_select(0, inverse)
         return unsmooth_loss(user, tokens)

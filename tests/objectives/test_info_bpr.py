@@ -6,7 +6,7 @@ import torch
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.objectives import BPR, InfoBPR, Step, info_bpr
+from pyg_mmrec.objectives import BPR, InfoBPR, Step
 from pyg_mmrec.sampler import Batch
 
 
@@ -28,10 +28,8 @@ def step(num_neg: int, scale: float = 1.0) -> tuple[Step, list[torch.Tensor]]:
     return Step(model, None, Embeddings(*leaves), batch), leaves
 
 
-@pytest.mark.parametrize("num_neg", [1, 2, 7])
-@pytest.mark.parametrize("most", [1, 10, 2**24])
-def test_equals_a_loop_with_gradients(num_neg, most, monkeypatch) -> None:
-    monkeypatch.setattr(info_bpr, "_MAX_SCORES", most)
+@pytest.mark.parametrize("num_neg", [1, 2, 7, 20])
+def test_equals_a_loop_with_gradients(num_neg) -> None:
     s, (user, item) = step(num_neg)
     want = torch.zeros((), dtype=torch.double)
     for u, i, negatives in zip(*s.batch, strict=True):
