@@ -55,7 +55,7 @@ class ApeGNN(Recommender):
         num_layers: int = option(3, "convolutions over the interactions, K")
         kernel: Literal["heat", "ppr"] = option("heat", "heat or ppr (PageRank)")
         adaptive: bool = option(True, "learn each node's weights; else by its degree")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids, as weighted")
+        l2: float = option(1e-3, "weight of the L2 penalty on a batch's weighted ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})

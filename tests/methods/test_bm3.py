@@ -23,9 +23,11 @@ def test_every_ablation_changes_the_result(graph, name) -> None:
 
 
 def test_no_negative_is_drawn_but_for_the_penalty(graph) -> None:
-    model, _, _ = build("bm3", graph)
-    asked = {t.name: t.objective.num_neg for t in model.objectives()}
-    assert asked == {"bootstrap": 0, "inter": 0, "intra": 0, "l2": 1}
+    wanted = {"bootstrap": 0, "inter": 0, "intra": 0}
+    for options, more in (({}, {}), ({"l2": 0.1}, {"l2": 1})):
+        model, _, _ = build("bm3", graph, **options)
+        asked = {t.name: t.objective.num_neg for t in model.objectives()}
+        assert asked == wanted | more
 
 
 def test_features_matter_through_training_alone(graph) -> None:
