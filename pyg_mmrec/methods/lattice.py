@@ -128,7 +128,6 @@ class LATTICE(LatentStructure):
 
     provides = frozenset({"ego", "feats"})
     # Not the authors': chosen on validation, of runs of 5 to 12 epochs.
-    presets = {"tiktok": {"lr": 5e-3}}
     ablations = {
         "item_graph": {"num_item_layers": 0},
         "learned": {"skip": 1.0},
