@@ -43,7 +43,6 @@ class MatrixFactorization(Recommender):
 
     provides = frozenset({"ego"})
     # Chosen on validation.
-    # Chosen on validation.
     presets = {
         "ml-100k": {"lr": 3e-3},
         **{name: {"lr": 1e-2, "l2": 0.1} for name in ("baby", "clothing", "tiktok")},
