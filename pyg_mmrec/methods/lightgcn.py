@@ -48,10 +48,10 @@ class LightGCN(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})
-    # Chosen on validation; sports and clothing take the values of baby.
+    # Chosen on validation; clothing takes the values of baby, while sports reaches 0.090
+    # under the defaults and 0.089 with them, five times as fast.
     presets = {
         "baby": {"num_layers": 4, "lr": 1e-2, "l2": 1e-2},
-        "sports": {"lr": 1e-2, "l2": 1e-2},
         "clothing": {"lr": 1e-2, "l2": 1e-2},
         "ml-100k": {"lr": 1e-2},
         "tiktok": {"lr": 1e-2, "l2": 1e-2},

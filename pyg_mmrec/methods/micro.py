@@ -68,7 +68,6 @@ class MICRO(LatentStructure):
 
     provides = frozenset({"ego", "feats", "latent"})
     # Not the authors': chosen on validation, of runs of 5 to 12 epochs.
-    presets = {"tiktok": {"lr": 5e-3}}
     ablations = {
         "learned": {"skip": 1.0},
         "initial": {"skip": 0.0},
