@@ -71,17 +71,21 @@ def sampled_products(csr: Tensor, row: Tensor, column: Tensor) -> Tensor:
     No row is copied, which would take ten times as long.
 
     Args:
-        csr: Sparse CSR, ``[n, m]``, whose values are not read. PyTorch takes no more
-            than ``n m`` entries, which repeated ones could be.
+        csr: Sparse CSR, ``[n, m]``, whose values are not read; one entry may occur
+            twice.
         row: ``[n, d]``.
         column: ``[m, d]``.
 
     Returns:
         Products in the order of the CSR's entries.
     """
-    entries = csr.col_indices()
+    start, entries = csr.crow_indices(), csr.col_indices()
+    if entries.numel() > csr.size(0) * csr.size(1):
+        # PyTorch refuses so many, and to multiply all with all is less.
+        index = torch.arange(csr.size(0), device=row.device)
+        return (row @ column.T)[index.repeat_interleave(start.diff()), entries]
     zeros = row.new_zeros(entries.numel())
-    pattern = sparse_csr(csr.crow_indices(), entries, zeros, csr.shape)
+    pattern = sparse_csr(start, entries, zeros, csr.shape)
     return torch.sparse.sampled_addmm(pattern, row, column.T, beta=0.0).values()
 
 

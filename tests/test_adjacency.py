@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from pyg_mmrec.adjacency import Adjacency, adjacency
+from pyg_mmrec.adjacency import Adjacency, adjacency, sampled_products
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
 
@@ -91,3 +91,18 @@ def test_pickle_carries_edges_alone(random_edges) -> None:
 def test_missing_relation_is_one_sentence(graph) -> None:
     with pytest.raises(MMRecError, match="item-mixed-item.*found: user-interacts-item"):
         adjacency(graph, ("item", "mixed", "item"))
+
+
+@pytest.mark.parametrize("size", [(7, 9), (3, 2)])
+def test_sampled_products_equal_a_loop(size) -> None:
+    """Entries occur twice; in the smaller matrix there are more of them than cells."""
+    generator = torch.Generator().manual_seed(0)
+    index = torch.stack([torch.randint(n, (20,), generator=generator) for n in size])
+    csr = Adjacency(index, None, size).csr
+    row = torch.randn(size[1], 4, generator=generator)
+    column = torch.randn(size[0], 4, generator=generator)
+    start, want = csr.crow_indices().tolist(), []
+    for i in range(size[1]):
+        entries = csr.col_indices()[start[i] : start[i + 1]].tolist()
+        want += [float(row[i] @ column[j]) for j in entries]
+    assert torch.allclose(sampled_products(csr, row, column), torch.tensor(want))

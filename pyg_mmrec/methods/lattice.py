@@ -127,7 +127,6 @@ class LATTICE(LatentStructure):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})
-    # Not the authors': chosen on validation, of runs of 5 to 12 epochs.
     ablations = {
         "item_graph": {"num_item_layers": 0},
         "learned": {"skip": 1.0},

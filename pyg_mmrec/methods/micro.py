@@ -67,7 +67,6 @@ class MICRO(LatentStructure):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "latent"})
-    # Not the authors': chosen on validation, of runs of 5 to 12 epochs.
     ablations = {
         "learned": {"skip": 1.0},
         "initial": {"skip": 0.0},

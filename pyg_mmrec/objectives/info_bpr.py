@@ -64,8 +64,6 @@ def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     Returns:
         ``[B, n]``, in full precision.
     """
-    if index.size(1) > item.size(0):  # more than there are: all scores are fewer
-        return (user @ item.T).gather(1, index)
     return _ChosenScores.apply(full_precision(user), full_precision(item), index)  # type: ignore[no-any-return]
 
 

@@ -41,6 +41,15 @@ def test_weights_equal_a_loop_with_finite_gradients(kernel) -> None:
     assert torch.isfinite(t.grad).all()
 
 
+def test_the_penalty_is_on_ids_as_weighted() -> None:
+    model, data = build()
+    out = model(data)
+    for kind in ("user", "item"):
+        t = data[kind].degree / (data[kind].degree + 1)
+        want = torch.exp(-t).unsqueeze(-1) * getattr(model, kind)(data)
+        assert torch.allclose(out.aux[f"ego_{kind}"], want)
+
+
 @pytest.mark.parametrize("kernel", ["heat", "ppr"])
 def test_equals_a_loop_over_nodes(kernel) -> None:
     model, data = build(kernel=kernel)
