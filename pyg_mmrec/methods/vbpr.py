@@ -53,7 +53,7 @@ class VBPR(Recommender):
 
     provides = frozenset({"ego", "feats", "modal"})
     # Chosen on validation, as the default was on sports.
-    presets = {"tiktok": {"lr": 1e-2, "l2": 0.1}}  # chosen on validation
+    presets = {"tiktok": {"lr": 1e-2, "l2": 0.1}}
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
