@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from pyg_mmrec.nn import (
     Propagate,
     normalize_channels,
 )
+from pyg_mmrec.nn.functional import rescale
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest, mixed_graph
 
@@ -39,8 +40,9 @@ class REARM(Recommender):
 
     With :math:`\mathbf{G} = \alpha_{co} \mathbf{C} + (1 - \alpha_{co}) \sum_m
     \alpha_m \mathbf{S}_m` of each side, ids and projected features are propagated
-    over :math:`\mathbf{G}` (last layer), items' features refined by self- and
-    cross-attention, and each channel passed through LightGCN on the interactions.
+    over :math:`\mathbf{G}` (last layer), rows L2-normalised, items' features refined
+    by self- and cross-attention, and each channel passed through LightGCN on the
+    interactions.
     With :math:`\bar{\mathbf{e}}_{share}` from the meta-network and PReLU
     :math:`\delta`, users and items end as
 
@@ -54,16 +56,24 @@ class REARM(Recommender):
     from `"Refining Contrastive Learning and Homography Relations for Multi-Modal
     Recommendation" <https://doi.org/10.1145/3746027.3755779>`_.
 
-    Differs from the paper: a node with fewer than k co-occurring nodes keeps those
-    it has, one with none itself. Rows are L2-normalised after the homogeneous
-    relations (authors' code), but ids and modalities each by itself, to the length
-    ``channel_norm`` that layer norms start with as well: side by side, features
-    dwarf the ids. Dropout is on the output of attention. With more than two
-    modalities the query of cross-attention is the mean of the others'. The contrast
-    runs both ways. The meta-network's factors are softmax-normalised and its input
-    detached (authors' code); their mean is over the batch in training, over all
-    nodes in evaluation. A learned vector per node and modality after the projection
-    stands for the authors' learned raw features.
+    Differs from the paper, as the authors' code does: rows are L2-normalised after
+    the homogeneous relations, ids and modalities together (``channel_norm``: apart);
+    a node is the first of its own k neighbours by similarity; PReLU follows each
+    layer norm, of which there is one, and users' modalities (``feature_act``); the
+    meta-network as said at :class:`~pyg_mmrec.nn.MetaNetwork`, the orthogonal term
+    at :class:`~pyg_mmrec.objectives.Orthogonal`.
+
+    Differs from the authors' code: a node with fewer than k co-occurring nodes keeps
+    those it has, one with none itself, where theirs repeats some at random and takes
+    the most popular nodes. Attention is that of the paper (theirs: ``attention``),
+    with dropout on its output (``weight_dropout``); where that is 1 there is none in
+    evaluation either. The meta-network is applied as in the paper
+    (``meta_transposed``), with the mean of its factors over the batch in training
+    (``meta_all``). A learned vector per node and modality after the projection
+    (``feature_offset``) stands for trained raw features (``train_features``).
+    Projections start without bias. Negatives may be positives of validation and
+    test. With more than two modalities the query of cross-attention is the mean of
+    the others', and contrast and orthogonality are over all pairs.
     """
 
     @dataclass
@@ -80,19 +90,43 @@ class REARM(Recommender):
         item_co_weight: float = option(0.2, "co-occurrence's share of the item graph")
         user_weights: dict[str, float] = option({}, "modality weights, user interest")
         item_weights: dict[str, float] = option({}, "modality weights, item semantics")
+        id_std: float = option(0.1, "standard deviation that ids start with")
+        channel_norm: float | None = option(
+            None,
+            "length of an id's and of a modality's rows, and of what leaves a layer "
+            "norm; none: ids and modalities together have length 1, the gain is 1",
+        )
+        attention: Literal["matrix", "scalar"] = option(
+            "matrix", "maps of a node's features, or a number for each (authors' code)"
+        )
         self_dropout: float = option(0.4, "dropout after self-attention")
         cross_dropout: float = option(0.6, "dropout after cross-attention")
-        channel_norm: float = option(2.0, "length of an id's and a modality's rows")
+        weight_dropout: bool = option(
+            False, "drop attention's weights, not its output (authors' code; slow)"
+        )
+        feature_act: bool = option(
+            True, "PReLU after each layer norm, and on users' modalities"
+        )
         rank: int = option(3, "rank of the meta-network's transformation")
         meta: bool = option(True, "transfer what modalities share by a meta-network")
+        meta_transposed: bool = option(
+            False, "apply the transpose of its product (authors' code)"
+        )
+        meta_all: bool = option(
+            False, "mean of its factors over all nodes in training too (slow)"
+        )
         tau: float = option(0.6, "temperature of the contrast")
         cl_weight: float = option(5e-6, "weight of the contrast")
+        two_way: bool = option(False, "contrast modalities in both directions")
         ort_weight: float = option(5e-5, "weight of the orthogonal term")
         feature_offset: bool = option(True, "learn a vector per node and modality")
+        train_features: bool = option(
+            False, "train the raw features too (authors' code; much memory)"
+        )
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"modal"})
-    # The authors' values, but for lr and channel_norm, chosen on validation.
+    # The authors' values, but for lr, chosen on validation.
     # Categories take the place of images in data that have no images.
     # fmt: off
     presets = {
@@ -119,7 +153,9 @@ class REARM(Recommender):
             "self_dropout": 0.4, "cross_dropout": 0.1, "rank": 3, "tau": 0.03,
             "cl_weight": 1e-6, "ort_weight": 1e-5, "weight_decay": 1e-5},
         # Not the authors': chosen on validation.
-        "tiktok": {"user_k": 20, "user_co_weight": 0.9, "item_co_weight": 0.9},
+        "tiktok": {
+            "user_k": 20, "user_co_weight": 0.9, "item_co_weight": 0.9,
+            "channel_norm": 2.0},
     }
     # fmt: on
     ablations = {
@@ -141,20 +177,38 @@ class REARM(Recommender):
         names, count = self.modalities, len(self.modalities)
         self.channels = nn.ModuleDict(
             {
-                s: Channels(data, c.dim, s, names, c.feature_offset, s == USER)
+                s: Channels(
+                    data,
+                    c.dim,
+                    s,
+                    names,
+                    offset=c.feature_offset,
+                    interest=s == USER,
+                    id_std=c.id_std,
+                    train_features=c.train_features,
+                )
                 for s in sides
             }
         )
         self.homogeneous = nn.ModuleDict(
             {s: Propagate(n, c.conv, c.dim, "last") for s, n in layers.items() if n}
         )
-        gain = c.channel_norm / c.dim**0.5
         self.attention = ModalityAttention(
-            names, c.dim, c.self_dropout, c.cross_dropout, gain
+            names,
+            c.dim,
+            c.self_dropout,
+            c.cross_dropout,
+            gain=1.0 if c.channel_norm is None else c.channel_norm / c.dim**0.5,
+            scalar=c.attention == "scalar",
+            weight_dropout=c.weight_dropout,
         )
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
         self.meta = nn.ModuleDict(
-            {s: MetaNetwork(count, c.dim, c.rank) for s in sides if c.meta}
+            {
+                s: MetaNetwork(count, c.dim, c.rank, c.meta_transposed)
+                for s in sides
+                if c.meta
+            }
         )
         self.act = nn.PReLU()
 
@@ -172,23 +226,31 @@ class REARM(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Id and modality channels of all nodes, side by side ``[N, (M + 1) d]``."""
         dim = self.config.dim
+        act = self.act if self.config.feature_act else nn.Identity()
         ids, *feats = self._homogeneous(data, ITEM).split(dim, dim=-1)
-        item = torch.cat([ids, *self.attention(feats)], dim=-1)
+        item = torch.cat([ids, *self.attention(feats, act)], dim=-1)
         user = self._homogeneous(data, USER)
+        user = torch.cat([user[:, :dim], act(user[:, dim:])], dim=-1)
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
         _, modal = split_branches(out, self.modalities, dim)
-        aux = {} if self.training else self._meta_means(out)
+        whole = self.config.meta_all or not self.training
+        aux = self._meta_means(out) if whole else {}
         return Embeddings(out.user, out.item, modal=modal, aux=aux)
 
     def _homogeneous(self, data: HeteroData, side: str) -> Tensor:
-        """Channels of one side after its mixed graph, each of the same length."""
+        """Channels of one side after its mixed graph, normalised."""
         x = self.channels[side](data)
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "mixed")))
-        return normalize_channels(x, self.config.dim, self.config.channel_norm)
+        length = self.config.channel_norm
+        return (
+            rescale(x)
+            if length is None
+            else normalize_channels(x, self.config.dim, length)
+        )
 
     def _meta_means(self, out: Branch) -> dict[str, Tensor]:
-        """Means of the meta-network's factors over all nodes, for evaluation."""
+        """Means of the meta-network's factors over all nodes."""
         rows = {USER: out.user, ITEM: out.item}
         return {
             f"{side}_meta_{i}": mean
@@ -211,6 +273,10 @@ class REARM(Recommender):
         config = self.config
         return [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(config.tau), config.cl_weight),
+            Term(
+                "contrast",
+                InfoNCE(config.tau, one_way=not config.two_way),
+                config.cl_weight,
+            ),
             Term("orthogonal", Orthogonal(), config.ort_weight),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,65 +16,100 @@ class FeatureAttention(nn.Module):
     \mathbf{c} \mathbf{W}^K`, :math:`\mathbf{v} = \mathbf{c} \mathbf{W}^V` per node,
 
     .. math::
-        \mathbf{h}^{\prime} = \mathrm{LayerNorm}\left( \mathbf{c} + \mathrm{softmax}
-        \left( \frac{\mathbf{q}^{\top} \mathbf{k}}{\sqrt{d}} \right) \mathbf{v}
-        \right)
+        \mathrm{attend}(\mathbf{h}, \mathbf{c}) = \mathrm{softmax} \left(
+        \frac{\mathbf{q}^{\top} \mathbf{k}}{\sqrt{d}} \right) \mathbf{v}
 
     from `"Refining Contrastive Learning and Homography Relations for Multi-Modal
-    Recommendation" <https://doi.org/10.1145/3746027.3755779>`_ (REARM), eq. (5)-(9).
-    Self-attention has :math:`\mathbf{h} = \mathbf{c}`.
+    Recommendation" <https://doi.org/10.1145/3746027.3755779>`_ (REARM), eq. (5), (7)
+    and (8). Self-attention has :math:`\mathbf{h} = \mathbf{c}`.
 
-    Differs from the paper: dropout falls on the attention's output, not on its
-    weights, so that no ``N x d x d`` tensor is materialised.
+    Differs from the paper: dropout falls on the attention's output, unless
+    ``weight_dropout`` is set: on its weights it takes an ``N x d x d`` tensor.
 
     Args:
         dim: Number of features ``d``.
         dropout: Probability with which an output is dropped. At 1 there is no
             attention, in evaluation either: it would be an untrained one.
-        gain: Initial value of the layer norm's learned gain. A row leaves with a
-            norm of about ``gain * sqrt(d)``.
+        scalar: As in the authors' code, whose tokens have a width of 1: every
+            :math:`\mathbf{W}` is a number with a bias, :math:`\mathbf{v}` is followed
+            by another, and nothing is divided by :math:`\sqrt{d}`.
+        weight_dropout: Drop weights of the attention in the place of outputs, as in
+            the authors' code.
 
     Shapes:
         - **query**, **context**, **output:** ``[N, d]``
     """
 
-    def __init__(self, dim: int, dropout: float = 0.0, gain: float = 1.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        dropout: float = 0.0,
+        scalar: bool = False,
+        weight_dropout: bool = False,
+    ) -> None:
         super().__init__()
-        self.query = nn.Linear(dim, dim, bias=False)
-        self.key = nn.Linear(dim, dim, bias=False)
-        self.value = nn.Linear(dim, dim, bias=False)
-        self.norm = nn.LayerNorm(dim)
         self.dropout = dropout
-        for linear in (self.query, self.key, self.value):
-            nn.init.xavier_uniform_(linear.weight)
-        nn.init.constant_(self.norm.weight, gain)
+        self.weight_dropout = weight_dropout
+        self.scalar = scalar
+        width = 1 if scalar else dim
+        self.query, self.key, self.value = (_linear(width, scalar) for _ in range(3))
+        self.out = _linear(width, scalar) if scalar else None
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
-        """Context, refined by what the query attends to in it."""
+        """What the query attends to in the context."""
         if self.dropout == 1:
-            return self.norm(context)
-        # One head of width 1: each feature is a token.
-        q, k, v = (
-            h.unsqueeze(1).unsqueeze(-1)
-            for h in (self.query(query), self.key(context), self.value(context))
+            return torch.zeros_like(context)
+        p = self.dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(
+            self._tokens(self.query, query),
+            self._tokens(self.key, context),
+            self._tokens(self.value, context),
+            dropout_p=p if self.weight_dropout else 0.0,
+            scale=1.0 if self.scalar else query.size(-1) ** -0.5,
         )
-        out = F.scaled_dot_product_attention(q, k, v, scale=query.size(-1) ** -0.5)
-        out = F.dropout(out.squeeze(-1).squeeze(1), self.dropout, self.training)
-        return self.norm(context + out)
+        if self.out is not None:
+            out = self.out(out)
+        out = out.squeeze(-1).squeeze(1)
+        return out if self.weight_dropout else F.dropout(out, p)
+
+    def _tokens(self, linear: nn.Module, x: Tensor) -> Tensor:
+        """One head of tokens of width 1, ``[N, 1, d, 1]``."""
+        x = x.unsqueeze(1)
+        return linear(x.unsqueeze(-1)) if self.scalar else linear(x).unsqueeze(-1)
+
+
+def _linear(width: int, bias: bool) -> nn.Linear:
+    linear = nn.Linear(width, width, bias)
+    nn.init.xavier_uniform_(linear.weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear
 
 
 class ModalityAttention(nn.Module):
-    """Self-attention of each modality, then attention across modalities.
+    r"""Self-attention of each modality, then attention across modalities.
 
-    The query of the second comes from the other modality, or, of more than two,
-    from their mean; with one modality there is no second.
+    .. math::
+        \mathbf{h}_m^{\prime} = \delta(\mathrm{LayerNorm}(\mathbf{h}_m +
+        \mathrm{attend}(\mathbf{h}_m, \mathbf{h}_m))), \qquad
+        \mathbf{h}_m^{\prime\prime} = \delta(\mathrm{LayerNorm}(
+        \mathbf{h}_m^{\prime} + \mathrm{attend}(\mathbf{h}_{\bar{m}}^{\prime},
+        \mathbf{h}_m^{\prime})))
+
+    from REARM, eq. (5)-(9), with :class:`FeatureAttention`, an activation
+    :math:`\delta` and one layer norm for all of it (authors' code). The query
+    :math:`\bar{m}` is the other modality, or, of more than two, their mean; with one
+    modality there is no second attention.
 
     Args:
         names: Modalities.
         dim: Width ``d`` of each.
         self_dropout: Dropout of the first, see :class:`FeatureAttention`.
         cross_dropout: Dropout of the second.
-        gain: Initial gain of the layer norms.
+        gain: Initial value of the layer norm's learned gain. A row leaves it with a
+            norm of about ``gain * sqrt(d)``.
+        scalar: See :class:`FeatureAttention`.
+        weight_dropout: See :class:`FeatureAttention`.
 
     Shapes:
         - **input**, **output:** a tensor ``[N, d]`` per modality, in order
@@ -87,23 +122,37 @@ class ModalityAttention(nn.Module):
         self_dropout: float,
         cross_dropout: float,
         gain: float = 1.0,
+        scalar: bool = False,
+        weight_dropout: bool = False,
     ) -> None:
         super().__init__()
-        self.own = nn.ModuleList(
-            FeatureAttention(dim, self_dropout, gain) for _ in names
+        self.own, self.cross = (
+            nn.ModuleList(
+                FeatureAttention(dim, dropout, scalar, weight_dropout) for _ in names
+            )
+            for dropout in (self_dropout, cross_dropout)
         )
-        self.cross = nn.ModuleList(
-            FeatureAttention(dim, cross_dropout, gain) for _ in names
-        )
+        self.norm = nn.LayerNorm(dim)
+        nn.init.constant_(self.norm.weight, gain)
 
-    def forward(self, modal: Sequence[Tensor]) -> list[Tensor]:
-        """Refined features of each modality."""
-        own = [attend(h, h) for attend, h in zip(self.own, modal, strict=True)]
+    def forward(
+        self, modal: Sequence[Tensor], act: Callable[[Tensor], Tensor]
+    ) -> list[Tensor]:
+        """Refined features of each modality.
+
+        Args:
+            modal: Features of each.
+            act: Activation after each layer norm.
+        """
+        own = [
+            act(self.norm(h + attend(h, h)))
+            for attend, h in zip(self.own, modal, strict=True)
+        ]
         others = len(own) - 1
         if others == 0:
             return own
         total = torch.stack(own).sum(0)
         return [
-            attend((total - h) / others, h)
+            act(self.norm(h + attend((total - h) / others, h)))
             for attend, h in zip(self.cross, own, strict=True)
         ]

@@ -28,6 +28,10 @@ class Channels(nn.Module):
             which is added to the projection.
         interest: Whether the features are users' interests, see
             :class:`~pyg_mmrec.nn.InterestProjector`.
+        id_std: Standard deviation that ids start with; Xavier's, which falls with
+            the number of nodes, if ``None``.
+        train_features: Whether features are trained as well, see
+            :class:`~pyg_mmrec.nn.Projector`; users' interests then apart from items'.
 
     Shapes:
         - **output:** ``[N, (M + 1) d]``, the id first
@@ -41,14 +45,17 @@ class Channels(nn.Module):
         names: Sequence[str],
         offset: bool = False,
         interest: bool = False,
+        id_std: float | None = None,
+        train_features: bool = False,
     ) -> None:
         super().__init__()
         num_nodes, width = int(data[node_type].num_nodes), dim * len(names)
-        self.ids = NodeEmbedding(num_nodes, dim, node_type)
+        init = "xavier" if id_std is None else "normal"
+        self.ids = NodeEmbedding(num_nodes, dim, node_type, init, id_std)
         self.project = (
             InterestProjector(data, dim, names)
-            if interest
-            else Projector(data, dim, node_type, names)
+            if interest and not train_features
+            else Projector(data, dim, node_type, names, train_features=train_features)
         )
         self.offset = (
             NodeEmbedding(num_nodes, width, node_type, init="zeros") if offset else None

@@ -17,15 +17,22 @@ class NodeEmbedding(nn.Module):
         dim: Length ``d`` of a vector.
         node_type: Type of the nodes.
         init: ``"xavier"`` (uniform, so that rows are the shorter the more nodes there
-            are), ``"normal"`` (rows of length about 1, whatever their number) or
+            are), ``"normal"`` (rows of the same length, whatever their number) or
             ``"zeros"``.
+        std: Standard deviation of ``"normal"``; if ``None``, such that rows have a
+            length of about 1.
 
     Shapes:
         - **output:** ``[N, d]``, or ``[len(n_id), d]``
     """
 
     def __init__(
-        self, num_nodes: int, dim: int, node_type: str, init: str = "xavier"
+        self,
+        num_nodes: int,
+        dim: int,
+        node_type: str,
+        init: str = "xavier",
+        std: float | None = None,
     ) -> None:
         super().__init__()
         self.node_type = node_type
@@ -33,7 +40,7 @@ class NodeEmbedding(nn.Module):
         if init == "zeros":
             nn.init.zeros_(self.table.weight)
         elif init == "normal":
-            nn.init.normal_(self.table.weight, std=dim**-0.5)
+            nn.init.normal_(self.table.weight, std=dim**-0.5 if std is None else std)
         else:
             nn.init.xavier_uniform_(self.table.weight)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class _FactorMLP(nn.Module):
-    """Two layers with PReLU whose output is one factor per row, ``[n, *shape]``."""
+    """Two layers with PReLU; their output, of length 1, is a factor ``[n, *shape]``."""
 
     def __init__(self, dim: int, shape: tuple[int, int]) -> None:
         super().__init__()
         width = shape[0] * shape[1]
         self.shape = shape
         self.layers = nn.Sequential(
-            nn.Linear(dim, dim), nn.PReLU(), nn.Linear(dim, width)
+            nn.Linear(dim, width), nn.PReLU(), nn.Linear(width, width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).view(-1, *self.shape)
+        return F.normalize(self.layers(x), dim=-1).view(-1, *self.shape)
 
 
 class MetaNetwork(nn.Module):
@@ -36,14 +37,17 @@ class MetaNetwork(nn.Module):
     from `REARM <https://doi.org/10.1145/3746027.3755779>`_, eq. (13)-(15). The
     product of the two factors is never formed.
 
-    Differs from the paper (and follows the authors' code): each factor, plus its
-    mean over the nodes, is softmax-normalised over its first dimension, and
-    :math:`\mathbf{s}` is detached.
+    Differs from the paper (and follows the authors' code): the two layers of each
+    :math:`g` are ``d k`` wide; what they return is L2-normalised per node and, plus
+    its mean over the nodes, softmax-normalised over the first dimension of the
+    factor; :math:`\mathbf{s}` is detached.
 
     Args:
         num_modalities: Number of modalities ``M``.
         dim: Width ``d`` of ids and modalities.
         rank: Rank ``k`` of the transformation.
+        transposed: Apply :math:`(\mathbf{W}_1 \mathbf{W}_2)^{\top}`, as the authors'
+            code does: its softmax then makes averages of the ids.
 
     Shapes:
         - **modal:** ``[n, M * d]``
@@ -51,8 +55,11 @@ class MetaNetwork(nn.Module):
         - **output:** ``[n, d]``
     """
 
-    def __init__(self, num_modalities: int, dim: int, rank: int) -> None:
+    def __init__(
+        self, num_modalities: int, dim: int, rank: int, transposed: bool = False
+    ) -> None:
         super().__init__()
+        self.transposed = transposed
         self.share = nn.Linear(num_modalities * dim, dim)
         self.first = _FactorMLP(dim, (dim, rank))
         self.second = _FactorMLP(dim, (rank, dim))
@@ -81,5 +88,7 @@ class MetaNetwork(nn.Module):
             means = first.mean(0), second.mean(0)
         first = torch.softmax(first + means[0], dim=1)
         second = torch.softmax(second + means[1], dim=1)
+        if self.transposed:
+            first, second = second.mT, first.mT
         inner = torch.bmm(second, ids.unsqueeze(-1))
         return torch.bmm(first, inner).squeeze(-1)

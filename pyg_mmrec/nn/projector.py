@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.graph import ITEM, features, modalities
+from pyg_mmrec.nn.embedding import NodeEmbedding
 
 
 class Projector(nn.Module):
@@ -25,6 +26,8 @@ class Projector(nn.Module):
         node_type: Type of the nodes.
         names: Modalities to project; all that these nodes carry if ``None``.
         bias: Whether the maps have a bias.
+        train_features: Whether the features themselves are parameters, which start
+            as those of ``data``: as many numbers again, and as much to optimise.
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
@@ -37,6 +40,7 @@ class Projector(nn.Module):
         node_type: str = ITEM,
         names: Sequence[str] | None = None,
         bias: bool = True,
+        train_features: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
@@ -45,6 +49,9 @@ class Projector(nn.Module):
         widths = {m: features(data, m, node_type).size(1) for m in names}
         self.linear = nn.ModuleDict(
             {m: _linear(width, dim, bias) for m, width in widths.items()}
+        )
+        self.trained = nn.ModuleDict(
+            {m: _trained(data, m, node_type) for m in names if train_features}
         )
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
@@ -80,13 +87,24 @@ class Projector(nn.Module):
             node_type: Type of the nodes, if not the projector's own.
         """
         node_type = node_type or self.node_type
-        x = features(data, modality, node_type)
+        if modality in self.trained:
+            x = self.trained[modality](data)
+        else:
+            x = features(data, modality, node_type)
         mask = data[node_type].get(f"mask_{modality}")
         if index is not None:
             x = x.index_select(0, index)
             mask = None if mask is None else mask.index_select(0, index)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
+
+
+def _trained(data: HeteroData, modality: str, node_type: str) -> NodeEmbedding:
+    """The features of a modality as parameters."""
+    x = features(data, modality, node_type)
+    table = NodeEmbedding(x.size(0), x.size(1), node_type, init="zeros")
+    table.table.weight.data.copy_(x)
+    return table
 
 
 def _linear(width: int, dim: int, bias: bool) -> nn.Linear:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.nn.functional import two_way_contrast
+from pyg_mmrec.nn.functional import one_way_contrast, two_way_contrast
 from pyg_mmrec.objectives.base import Objective, Step
 
 
@@ -30,12 +30,17 @@ class InfoNCE(Objective):
         tau: Temperature, above 0.
         branches: The branches to contrast: ``"modal"``, or the name of a group in
             :attr:`Embeddings.groups <pyg_mmrec.embeddings.Embeddings>`.
+        one_way: Take of each pair of modalities the first direction alone, as REARM
+            does.
     """
 
-    def __init__(self, tau: float = 0.2, branches: str = "modal") -> None:
+    def __init__(
+        self, tau: float = 0.2, branches: str = "modal", one_way: bool = False
+    ) -> None:
         super().__init__()
         self.tau = positive("tau", tau)
         self.branches = branches
+        self.contrast = one_way_contrast if one_way else two_way_contrast
         self.requires = frozenset({branches})
 
     def forward(self, step: Step) -> Tensor:
@@ -49,5 +54,5 @@ class InfoNCE(Objective):
             index = step.nodes(side)
             rows = [getattr(x, side).index_select(0, index) for x in branches]
             for a, b in pairs:
-                total = total + two_way_contrast(rows[a], rows[b], self.tau)
+                total = total + self.contrast(rows[a], rows[b], self.tau)
         return total / max(len(pairs), 1)

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
+
+_EPS = 1e-6  # the authors': keeps rows of zeros
 
 
 def orthogonal_loss(a: Tensor, b: Tensor) -> Tensor:
     r"""Mean squared entry of :math:`\bar{A}^{\top} \bar{B}`.
 
     Args:
-        a: Rows of one modality, ``[n, d]``; columns are centred, then rows
-            L2-normalised.
+        a: Rows of one modality, ``[n, d]``; columns are centred, then rows divided
+            by their length, which counts as a constant.
         b: The same nodes' rows of another, ``[n, d]``.
 
     Returns:
         A scalar.
     """
-    a = F.normalize(a - a.mean(0), dim=-1)
-    b = F.normalize(b - b.mean(0), dim=-1)
-    return (a.T @ b).square().mean()
+    return (_directions(a).T @ _directions(b)).square().mean()
+
+
+def _directions(x: Tensor) -> Tensor:
+    """Centred rows over their detached lengths."""
+    x = x - x.mean(0)
+    return x / (x.detach().norm(dim=1, keepdim=True) + _EPS)
 
 
 class Orthogonal(Objective):
@@ -35,18 +40,17 @@ class Orthogonal(Objective):
         \Vert \bar{\mathbf{S}}_m^{\top} \bar{\mathbf{S}}_{m^{\prime}} \Vert_F^2
 
     from `REARM <https://doi.org/10.1145/3746027.3755779>`_, eq. (17), over the
-    batch's unique users and items. Differs from the paper (and follows the authors'
-    code): columns are centred, rows normalised, and entries averaged. With one
-    modality it is zero.
+    batch's users and positives, as often as they occur. Differs from the paper (and
+    follows the authors' code): columns are centred, rows divided by their lengths,
+    which get no gradient, and entries averaged. With one modality it is zero.
     """
 
     requires = frozenset({"modal"})
 
     def forward(self, step: Step) -> Tensor:
-        """The loss on the batch's unique users and items."""
+        """The loss on the batch's users and positives."""
         total = step.out.user.new_zeros(())
-        for side in (USER, ITEM):
-            index = step.nodes(side)
+        for side, index in ((USER, step.batch.user), (ITEM, step.batch.pos)):
             rows = [
                 getattr(branch, side).index_select(0, index)
                 for branch in step.out.modal.values()

@@ -24,7 +24,7 @@ from pyg_mmrec.transforms.nearest import cosine_top_k
 from pyg_mmrec.transforms.weights import modality_weights
 
 Weight = Literal["cosine", "binary"]
-Normalize = Literal["sym", "row"]
+Normalize = Literal["sym", "row", "count"]
 
 
 class KNN(BaseTransform):
@@ -52,7 +52,9 @@ class KNN(BaseTransform):
         weight: ``"cosine"`` (negative similarities are cut to 0) or ``"binary"``.
         normalize: ``"sym"``: :math:`w_{ji} / \sqrt{d_i d_j}` with :math:`d_i =
             \sum_j w_{ji}` over the neighbours of a centre; ``"row"``: :math:`w_{ji} /
-            d_i`; ``None``: as they are.
+            d_i`; ``"count"``: :math:`w_{ji} / \sqrt{n_i n_j}` with the number of
+            neighbours :math:`n_i` of a centre, as in REARM's code: similarities over
+            ``k``; ``None``: as they are.
         chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
         loop_missing: Give nodes without the modality a loop of weight 1, so that
             propagation leaves them as they are instead of setting them to 0.
@@ -143,7 +145,7 @@ class KNN(BaseTransform):
 def normalized(
     weight: Tensor, edge_index: Tensor, num_nodes: int, how: Normalize | None
 ) -> Tensor:
-    """Weights of edges neighbour -> centre over the row sums of centres, ``[E]``.
+    """Weights of edges neighbour -> centre over what centres have, ``[E]``.
 
     Args:
         weight: Weights, ``[E]``, not negative.
@@ -154,7 +156,8 @@ def normalized(
     if how is None:
         return weight
     neighbour, centre = edge_index
-    degree = weight.new_zeros(num_nodes).index_add_(0, centre, weight).clamp(min=1e-7)
+    parts = torch.ones_like(weight) if how == "count" else weight
+    degree = weight.new_zeros(num_nodes).index_add_(0, centre, parts).clamp(min=1e-7)
     if how == "row":
         return weight / degree[centre]
     return weight * (degree[centre] * degree[neighbour]).rsqrt()

@@ -138,7 +138,8 @@ def mixed_graph(
 ) -> list[BaseTransform]:
     """Transforms that build a mixed graph out of co-occurrence and similarity.
 
-    Only what weighs something is built.
+    Only what weighs something is built. In a kNN graph a node is the first of its
+    own ``k`` neighbours, and a weight is the similarity over ``k``.
 
     Args:
         node_type: Type of the nodes.
@@ -150,6 +151,13 @@ def mixed_graph(
     if co_weight > 0:
         parts.append(CoOccurrence(k, node_type))
     if co_weight < 1:
-        knn = KNN(k, node_type=node_type, normalize="sym", semantic=semantic)
-        parts.append(knn)
+        parts.append(
+            KNN(
+                k,
+                node_type=node_type,
+                loop=True,
+                normalize="count",
+                semantic=semantic,
+            )
+        )
     return [*parts, MixEdges(node_type, semantic, co_weight)]
