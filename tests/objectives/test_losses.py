@@ -180,7 +180,7 @@ def test_orthogonal_equals_a_loop() -> None:
 
     def prepared(x):
         x = x - x.mean(0)
-        return [row / row.norm() for row in x]
+        return [row / (row.norm() + 1e-6) for row in x]
 
     rows_a, rows_b = prepared(a), prepared(b)
     total = 0.0
@@ -189,6 +189,43 @@ def test_orthogonal_equals_a_loop() -> None:
             entry = sum(float(x[i] * y[j]) for x, y in zip(rows_a, rows_b, strict=True))
             total += entry**2
     assert float(orthogonal_loss(a, b)) == pytest.approx(total / 9)
+
+
+def test_lengths_in_the_orthogonal_loss_are_constants() -> None:
+    a, b = rand(5, 3).requires_grad_(), rand(5, 3, seed=1)
+    (found,) = torch.autograd.grad(orthogonal_loss(a, b), a)
+    x = a - a.mean(0)
+    length = x.detach().norm(dim=1, keepdim=True)
+    y = b - b.mean(0)
+    loss = ((x / length).T @ (y / y.norm(dim=1, keepdim=True))).square().mean()
+    (expected,) = torch.autograd.grad(loss, a)
+    assert torch.allclose(found, expected, rtol=1e-4)
+
+
+def test_orthogonal_objective_counts_users_and_positives_as_they_occur() -> None:
+    s, expected = step(3), 0.0
+    modal = list(s.out.modal.values())
+    for i in range(3):
+        for j in range(i + 1, 3):
+            for side, index in (("user", [0, 2, 2, 5]), ("item", [1, 3, 8, 1])):
+                x, y = (getattr(modal[m], side)[index] for m in (i, j))
+                expected += float(orthogonal_loss(x, y))
+    assert float(Orthogonal()(s)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_one_way_contrast_takes_the_first_direction_of_each_pair(
+    num_modalities,
+) -> None:
+    s = step(num_modalities)
+    names, expected, pairs = list(s.out.modal), 0.0, 0
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            pairs += 1
+            for side, index in (("user", [0, 2, 5]), ("item", [0, 1, 3, 4, 5, 7, 8])):
+                x, y = (getattr(s.out.modal[m], side)[index] for m in (a, b))
+                expected += naive_info_nce(x, y, 0.5)
+    assert float(InfoNCE(0.5, one_way=True)(s)) == pytest.approx(expected / pairs)
 
 
 def test_comparisons_of_modalities_are_zero_with_one() -> None:

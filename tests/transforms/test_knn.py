@@ -87,7 +87,7 @@ def test_rank_with_ties_equals_naive_sort() -> None:
         assert value[row].tolist() == [s[j] for j in best]
 
 
-@pytest.mark.parametrize("how", ["sym", "row"])
+@pytest.mark.parametrize("how", ["sym", "row", "count"])
 @pytest.mark.parametrize("weight", ["cosine", "binary"])
 def test_normalisation_equals_naive_loop(how, weight) -> None:
     data = make_graph(modalities=("image",))
@@ -96,7 +96,7 @@ def test_normalisation_equals_naive_loop(how, weight) -> None:
         assert set(plain.values()) == {1.0}
     degree = [0.0] * 30
     for (_, centre), w in plain.items():
-        degree[centre] += w
+        degree[centre] += 1 if how == "count" else w
     expected = {
         (j, i): w / (degree[i] if how == "row" else (degree[i] * degree[j]) ** 0.5)
         for (j, i), w in plain.items()

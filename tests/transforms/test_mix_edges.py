@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch_geometric.transforms import Compose
 
+from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import knn_relation, relation
 from pyg_mmrec.transforms import (
@@ -107,10 +108,24 @@ def test_graphs_that_weigh_nothing_are_not_built(graph) -> None:
     out = Compose(parts)(graph)
     assert knn_relation("item", "text") in out.edge_types
     assert knn_relation("item", "image") not in out.edge_types
-    both = Compose([KNN(3, normalize="sym"), parts[-1]])(graph)
+    both = Compose([KNN(3, loop=True, normalize="count"), parts[-1]])(graph)
     for key in ("edge_index", "edge_weight"):
         ours, theirs = (x[relation("item", "mixed")][key] for x in (out, both))
         assert torch.equal(ours, theirs)
+
+
+def test_similarity_in_a_mixed_graph_is_over_k_and_counts_the_node_itself(
+    graph,
+) -> None:
+    x = torch.nn.functional.normalize(graph["item"].x_text, dim=1)
+    expected = torch.zeros(30, 30)
+    for i, row in enumerate(x @ x.T):
+        for j in row.topk(4).indices:
+            expected[i, j] = row[j].clamp(0, 1) / 4
+        assert expected[i, i] == pytest.approx(0.25)
+    store = Compose(mixed_graph("item", 4, {"text": 1.0}, 0.0))(graph)
+    found = adjacency(store, relation("item", "mixed")).csr.to_dense()
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("weights", [{}, {"sound": 1.0}, {"image": 0.0}])

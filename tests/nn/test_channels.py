@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyg_mmrec.graph import ITEM, USER, modalities
+from pyg_mmrec.nn import Channels, normalize_channels
+from pyg_mmrec.transforms import UserInterest
+
+from ..conftest import make_graph
+
+DIM = 4
+
+
+@pytest.fixture
+def data():
+    return UserInterest()(make_graph(missing=0.3))
+
+
+@pytest.mark.parametrize("side", [USER, ITEM])
+@pytest.mark.parametrize("train_features", [False, True])
+def test_columns_are_ids_and_projected_features(data, side, train_features) -> None:
+    names = modalities(data)
+    channels = Channels(
+        data,
+        DIM,
+        side,
+        names,
+        offset=True,
+        interest=side == USER,
+        train_features=train_features,
+    )
+    torch.nn.init.normal_(channels.offset.table.weight)
+    out = channels(data)
+    for node in range(int(data[side].num_nodes)):
+        expected = [channels.ids.table.weight[node]]
+        for i, m in enumerate(names):
+            linear = channels.project.linear[m]
+            x = data[side][f"x_{m}"][node]
+            has = data[side].get(f"mask_{m}")
+            offset = channels.offset.table.weight[node, i * DIM : (i + 1) * DIM]
+            expected.append((linear(x) if has is None or has[node] else 0) + offset)
+        assert torch.allclose(out[node], torch.cat(expected), atol=1e-5)
+
+
+def test_trained_features_start_as_those_of_the_graph_and_move_alone(data) -> None:
+    names = modalities(data)
+    channels = Channels(data, DIM, ITEM, names, train_features=True)
+    before = data[ITEM].x_image.clone()
+    table = channels.project.trained["image"].table.weight
+    assert torch.equal(table, before)
+    optimizer = torch.optim.SGD(channels.parameters(), 1.0)
+    channels(data).square().sum().backward()
+    optimizer.step()
+    changed = (table != before).any(dim=1)
+    assert torch.equal(changed, data[ITEM].mask_image)
+    assert torch.equal(data[ITEM].x_image, before)
+
+
+def test_trained_interests_are_apart_from_items(data) -> None:
+    names = modalities(data)
+    channels = Channels(data, DIM, USER, names, interest=True, train_features=True)
+    before = channels(data)
+    data[ITEM].x_image += 1
+    assert torch.equal(channels(data), before)
+
+
+def test_a_subgraph_has_the_trained_features_of_its_nodes(data) -> None:
+    channels = Channels(data, DIM, ITEM, modalities(data), train_features=True)
+    whole = channels(data)
+    part = data.subgraph({ITEM: torch.tensor([3, 17])})
+    part[ITEM].n_id = torch.tensor([3, 17])
+    assert torch.allclose(channels(part), whole[[3, 17]])
+
+
+@pytest.mark.parametrize("count", [300, 3000])
+def test_ids_start_alike_whatever_their_number(count) -> None:
+    data = make_graph(num_users=count)
+    ids = Channels(UserInterest()(data), 64, USER, ["image"], id_std=0.1).ids
+    assert ids.table.weight.std().item() == pytest.approx(0.1, rel=0.05)
+
+
+def test_each_channel_gets_the_length() -> None:
+    x = torch.randn(5, 3 * DIM)
+    out = normalize_channels(x, DIM, 2.0)
+    for row, new in zip(x, out, strict=True):
+        for channel, scaled in zip(row.split(DIM), new.split(DIM), strict=True):
+            assert torch.allclose(scaled, 2 * channel / channel.norm())
