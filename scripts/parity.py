@@ -53,7 +53,7 @@ def show(method: str, args: argparse.Namespace) -> str:
     if args.data is None:
         data = fixture.small_graph(adapter.modalities)
     else:
-        data = fixture.used_part(load(args.data, args.root)[0])
+        data = fixture.used_part(load(args.data, args.root)[0], adapter.modalities)
     found = run(adapter, Path(args.source), data, args.batch_size)
     print(f"{method} beside {adapter.code}, with the same options:")
     print("\n".join(report.lines(found.same)))

@@ -27,31 +27,34 @@ class Loader(Protocol):
         """The model on a graph; called where its sources can be imported."""
 
 
-def dense(edge_type: EdgeType) -> Callable[[HeteroData], Tensor]:
-    """A relation of ours as a dense matrix, row = centre."""
+Matrix = Callable[[HeteroData], Tensor]
+
+
+def relation_matrix(edge_type: EdgeType) -> Matrix:
+    """A relation of ours as a sparse matrix, row = centre."""
 
     def matrix(data: HeteroData) -> Tensor:
         store = data[edge_type]
         source, centre = store.edge_index
         size = [int(data[kind].num_nodes) for kind in (edge_type[2], edge_type[0])]
         weight = store.get("edge_weight")
-        ones = torch.ones(source.numel(), dtype=torch.float64)
-        value = ones if weight is None else weight.double()
-        empty = torch.zeros(*size, dtype=torch.float64)
-        return empty.index_put((centre, source), value, accumulate=True)
+        value = torch.ones(source.numel()) if weight is None else weight
+        return torch.sparse_coo_tensor(torch.stack([centre, source]), value, size)
 
     return matrix
 
 
-def bipartite(edge_type: EdgeType) -> Callable[[HeteroData], Tensor]:
+def bipartite_matrix(edge_type: EdgeType) -> Matrix:
     """A relation of users and items among all nodes, users first."""
 
     def matrix(data: HeteroData) -> Tensor:
-        of_items = dense(edge_type)(data)
+        of_items = relation_matrix(edge_type)(data).coalesce()
         num_items, num_users = of_items.shape
-        square = of_items.new_zeros(num_users + num_items, num_users + num_items)
-        square[num_users:, :num_users] = of_items
-        return square + square.T
+        item, user = of_items.indices()
+        ends = torch.stack([item + num_users, user])
+        size = [num_users + num_items] * 2
+        index = torch.cat([ends, ends.flip(0)], dim=1)
+        return torch.sparse_coo_tensor(index, of_items.values().repeat(2), size)
 
     return matrix
 
@@ -64,13 +67,16 @@ class Adapter:
         method: Our name of the method.
         code: Where the authors' code is, as ``owner/name`` on GitHub.
         load: Builds their model.
-        weights: For each of our parameters, which of theirs it is.
+        weights: For each of our parameters, which of theirs it is; those of a term
+            of the loss as ``objectives.<term>.<name>``.
         ours: Our options under which both compute the same.
         train: Options of our training under which both train the same.
-        graphs: For the name of each of their graphs, ours as a dense matrix.
+        graphs: For the name of each of their graphs, ours as a matrix.
         choices: What we ship otherwise, each as options that take the place of
             ``ours`` and ``train``, by a few words that say what it is.
-        own: Our parameters that theirs lack; they stay at their start.
+        own: Our parameters that theirs lack or do not train, or otherwise; they stay
+            at their start.
+        joined: For a term of theirs, ours that it is the sum of.
         modalities: Those that the graph has.
         num_neg: Negatives of an interaction.
         notes: What else differs by choice, and steps do not show.
@@ -82,12 +88,18 @@ class Adapter:
     weights: Mapping[str, Weight]
     ours: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
-    graphs: Mapping[str, Callable[[HeteroData], Tensor]] = field(default_factory=dict)
+    graphs: Mapping[str, Matrix] = field(default_factory=dict)
     choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     own: tuple[str, ...] = ()
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     modalities: tuple[str, ...] = ("image", "text")
     num_neg: int = 1
     notes: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> dict[str, Weight]:
+        """The weights that both train."""
+        return {k: w for k, w in self.weights.items() if k not in self.own}
 
     @property
     def shipped(self) -> dict[str, Any]:

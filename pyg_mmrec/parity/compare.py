@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import from_dict
@@ -17,7 +17,8 @@ from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.parity import weights
 from pyg_mmrec.parity.adapter import Adapter
-from pyg_mmrec.parity.peer import LR, Record, gradients
+from pyg_mmrec.parity.checkout import quiet
+from pyg_mmrec.parity.peer import LR, Record, gradients, some_rows
 from pyg_mmrec.sampler import Batch, BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import TrainConfig, Trainer
@@ -76,7 +77,8 @@ def draw_batches(
     generator = torch.Generator().manual_seed(_SEED)
     found: list[Batch] = []
     while len(found) < steps:
-        found += [batch for _, batch in sampler.epoch(data, generator)]
+        drawn = [batch for _, batch in sampler.epoch(data, generator)]
+        found += drawn[:-1] or drawn  # whole ones: a sum and a mean are in proportion
     return found[:steps]
 
 
@@ -115,14 +117,20 @@ class Ours:
         self.data = _double(plain if transform is None else transform(plain))
         with seeded(_SEED):
             self.model: Recommender = cls(self.data, config).double()
+        self.trainer = Trainer(self.model, self.data, config=self.config)
+        self.trainer.objectives.double()
         self._load(adapter, theirs)
-        params = dict(self.model.named_parameters())
-        for name in adapter.own:
-            params[name].requires_grad_(own)
+        for name in set(adapter.own) & set(self.params):
+            self.params[name].requires_grad_(own)
+
+    @property
+    def params(self) -> dict[str, nn.Parameter]:
+        """All parameters by name, those of the loss as well."""
+        objectives = self.trainer.objectives.named_parameters(prefix="objectives")
+        return {**dict(self.model.named_parameters()), **dict(objectives)}
 
     def _load(self, adapter: Adapter, theirs: Mapping[str, Tensor]) -> None:
-        state = weights.ours(adapter.weights, theirs)
-        params = dict(self.model.named_parameters())
+        state, params = weights.ours(adapter.weights, theirs), self.params
         missing = sorted(set(params) - set(state) - set(adapter.own))
         if missing:
             raise MMRecError(
@@ -133,12 +141,6 @@ class Ours:
             for name, value in state.items():
                 if name in params:  # some options have fewer
                     params[name].copy_(value.view_as(params[name]))
-
-    def trainer(self) -> Trainer:
-        """A trainer of the model, before its first step."""
-        trainer = Trainer(self.model, self.data, config=self.config)
-        trainer.objectives.double()
-        return trainer
 
 
 def _double(data: HeteroData, dtype: torch.dtype = torch.float64) -> HeteroData:
@@ -161,20 +163,21 @@ def compare(
         options: Our options in the place of the adapter's.
         own: Whether to train what theirs lacks.
     """
-    with in_double():
+    with in_double(), quiet():
         ours = Ours(adapter, data, theirs.weights, options or {}, own)
         found = list(_graphs(adapter, ours.data, theirs))
         found.append(_forward(ours, theirs))
-        trainer = ours.trainer()
         ours.model.train()
-        found += _losses(adapter, ours, trainer, theirs)
-        found += _steps(adapter, ours, trainer, theirs)
+        found += _losses(adapter, ours, theirs)
+        found += _steps(adapter, ours, theirs)
     return found
 
 
 def _graphs(adapter: Adapter, data: HeteroData, theirs: Record) -> Iterator[Difference]:
     for name, matrix in adapter.graphs.items():
-        yield Difference("graph", name, relative(matrix(data), theirs.graphs[name]))
+        yield Difference(
+            "graph", name, relative(some_rows(matrix(data)), theirs.graphs[name])
+        )
 
 
 def _forward(ours: Ours, theirs: Record) -> Difference:
@@ -183,26 +186,26 @@ def _forward(ours: Ours, theirs: Record) -> Difference:
     return Difference("forward", "scores", relative(scores, theirs.scores))
 
 
-def _losses(
-    adapter: Adapter, ours: Ours, trainer: Trainer, theirs: Record
-) -> Iterator[Difference]:
-    params = {n: p for n, p in ours.model.named_parameters() if p.requires_grad}
+def _losses(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference]:
+    params = {n: p for n, p in ours.params.items() if p.requires_grad}
+    trainer = ours.trainer
     terms = {term.name: term for term in trainer.terms}
     with seeded(_SEED):
         view = trainer._view()
         for term in trainer.terms:
             term.objective.on_epoch_start(ours.model, view, 1)
     for name, loss in theirs.losses.items():
-        if name not in terms:
+        names = [n for n in adapter.joined.get(name, (name,)) if n in terms]
+        if not names:
             yield Difference("loss", f"{name} (not ours)", float("inf"))
             continue
-        objective = terms[name].objective
-        batch = theirs.batches[0]
-        step = Step(ours.model, view, ours.model(view), batch)
-        value = objective(step.with_negatives(objective.num_neg))
+        step = Step(ours.model, view, ours.model(view), theirs.batches[0])
+        objectives = [terms[n].objective for n in names]
+        values = [o(step.with_negatives(o.num_neg)) for o in objectives]
+        value = torch.stack(values).sum()
         yield Difference("loss", name, relative(value.squeeze(), loss.squeeze()))
         found = gradients(value, params)
-        expected = weights.ours(adapter.weights, _whole(theirs, name))
+        expected = weights.ours(adapter.trained, _whole(theirs, name))
         whole = sum(float(x.double().square().sum()) for x in expected.values())
         for param, gradient in found.items():
             if param not in expected:  # ours alone
@@ -218,16 +221,15 @@ def _whole(theirs: Record, term: str) -> dict[str, Tensor]:
     return {**zeros, **theirs.gradients[term]}
 
 
-def _steps(
-    adapter: Adapter, ours: Ours, trainer: Trainer, theirs: Record
-) -> Iterator[Difference]:
+def _steps(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference]:
+    trainer = ours.trainer
     with seeded(_SEED):
         view = trainer._view()
         weight = torch.tensor([term.weight for term in trainer.terms])
         losses = [(trainer._step(view, b) * weight).sum() for b in theirs.batches]
     yield Difference("step", "losses", relative(torch.stack(losses), theirs.steps))
     expected = weights.ours(adapter.weights, theirs.trained)
-    for name, param in ours.model.named_parameters():
+    for name, param in ours.params.items():
         if name in expected:
             gap = relative(param.detach(), expected[name].view_as(param))
             yield Difference("trained", name, gap)

@@ -29,11 +29,16 @@ def small_graph(modalities: tuple[str, ...]) -> HeteroData:
     data = Synthetic(
         num_users=40, num_items=30, modalities=list(modalities), dim=6, degree=9
     )[0]
-    return used_part(data)
+    return used_part(data, modalities)
 
 
-def used_part(data: HeteroData) -> HeteroData:
-    """Interactions and features of a data set's graph, without anything else."""
+def used_part(data: HeteroData, modalities: tuple[str, ...]) -> HeteroData:
+    """Interactions and features of a data set's graph, without anything else.
+
+    Args:
+        data: The graph.
+        modalities: Names that its first modalities get.
+    """
     store = data[INTERACTS]
     kept = interaction_graph(
         int(data[USER].num_nodes),
@@ -42,8 +47,8 @@ def used_part(data: HeteroData) -> HeteroData:
         store.val_label_index,
         store.test_label_index,
     )
-    for name in names_of(data):
-        kept[ITEM][f"x_{name}"] = features(data, name)
+    for new, name in zip(modalities, names_of(data), strict=False):
+        kept[ITEM][f"x_{new}"] = features(data, name)
     return kept
 
 

@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from pyg_mmrec.parity import weights
 from pyg_mmrec.sampler import Batch
+
+if TYPE_CHECKING:
+    from pyg_mmrec.parity.adapter import Adapter
 
 
 class Peer(ABC):
@@ -37,12 +41,12 @@ class Peer(ABC):
         """Its terms, unweighted, by our names."""
 
     def graph(self, name: str) -> Tensor:
-        """A graph of theirs as a dense matrix, row = centre: an attribute."""
+        """A graph of theirs as a matrix, row = centre: an attribute."""
         value = self.module
         for key in name.split("."):
             value = getattr(value, key)
         assert isinstance(value, Tensor)
-        return value.detach().to_dense()
+        return value.detach()
 
     def start(self) -> None:  # noqa: B027, most do nothing
         """What they do before an epoch."""
@@ -64,12 +68,13 @@ class Peer(ABC):
 
 
 LR = 1e-3
+_MOST_ROWS = 512
 
 
 @contextmanager
 def switched(target: Any, values: Mapping[str, Any]) -> Iterator[None]:
     """Give an object other attributes for a while."""
-    before = {name: getattr(target, name) for name in values}
+    before = {name: getattr(target, name, None) for name in values}
     for name, value in values.items():
         setattr(target, name, value)
     try:
@@ -87,7 +92,7 @@ class Record:
         weights: Their weights at the start, those that ours are made of.
         batches: The batches of the steps.
         users: Whose scores there are.
-        graphs: Their graphs, dense.
+        graphs: Their graphs, dense: see :func:`some_rows`.
         scores: Of ``users``, ``[n, I]``.
         losses: Terms of the loss on the first batch, unweighted.
         gradients: Of each term, by the names of their weights.
@@ -110,8 +115,7 @@ class Record:
 
 def record(
     peer: Peer,
-    used: Collection[str],
-    graphs: Collection[str],
+    adapter: Adapter,
     batches: Sequence[Batch],
     users: Tensor,
     freeze: bool = True,
@@ -120,14 +124,17 @@ def record(
 
     Args:
         peer: Their model.
-        used: Names of their weights that ours are made of.
-        graphs: Names of their graphs to compare.
+        adapter: How it stands beside ours.
         batches: A batch a step.
         users: Whose scores to take.
         freeze: Whether to train what ours are made of alone.
     """
     params = dict(peer.module.named_parameters())
-    alone = sorted(name for name in params if name not in used)
+    used = weights.used(adapter.weights)
+    trained = used & set(params)
+    if freeze:
+        trained &= weights.used(adapter.trained)
+    alone = sorted(set(params) - weights.used(adapter.trained))
     fill(params[name] for name in params if name in used)
     for name in alone:
         params[name].requires_grad_(not freeze)
@@ -136,11 +143,11 @@ def record(
     )
     peer.module.train()
     peer.start()
-    found.graphs = {name: peer.graph(name) for name in graphs}
-    trained = {n: p for n, p in params.items() if n in used and p.requires_grad}
+    found.graphs = {name: some_rows(peer.graph(name)) for name in adapter.graphs}
+    leaves = {name: params[name] for name in sorted(trained)}
     for name, loss in peer.losses(batches[0]).items():
         found.losses[name] = loss.detach()
-        found.gradients[name] = gradients(loss, trained)
+        found.gradients[name] = gradients(loss, leaves)
     found.scores = _scores(peer, users)
     peer.module.train()
     optimizer, steps = peer.optimizer(), []
@@ -153,6 +160,15 @@ def record(
     found.steps = torch.stack([loss.squeeze() for loss in steps])
     found.trained = _copied(peer, used)
     return found
+
+
+def some_rows(matrix: Tensor) -> Tensor:
+    """Rows of a matrix, all if it is small, dense."""
+    step = -(-matrix.size(0) // _MOST_ROWS)
+    rows = torch.arange(0, matrix.size(0), step)
+    if matrix.layout == torch.sparse_csr:
+        matrix = matrix.to_sparse_coo()
+    return matrix.index_select(0, rows).to_dense()
 
 
 def fill(params: Iterator[Tensor] | Collection[Tensor]) -> None:
@@ -180,8 +196,8 @@ def gradients(loss: Tensor, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _copied(peer: Peer, names: Collection[str]) -> dict[str, Tensor]:
-    weights = peer.weights()
-    return {n: weights[n].detach().clone() for n in sorted(names) if n in weights}
+    found = peer.weights()
+    return {n: found[n].detach().clone() for n in sorted(names) if n in found}
 
 
 @torch.no_grad()

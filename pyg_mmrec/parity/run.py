@@ -10,11 +10,10 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import USER
 from pyg_mmrec.parity.adapter import Adapter
-from pyg_mmrec.parity.checkout import imported
+from pyg_mmrec.parity.checkout import imported, quiet
 from pyg_mmrec.parity.compare import Difference, compare, draw_batches, in_double
 from pyg_mmrec.parity.fixture import BATCH_SIZE, STEPS
 from pyg_mmrec.parity.peer import Record, record
-from pyg_mmrec.parity.weights import used
 from pyg_mmrec.seeding import seeded
 
 AS_SHIPPED, ALONE = "all of these: as shipped", "theirs trains: "
@@ -85,7 +84,6 @@ def run_theirs(
     batches = draw_batches(data, batch_size, steps, adapter.num_neg)
     users = torch.arange(min(int(data[USER].num_nodes), _MOST_SCORED))
     sources = adapter.load.sources(checkout)
-    with imported(*sources), seeded(0), in_double():
+    with imported(*sources), quiet(), seeded(0), in_double():
         peer = adapter.load(checkout, data)
-        names = used(adapter.weights)
-        return record(peer, names, list(adapter.graphs), batches, users, freeze)
+        return record(peer, adapter, batches, users, freeze)

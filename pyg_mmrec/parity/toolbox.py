@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -131,9 +135,13 @@ class Toolbox:
         model: Its name there.
         options: Its options.
         terms: For each of our terms beside the first, the attribute of the model
-            that weighs it: the loss is linear in these.
+            that weighs it, or the option as ``config.<name>``: the loss is linear in
+            these.
         first: Our name of what is left without them.
         pairs: Whether it draws no negatives.
+        sums: Terms that are sums over a batch, of which the mean is taken.
+        bits: Whether the first is in bits.
+        patch: What to change in the modules of the code before it builds the model.
         mend: What to do with the model before anything else.
         before: What it needs before it scores, such as a forward pass.
         write: Writes what more it reads into its data set's folder.
@@ -144,6 +152,9 @@ class Toolbox:
     terms: Mapping[str, str] = field(default_factory=dict)
     first: str = "bpr"
     pairs: bool = False
+    sums: tuple[str, ...] = ()
+    bits: bool = False
+    patch: Callable[[], None] | None = None
     mend: Callable[[Any], None] | None = None
     before: Callable[[Any], Any] | None = None
     write: Callable[[HeteroData, Path], None] | None = None
@@ -166,10 +177,20 @@ class Toolbox:
                 "use_gpu": False,
                 **self.options,
             }
+            _alias_common()
+            if self.patch is not None:
+                self.patch()
             trainer, _ = load(self.model, options)
         if self.mend is not None:
             self.mend(trainer.model)
         return _ToolboxPeer(trainer, self)
+
+
+def _alias_common() -> None:
+    """Some models import ``common`` as ``models.common``, where it is not."""
+    for name in ("", ".abstract_recommender", ".loss"):
+        module = importlib.import_module(f"common{name}")
+        sys.modules.setdefault(f"models.common{name}", module)
 
 
 class _ToolboxPeer(Peer):
@@ -191,6 +212,12 @@ class _ToolboxPeer(Peer):
         return self.module.full_sort_predict([users])  # type: ignore[operator]
 
     def total(self, batch: Batch) -> Tensor:
+        loss = self._loss(batch)
+        if self.how.first in self.how.sums:
+            loss = loss / batch.user.numel()  # Adam does not see it
+        return loss * math.log(2) if self.how.bits else loss
+
+    def _loss(self, batch: Batch) -> Tensor:
         columns = [batch.user, batch.pos, batch.neg[:, 0]]
         rows = torch.stack(columns[:2] if self.how.pairs else columns)
         # As many as there are: some divide by this in the place of the rows.
@@ -201,10 +228,31 @@ class _ToolboxPeer(Peer):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         weights = set(self.how.terms.values())
         off = dict.fromkeys(weights, 0.0)
-        with switched(self.module, off):
-            first = self.total(batch)
-        found = {self.how.first: first}
+        with self._weighed(off):
+            first = self._loss(batch)
+        found = {self.how.first: first * math.log(2) if self.how.bits else first}
         for name, weight in self.how.terms.items():
-            with switched(self.module, {**off, weight: 1.0}):
-                found[name] = self.total(batch) - first
+            with self._weighed({**off, weight: 1.0}):
+                found[name] = self._loss(batch) - first
+        for name in self.how.sums:
+            found[name] = found[name] / batch.user.numel()
         return found
+
+    @contextmanager
+    def _weighed(self, weights: Mapping[str, float]) -> Iterator[None]:
+        """Give its terms other weights for a while."""
+        prefix = "config."
+        plain = {k: v for k, v in weights.items() if not k.startswith(prefix)}
+        options = self.trainer.config.final_config_dict
+        with (
+            switched(self.module, plain),
+            mock.patch.dict(
+                options,
+                {
+                    k.removeprefix(prefix): v
+                    for k, v in weights.items()
+                    if k.startswith(prefix)
+                },
+            ),
+        ):
+            yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyg_mmrec.graph import INTERACTS
-from pyg_mmrec.parity.adapter import Adapter, bipartite
+from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix
 from pyg_mmrec.parity.toolbox import Toolbox
 
 CODE = "enoche/MMRec"
@@ -32,7 +32,7 @@ ADAPTERS = (
             "item.table.weight": "embedding_dict.item_emb",
         },
         ours={"dim": 8, "num_layers": 3, "l2": 0.0},
-        graphs={"norm_adj_matrix": bipartite(INTERACTS)},
+        graphs={"norm_adj_matrix": bipartite_matrix(INTERACTS)},
         notes=(NORMS,),
     ),
     Adapter(

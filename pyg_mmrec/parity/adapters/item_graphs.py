@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation, relation
-from pyg_mmrec.parity.adapter import Adapter, bipartite, dense
+from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
 from pyg_mmrec.parity.adapters.collaborative import CODE
 from pyg_mmrec.parity.toolbox import Toolbox
 from pyg_mmrec.parity.weights import rows
@@ -43,8 +43,8 @@ ADAPTERS = (
             "modality_weights": {"image": 0.1, "text": 0.9},
         },
         graphs={
-            "norm_adj": bipartite(INTERACTS),
-            "mm_adj": dense(relation(ITEM, "mixed")),
+            "norm_adj": bipartite_matrix(INTERACTS),
+            "mm_adj": relation_matrix(relation(ITEM, "mixed")),
         },
         choices={"weights of the modalities uniform": {"modality_weights": {}}},
         notes=("features stay frozen",),
@@ -90,9 +90,9 @@ ADAPTERS = (
             "contrast over negatives, each node once": {"cl_nodes": "distinct"},
         },
         graphs={
-            "norm_adj": bipartite(INTERACTS),
-            "image_original_adj": dense(knn_relation(ITEM, "image")),
-            "text_original_adj": dense(knn_relation(ITEM, "text")),
+            "norm_adj": bipartite_matrix(INTERACTS),
+            "image_original_adj": relation_matrix(knn_relation(ITEM, "image")),
+            "text_original_adj": relation_matrix(knn_relation(ITEM, "text")),
         },
         notes=("features stay frozen", "theirs: the rate falls by 4 % in 50 epochs"),
     ),
