@@ -24,7 +24,7 @@ from pyg_mmrec.nn import (
     Propagate,
 )
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -70,6 +70,12 @@ class MGCN(Recommender):
         fuse: bool = option(True, "fuse by behaviour; else by the modalities' mean")
         cl_weight: float = option(0.01, "weight of the contrast, lambda; 0: none")
         tau: float = option(0.2, "temperature of the contrast")
+        cl_both_ways: bool = option(True, "contrast either part with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them, or those of "
+            "its positive interactions with repeats",
+        )
         l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -115,7 +121,7 @@ class MGCN(Recommender):
             *wide,
             modal=modal,
             aux={"ego_user": user, "ego_item": item},
-            groups={"parts": [behaviour, Branch(*map(self._lazy, wide))]},
+            groups={"parts": [Branch(*map(self._lazy, wide)), behaviour]},
         )
 
     def _modal(self, data: HeteroData, ids: Tensor) -> list[Tensor]:
@@ -148,9 +154,10 @@ class MGCN(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of behaviour and modalities, and the L2 penalty."""
         c = self.config
+        contrast = InfoNCE(c.tau, "parts", c.cl_both_ways, c.cl_nodes)
         terms = [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, branches="parts"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("l2", L2(rows="final"), c.l2),
         ]
         return [term for term in terms if term.weight != 0]

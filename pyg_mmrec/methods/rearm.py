@@ -117,7 +117,7 @@ class REARM(Recommender):
         )
         tau: float = option(0.6, "temperature of the contrast")
         cl_weight: float = option(5e-6, "weight of the contrast")
-        two_way: bool = option(False, "contrast modalities in both directions")
+        cl_both_ways: bool = option(False, "contrast either modality with the other")
         ort_weight: float = option(5e-5, "weight of the orthogonal term")
         feature_offset: bool = option(True, "learn a vector per node and modality")
         train_features: bool = option(
@@ -275,7 +275,7 @@ class REARM(Recommender):
             Term("bpr", BPR()),
             Term(
                 "contrast",
-                InfoNCE(config.tau, one_way=not config.two_way),
+                InfoNCE(config.tau, both_ways=config.cl_both_ways),
                 config.cl_weight,
             ),
             Term("orthogonal", Orthogonal(), config.ort_weight),

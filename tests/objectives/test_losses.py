@@ -225,7 +225,7 @@ def test_one_way_contrast_takes_the_first_direction_of_each_pair(
             for side, index in (("user", [0, 2, 5]), ("item", [0, 1, 3, 4, 5, 7, 8])):
                 x, y = (getattr(s.out.modal[m], side)[index] for m in (a, b))
                 expected += naive_info_nce(x, y, 0.5)
-    assert float(InfoNCE(0.5, one_way=True)(s)) == pytest.approx(expected / pairs)
+    assert float(InfoNCE(0.5, both_ways=False)(s)) == pytest.approx(expected / pairs)
 
 
 def test_comparisons_of_modalities_are_zero_with_one() -> None:
