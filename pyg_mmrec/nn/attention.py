@@ -30,9 +30,9 @@ class FeatureAttention(nn.Module):
         dim: Number of features ``d``.
         dropout: Probability with which an output is dropped. At 1 there is no
             attention, in evaluation either: it would be an untrained one.
-        scalar: As in the authors' code, whose tokens have a width of 1: every
-            :math:`\mathbf{W}` is a number with a bias, :math:`\mathbf{v}` is followed
-            by another, and nothing is divided by :math:`\sqrt{d}`.
+        scalar: As in the authors' code, for whose :class:`torch.nn.MultiheadAttention`
+            a token has a width of 1: every :math:`\mathbf{W}` is a number with a bias,
+            one more follows, and nothing is divided by :math:`\sqrt{d}`.
         weight_dropout: Drop weights of the attention in the place of outputs, as in
             the authors' code.
 
@@ -51,39 +51,39 @@ class FeatureAttention(nn.Module):
         self.dropout = dropout
         self.weight_dropout = weight_dropout
         self.scalar = scalar
-        width = 1 if scalar else dim
-        self.query, self.key, self.value = (_linear(width, scalar) for _ in range(3))
-        self.out = _linear(width, scalar) if scalar else None
+        weights = dropout if weight_dropout else 0.0
+        if scalar:
+            self.tokens = nn.MultiheadAttention(1, 1, weights, batch_first=True)
+            return
+        self.query, self.key, self.value = (
+            nn.Linear(dim, dim, bias=False) for _ in range(3)
+        )
+        for linear in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(linear.weight)
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
         """What the query attends to in the context."""
         if self.dropout == 1:
             return torch.zeros_like(context)
-        p = self.dropout if self.training else 0.0
-        out = F.scaled_dot_product_attention(
-            self._tokens(self.query, query),
-            self._tokens(self.key, context),
-            self._tokens(self.value, context),
-            dropout_p=p if self.weight_dropout else 0.0,
-            scale=1.0 if self.scalar else query.size(-1) ** -0.5,
+        if self.scalar:
+            q, k = query.unsqueeze(-1), context.unsqueeze(-1)
+            out = self.tokens(q, k, k, need_weights=False)[0].squeeze(-1)
+        else:
+            out = self._of_maps(query, context)
+        if self.weight_dropout:
+            return out
+        return F.dropout(out, self.dropout, self.training)
+
+    def _of_maps(self, query: Tensor, context: Tensor) -> Tensor:
+        # One head of width 1: each feature is a token.
+        q, k, v = (
+            h.unsqueeze(1).unsqueeze(-1)
+            for h in (self.query(query), self.key(context), self.value(context))
         )
-        if self.out is not None:
-            out = self.out(out)
-        out = out.squeeze(-1).squeeze(1)
-        return out if self.weight_dropout else F.dropout(out, p)
-
-    def _tokens(self, linear: nn.Module, x: Tensor) -> Tensor:
-        """One head of tokens of width 1, ``[N, 1, d, 1]``."""
-        x = x.unsqueeze(1)
-        return linear(x.unsqueeze(-1)) if self.scalar else linear(x).unsqueeze(-1)
-
-
-def _linear(width: int, bias: bool) -> nn.Linear:
-    linear = nn.Linear(width, width, bias)
-    nn.init.xavier_uniform_(linear.weight)
-    if bias:
-        nn.init.zeros_(linear.bias)
-    return linear
+        p = self.dropout if self.training and self.weight_dropout else 0.0
+        scale = query.size(-1) ** -0.5
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=p, scale=scale)
+        return out.squeeze(-1).squeeze(1)
 
 
 class ModalityAttention(nn.Module):

@@ -50,7 +50,8 @@ class Orthogonal(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's users and positives."""
         total = step.out.user.new_zeros(())
-        for side, index in ((USER, step.batch.user), (ITEM, step.batch.pos)):
+        for side in (USER, ITEM):
+            index = step.nodes(side, "positive")
             rows = [
                 getattr(branch, side).index_select(0, index)
                 for branch in step.out.modal.values()

@@ -31,7 +31,9 @@ def neighbour_mean(
     """
     edge_index = edge_index[:, present[edge_index[0]]]
     count = torch.bincount(edge_index[1], minlength=num_nodes)
-    total = Adjacency(edge_index, None, (x.size(0), num_nodes)).matmul(x.float())
+    x = x.float()
+    ones = x.new_ones(edge_index.size(1))
+    total = Adjacency(edge_index, ones, (x.size(0), num_nodes)).matmul(x)
     return total / count.clamp(min=1).unsqueeze(-1), count > 0
 
 

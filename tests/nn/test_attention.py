@@ -19,9 +19,12 @@ def naive(attend: FeatureAttention, query: Tensor, context: Tensor) -> Tensor:
     out = []
     for h, c in zip(query, context, strict=True):
         if attend.scalar:
+            weight = attend.tokens.in_proj_weight.squeeze(1)
             q, k, v = (
-                x * m.weight.squeeze() + m.bias
-                for x, m in ((h, attend.query), (c, attend.key), (c, attend.value))
+                x * w + b
+                for x, w, b in zip(
+                    (h, c, c), weight, attend.tokens.in_proj_bias, strict=True
+                )
             )
         else:
             q = attend.query.weight @ h
@@ -32,8 +35,9 @@ def naive(attend: FeatureAttention, query: Tensor, context: Tensor) -> Tensor:
             share = torch.softmax(q[i] * k * scale, dim=0)
             row.append((share * v).sum())
         new = torch.stack(row)
-        if attend.out is not None:
-            new = new * attend.out.weight.squeeze() + attend.out.bias
+        if attend.scalar:
+            last = attend.tokens.out_proj
+            new = new * last.weight.squeeze() + last.bias
         out.append(new)
     return torch.stack(out)
 
@@ -63,23 +67,10 @@ def test_attention_equals_a_loop_with_gradients(scalar) -> None:
         assert torch.allclose(a, b, atol=1e-4)
 
 
-def test_scalar_attention_is_that_of_tokens_of_width_one() -> None:
-    attend = FeatureAttention(DIM, scalar=True)
-    shaken(attend)
-    theirs = nn.MultiheadAttention(1, 1, batch_first=True)
-    with torch.no_grad():
-        for i, linear in enumerate((attend.query, attend.key, attend.value)):
-            theirs.in_proj_weight[i] = linear.weight
-            theirs.in_proj_bias[i] = linear.bias
-        theirs.out_proj.load_state_dict(attend.out.state_dict())
-    query, context = rows().unsqueeze(2), rows(1).unsqueeze(2)
-    expected = theirs(query, context, context, need_weights=False)[0].squeeze(2)
-    assert torch.allclose(attend(rows(), rows(1)), expected, atol=1e-6)
-
-
+@pytest.mark.parametrize("scalar", [False, True])
 @pytest.mark.parametrize("weight_dropout", [False, True])
-def test_dropout_is_of_outputs_or_of_weights(weight_dropout) -> None:
-    attend = FeatureAttention(DIM, 0.5, weight_dropout=weight_dropout)
+def test_dropout_is_of_outputs_or_of_weights(weight_dropout, scalar) -> None:
+    attend = FeatureAttention(DIM, 0.5, scalar, weight_dropout)
     torch.manual_seed(0)
     h = rows(n=200).detach()
     out = attend(h, h)

@@ -1,0 +1,258 @@
+"""REARM, from its authors' repository."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities, relation
+from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
+from pyg_mmrec.parity.checkout import double
+from pyg_mmrec.parity.peer import LR, Peer
+from pyg_mmrec.parity.weights import Weight
+from pyg_mmrec.sampler import Batch
+
+_NAME = "graph"  # of the data set that is written for it
+_CONTRAST, _ORTHOGONAL, _DECAY = 0.1, 0.2, 0.05
+_OPTIONS = {
+    "dataset": _NAME,
+    "device": torch.device("cpu"),
+    "embedding_dim": 4,
+    "reg_weight": _DECAY,
+    "n_layers": 3,
+    "rank": 2,
+    "s_drop": 0.0,
+    "m_drop": 0.0,
+    "cl_tmp": 0.5,
+    "cl_loss_weight": _CONTRAST,
+    "diff_loss_weight": _ORTHOGONAL,
+    "num_user_co": 5,
+    "user_knn_k": 5,
+    "num_item_co": 4,
+    "item_knn_k": 4,
+    "u_mm_image_weight": 0.2,
+    "i_mm_image_weight": 0.3,
+    "uu_co_weight": 0.4,
+    "ii_co_weight": 0.3,
+    "n_uu_layers": 1,
+    "n_ii_layers": 2,
+    "user_aggr_mode": "softmax",
+}
+_MODALITIES = {"image": ("image", "v"), "text": ("text", "t")}
+
+
+class Rearm:
+    """Loads the authors' model."""
+
+    def sources(self, checkout: Path) -> tuple[Path, ...]:
+        """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
+        for name in ("model.py", "utils/data_loader.py", "utils/helper.py"):
+            if not (checkout / name).is_file():
+                raise MMRecError(
+                    f"{checkout} is no checkout of REARM, for {name} is not in it: "
+                    f"clone https://github.com/MrShouxingMa/REARM and name its folder"
+                )
+        return (checkout.absolute(),)
+
+    def __call__(self, checkout: Path, data: HeteroData) -> Peer:
+        """Build the model on a graph."""
+        import model
+        from utils import data_loader
+
+        config = SimpleNamespace(**_OPTIONS)
+        with (
+            _working_folder(data),
+            _in_single(),
+            mock.patch.object(torch, "topk", _stable_top_k),
+        ):
+            dataset = data_loader.Load_dataset(config)
+            module = model.REARM(config, dataset)
+        return _RearmPeer(double(module))
+
+
+class _RearmPeer(Peer):
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.module.parameters(), LR, weight_decay=_DECAY)
+
+    def scores(self, users: Tensor) -> Tensor:
+        return self.module.full_sort_predict([users])  # type: ignore[operator]
+
+    def total(self, batch: Batch) -> Tensor:
+        return self._losses(batch)[0]
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        _, bpr, _, contrast, orthogonal = self._losses(batch)
+        return {
+            "bpr": bpr,
+            "contrast": contrast / _CONTRAST,
+            "orthogonal": orthogonal / _ORTHOGONAL,
+        }
+
+    def _losses(self, batch: Batch) -> tuple[Any, ...]:
+        items = torch.cat([batch.pos[:, None], batch.neg], dim=1)
+        users = batch.user[:, None].expand_as(items).contiguous()
+        return self.module.loss(users, items + self.module.n_users)  # type: ignore
+
+
+@contextmanager
+def _in_single() -> Iterator[None]:
+    """Single precision by default: their graphs are in it in any case."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _working_folder(data: HeteroData) -> Iterator[None]:
+    """A temporary working folder with the data set in the authors' layout.
+
+    Raises:
+        MMRecError: If a user or an item has no interaction, which they do not count.
+    """
+    store, before = data[INTERACTS], Path.cwd()
+    parts = (store.edge_index, store.val_label_index, store.test_label_index)
+    for row, kind in enumerate((USER, ITEM)):
+        found = torch.cat([part[row] for part in parts]).unique().numel()
+        if found != data[kind].num_nodes:
+            raise MMRecError(
+                f"the authors' code counts only nodes with interactions, and of "
+                f"{data[kind].num_nodes} {kind}s {found} have any: choose another graph"
+            )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data" / _NAME
+        folder.mkdir(parents=True)
+        for file, part in zip(("train", "valid", "test"), parts, strict=True):
+            np.save(folder / f"{file}.npy", part.cpu().numpy())
+        for theirs, ours in zip(("image", "text"), modalities(data), strict=False):
+            x = features(data, ours).cpu().numpy()
+            np.save(folder / f"{theirs}_feat.npy", x)
+        os.chdir(name)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+def _stable_top_k(x: Tensor, k: int, dim: int = -1) -> torch.return_types.topk:
+    """``torch.topk`` that takes the first of equals: it leaves that open."""
+    value, index = x.sort(dim=dim, descending=True, stable=True)
+    found = value.narrow(dim, 0, k), index.narrow(dim, 0, k)
+    return torch.return_types.topk(found)
+
+
+def _weights() -> dict[str, Weight]:
+    """What each of our weights is of theirs."""
+    found: dict[str, Weight] = {
+        "attention.norm.weight": "ly_norm.weight",
+        "attention.norm.bias": "ly_norm.bias",
+        "act.weight": "prl.weight",
+    }
+    for side, short in ((USER, "u"), (ITEM, "i")):
+        found[f"channels.{side}.ids.table.weight"] = f"{side}_id_embedding.weight"
+        for m, (name, letter) in _MODALITIES.items():
+            of_user = side == USER
+            raw = f"user_{letter}_prefer" if of_user else f"{name}_embedding.weight"
+            project = f"channels.{side}.project"
+            found[f"{project}.trained.{m}.table.weight"] = raw
+            for kind in ("weight", "bias"):
+                found[f"{project}.linear.{m}.{kind}"] = f"{name}_{short}_trs.{kind}"
+        for kind in ("weight", "bias"):
+            meta = f"meta.{side}"
+            found[f"{meta}.share.{kind}"] = f"meta_net{short}.{kind}"
+            for number, factor in enumerate(("first", "second"), start=1):
+                ours, theirs = f"{meta}.{factor}.layers", f"mlp_{short}{number}"
+                found[f"{ours}.0.{kind}"] = f"{theirs}.linear_pre.{kind}"
+                found[f"{ours}.1.weight"] = f"{theirs}.prl.weight"
+                found[f"{ours}.2.{kind}"] = f"{theirs}.linear_out.{kind}"
+    for ours, theirs in (("own", "self_i_attn"), ("cross", "mutual_i_attn")):
+        for i in range(len(_MODALITIES)):
+            for name in (
+                "in_proj_weight",
+                "in_proj_bias",
+                "out_proj.weight",
+                "out_proj.bias",
+            ):
+                found[f"attention.{ours}.{i}.tokens.{name}"] = f"{theirs}{i + 1}.{name}"
+    return found
+
+
+_MAPS = tuple(
+    f"attention.{part}.{i}.{name}.weight"
+    for part in ("own", "cross")
+    for i in range(len(_MODALITIES))
+    for name in ("query", "key", "value")
+)
+_OFFSETS = tuple(f"channels.{side}.offset.table.weight" for side in (USER, ITEM))
+
+ADAPTERS = (
+    Adapter(
+        method="rearm",
+        code="MrShouxingMa/REARM",
+        load=Rearm(),
+        weights=_weights(),
+        ours={
+            "dim": 4,
+            "num_layers": 3,
+            "num_user_layers": 1,
+            "num_item_layers": 2,
+            "user_k": 5,
+            "item_k": 4,
+            "user_co_weight": 0.4,
+            "item_co_weight": 0.3,
+            "user_weights": {"image": 0.2, "text": 0.8},
+            "item_weights": {"image": 0.3, "text": 0.7},
+            "rank": 2,
+            "tau": 0.5,
+            "cl_weight": _CONTRAST,
+            "ort_weight": _ORTHOGONAL,
+            "attention": "scalar",
+            "self_dropout": 0.0,
+            "cross_dropout": 0.0,
+            "meta_transposed": True,
+            "meta_all": True,
+            "feature_offset": False,
+            "train_features": True,
+        },
+        train={"optimizer": "adamw", "weight_decay": _DECAY},
+        graphs={
+            "norm_adj": bipartite_matrix(INTERACTS),
+            "stre_uu_graph": relation_matrix(relation(USER, "mixed")),
+            "stre_ii_graph": relation_matrix(relation(ITEM, "mixed")),
+        },
+        choices={
+            "attention maps a node's features, as in the paper; theirs: numbers": {
+                "attention": "matrix"
+            },
+            "the meta-network's product, as in the paper; theirs: its transpose": {
+                "meta_transposed": False
+            },
+            "its means over a batch": {"meta_all": False},
+            "features fixed, an offset learned": {
+                "feature_offset": True,
+                "train_features": False,
+            },
+        },
+        own=(*_MAPS, *_OFFSETS),
+        notes=(
+            "few co-occurring nodes: those there are; theirs: some again, or the most "
+            "popular",
+            "dropout of attention's output; theirs: of its weights",
+            "negatives may be positives of validation and test",
+        ),
+    ),
+)
