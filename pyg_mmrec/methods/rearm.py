@@ -11,7 +11,16 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import (
+    Count,
+    Layers,
+    Length,
+    Share,
+    Temperature,
+    Weight,
+    Width,
+    option,
+)
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -80,18 +89,18 @@ class REARM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids and of each modality")
-        num_layers: int = option(4, "convolutions over the interactions")
-        num_user_layers: int = option(1, "convolutions over the user graph; 0: none")
-        num_item_layers: int = option(1, "convolutions over the item graph; 0: none")
-        user_k: int = option(40, "neighbours of a user in each user graph")
-        item_k: int = option(10, "neighbours of an item in each item graph")
-        user_co_weight: float = option(0.4, "co-occurrence's share of the user graph")
-        item_co_weight: float = option(0.2, "co-occurrence's share of the item graph")
-        user_weights: dict[str, float] = option({}, "modality weights, user interest")
-        item_weights: dict[str, float] = option({}, "modality weights, item semantics")
-        id_std: float = option(0.1, "standard deviation that ids start with")
-        channel_norm: float | None = option(
+        dim: Width = option(64, "width of ids and of each modality")
+        num_layers: Layers = option(4, "convolutions over the interactions")
+        num_user_layers: Layers = option(1, "convolutions over the user graph; 0: none")
+        num_item_layers: Layers = option(1, "convolutions over the item graph; 0: none")
+        user_k: Count = option(40, "neighbours of a user in each user graph")
+        item_k: Count = option(10, "neighbours of an item in each item graph")
+        user_co_weight: Share = option(0.4, "co-occurrence's share of the user graph")
+        item_co_weight: Share = option(0.2, "co-occurrence's share of the item graph")
+        user_weights: dict[str, Weight] = option({}, "modality weights, user interest")
+        item_weights: dict[str, Weight] = option({}, "modality weights, item semantics")
+        id_std: Length = option(0.1, "standard deviation that ids start with")
+        channel_norm: Length | None = option(
             None,
             "length of an id's and of a modality's rows, and of what leaves a layer "
             "norm; none: ids and modalities together have length 1, the gain is 1",
@@ -99,26 +108,26 @@ class REARM(Recommender):
         attention: Literal["matrix", "scalar"] = option(
             "matrix", "maps of a node's features, or a number for each (authors' code)"
         )
-        self_dropout: float = option(0.4, "dropout after self-attention")
-        cross_dropout: float = option(0.6, "dropout after cross-attention")
+        self_dropout: Share = option(0.4, "dropout after self-attention")
+        cross_dropout: Share = option(0.6, "dropout after cross-attention")
         weight_dropout: bool = option(
             False, "drop attention's weights, not its output (authors' code; slow)"
         )
         feature_act: bool = option(
             True, "PReLU after each layer norm, and on users' modalities"
         )
-        rank: int = option(3, "rank of the meta-network's transformation")
+        rank: int = option(3, "rank of the meta-network's matrices", min=1, max=256)
         meta: bool = option(True, "transfer what modalities share by a meta-network")
         meta_transposed: bool = option(
             False, "apply the transpose of its product (authors' code)"
         )
         meta_all: bool = option(
-            False, "mean of its factors over all nodes in training too (slow)"
+            False, "mean of its matrices over all nodes in training too (slow)"
         )
-        tau: float = option(0.6, "temperature of the contrast")
-        cl_weight: float = option(5e-6, "weight of the contrast")
+        tau: Temperature = option(0.6, "temperature of the contrast")
+        cl_weight: Weight = option(5e-6, "weight of the contrast")
         cl_both_ways: bool = option(False, "contrast either modality with the other")
-        ort_weight: float = option(5e-5, "weight of the orthogonal term")
+        ort_weight: Weight = option(5e-5, "weight of the orthogonal term")
         feature_offset: bool = option(True, "learn a vector per node and modality")
         train_features: bool = option(
             False, "train the raw features too (authors' code; much memory)"
