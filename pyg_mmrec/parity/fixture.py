@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pyg_mmrec.sampler import Batch
 
 LARGEST = 100_000  # bytes
 STEPS, BATCH_SIZE = 20, 64
+_ROUNDING = 1e-9  # of a whole gradient
 _SEP = "|"  # names of weights hold dots and slashes
 
 
@@ -109,7 +111,7 @@ def _record_arrays(record: Record) -> dict[str, Tensor]:
         "graph": record.graphs,
         "loss": record.losses,
         "trained": record.trained,
-        **{f"gradient{_SEP}{t}": found for t, found in record.gradients.items()},
+        **{f"gradient{_SEP}{t}": _reached(g) for t, g in record.gradients.items()},
     }
     arrays = {
         f"{group}{_SEP}{name}": x
@@ -121,6 +123,13 @@ def _record_arrays(record: Record) -> dict[str, Tensor]:
     sizes = torch.tensor([len(batch.user) for batch in record.batches])
     more = {"users": record.users, "scores": record.scores, "steps": record.steps}
     return {**arrays, **batches, **more, f"batch{_SEP}sizes": sizes}
+
+
+def _reached(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those that are more than rounding; the rest is taken for zeros."""
+    norms = {name: float(x.double().norm()) for name, x in gradients.items()}
+    least = _ROUNDING * math.hypot(*norms.values())
+    return {name: x for name, x in gradients.items() if norms[name] > least}
 
 
 def _record(flat: Mapping[str, Tensor]) -> Record:

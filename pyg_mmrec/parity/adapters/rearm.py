@@ -18,7 +18,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities, relation
-from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
+from pyg_mmrec.parity.adapter import Adapter, relation_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
 from pyg_mmrec.parity.weights import Weight
@@ -29,7 +29,7 @@ _CONTRAST, _ORTHOGONAL, _DECAY = 0.1, 0.2, 0.05
 _OPTIONS = {
     "dataset": _NAME,
     "device": torch.device("cpu"),
-    "embedding_dim": 4,
+    "embedding_dim": 3,
     "reg_weight": _DECAY,
     "n_layers": 3,
     "rank": 2,
@@ -206,7 +206,7 @@ ADAPTERS = (
         load=Rearm(),
         weights=_weights(),
         ours={
-            "dim": 4,
+            "dim": 3,
             "num_layers": 3,
             "num_user_layers": 1,
             "num_item_layers": 2,
@@ -230,19 +230,16 @@ ADAPTERS = (
         },
         train={"optimizer": "adamw", "weight_decay": _DECAY},
         graphs={
-            "norm_adj": bipartite_matrix(INTERACTS),
             "stre_uu_graph": relation_matrix(relation(USER, "mixed")),
             "stre_ii_graph": relation_matrix(relation(ITEM, "mixed")),
         },
         choices={
-            "attention maps a node's features, as in the paper; theirs: numbers": {
-                "attention": "matrix"
-            },
-            "the meta-network's product, as in the paper; theirs: its transpose": {
+            "attention maps features; theirs: numbers": {"attention": "matrix"},
+            "the meta-network's product; theirs: its transpose": {
                 "meta_transposed": False
             },
-            "its means over a batch": {"meta_all": False},
-            "features fixed, an offset learned": {
+            "the meta-network's means over a batch": {"meta_all": False},
+            "an offset learned; theirs: the features": {
                 "feature_offset": True,
                 "train_features": False,
             },
