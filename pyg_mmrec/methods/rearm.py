@@ -65,24 +65,25 @@ class REARM(Recommender):
     from `"Refining Contrastive Learning and Homography Relations for Multi-Modal
     Recommendation" <https://doi.org/10.1145/3746027.3755779>`_.
 
-    Differs from the paper, as the authors' code does: rows are L2-normalised after
-    the homogeneous relations, ids and modalities together (``channel_norm``: apart);
-    a node is the first of its own k neighbours by similarity; PReLU follows each
-    layer norm, of which there is one, and users' modalities (``feature_act``); the
-    meta-network as said at :class:`~pyg_mmrec.nn.MetaNetwork`, the orthogonal term
-    at :class:`~pyg_mmrec.objectives.Orthogonal`.
+    Differs from the paper: as in the authors' code, rows are L2-normalised after the
+    homogeneous relations, ids and modalities together (``channel_norm``: apart), a
+    node is the first of its own k neighbours by similarity, and PReLU follows the one
+    layer norm and users' modalities (``feature_act``); a node with fewer than k
+    co-occurring nodes keeps those it has, one with none itself. See
+    :class:`~pyg_mmrec.nn.MetaNetwork`, :class:`~pyg_mmrec.nn.FeatureAttention` and
+    :class:`~pyg_mmrec.objectives.Orthogonal` as well. With more than two modalities
+    the query of cross-attention is the mean of the others', and contrast and
+    orthogonality are over all pairs.
 
-    Differs from the authors' code: a node with fewer than k co-occurring nodes keeps
-    those it has, one with none itself, where theirs repeats some at random and takes
-    the most popular nodes. Attention is that of the paper (theirs: ``attention``),
-    with dropout on its output (``weight_dropout``); where that is 1 there is none in
-    evaluation either. The meta-network is applied as in the paper
-    (``meta_transposed``), with the mean of its factors over the batch in training
-    (``meta_all``). A learned vector per node and modality after the projection
-    (``feature_offset``) stands for trained raw features (``train_features``).
-    Projections start without bias. Negatives may be positives of validation and
-    test. With more than two modalities the query of cross-attention is the mean of
-    the others', and contrast and orthogonality are over all pairs.
+    Differs from the authors' code: theirs repeats co-occurring nodes at random until
+    there are k, and takes the most popular ones where there are none; has a number
+    in the place of each of attention's matrices (``attention``), and drops its
+    weights (``weight_dropout``; at a dropout of 1 we leave it out, in evaluation
+    too); transposes the meta-network's product (``meta_transposed``) and takes the
+    means of its factors over all nodes (``meta_all``); trains the raw features
+    (``train_features``), for which a learned vector per node and modality stands
+    (``feature_offset``); starts projections with a bias; and never draws positives
+    of validation and test as negatives.
     """
 
     @dataclass
