@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -185,20 +186,17 @@ class REARM(Recommender):
         c, sides = config, (USER, ITEM)
         layers = {USER: c.num_user_layers, ITEM: c.num_item_layers}
         names, count = self.modalities, len(self.modalities)
+        channels = partial(
+            Channels,
+            data,
+            c.dim,
+            names=names,
+            offset=c.feature_offset,
+            id_std=c.id_std,
+            train_features=c.train_features,
+        )
         self.channels = nn.ModuleDict(
-            {
-                s: Channels(
-                    data,
-                    c.dim,
-                    s,
-                    names,
-                    offset=c.feature_offset,
-                    interest=s == USER,
-                    id_std=c.id_std,
-                    train_features=c.train_features,
-                )
-                for s in sides
-            }
+            {s: channels(s, interest=s == USER) for s in sides}
         )
         self.homogeneous = nn.ModuleDict(
             {s: Propagate(n, c.conv, c.dim, "last") for s, n in layers.items() if n}
@@ -213,13 +211,8 @@ class REARM(Recommender):
             weight_dropout=c.weight_dropout,
         )
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        self.meta = nn.ModuleDict(
-            {
-                s: MetaNetwork(count, c.dim, c.rank, c.meta_transposed)
-                for s in sides
-                if c.meta
-            }
-        )
+        meta = partial(MetaNetwork, count, c.dim, c.rank, c.meta_transposed)
+        self.meta = nn.ModuleDict({s: meta() for s in sides if c.meta})
         self.act = nn.PReLU()
 
     @classmethod
@@ -252,12 +245,8 @@ class REARM(Recommender):
         x = self.channels[side](data)
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "mixed")))
-        length = self.config.channel_norm
-        return (
-            rescale(x)
-            if length is None
-            else normalize_channels(x, self.config.dim, length)
-        )
+        dim, length = self.config.dim, self.config.channel_norm
+        return rescale(x) if length is None else normalize_channels(x, dim, length)
 
     def _meta_means(self, out: Branch) -> dict[str, Tensor]:
         """Means of the meta-network's factors over all nodes."""
@@ -280,13 +269,10 @@ class REARM(Recommender):
 
     def objectives(self) -> list[Term]:
         """BPR, contrast between modalities, orthogonality between them."""
-        config = self.config
+        c = self.config
+        contrast = InfoNCE(c.tau, both_ways=c.cl_both_ways)
         return [
             Term("bpr", BPR()),
-            Term(
-                "contrast",
-                InfoNCE(config.tau, both_ways=config.cl_both_ways),
-                config.cl_weight,
-            ),
-            Term("orthogonal", Orthogonal(), config.ort_weight),
+            Term("contrast", contrast, c.cl_weight),
+            Term("orthogonal", Orthogonal(), c.ort_weight),
         ]
