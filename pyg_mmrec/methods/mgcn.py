@@ -77,6 +77,7 @@ class MGCN(Recommender):
             "its positive interactions with repeats",
         )
         l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal", "parts"})
@@ -95,9 +96,11 @@ class MGCN(Recommender):
         names = self.modalities
         self.user = NodeEmbedding(self.num_users, c.dim, USER)
         self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
-        filters = {m: GatedFilter(data, m, c.dim, expansion=1) for m in names}
+        learn = c.learn_features
+        filters = {m: GatedFilter(data, m, c.dim, 1, learn=learn) for m in names}
         self.purify = nn.ModuleDict(filters) if c.purify else None
-        self.project = None if c.purify else Projector(data, c.dim, names=names)
+        project = Projector(data, c.dim, names=names, learn=learn)
+        self.project = None if c.purify else project
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
         self.items = Propagate(c.num_item_layers, c.conv, c.dim, combine="last")
         self.gather = WeightedConv()

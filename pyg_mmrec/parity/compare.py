@@ -130,7 +130,7 @@ class Ours:
         return {**dict(self.model.named_parameters()), **dict(objectives)}
 
     def _load(self, adapter: Adapter, theirs: Mapping[str, Tensor]) -> None:
-        state, params = weights.ours(adapter.weights, theirs), self.params
+        state, params = weights.ours(adapter.weights, theirs, theirs), self.params
         missing = sorted(set(params) - set(state) - set(adapter.own))
         if missing:
             raise MMRecError(
@@ -228,7 +228,7 @@ def _steps(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference]
         weight = torch.tensor([term.weight for term in trainer.terms])
         losses = [(trainer._step(view, b) * weight).sum() for b in theirs.batches]
     yield Difference("step", "losses", relative(torch.stack(losses), theirs.steps))
-    expected = weights.ours(adapter.weights, theirs.trained)
+    expected = weights.ours(adapter.weights, theirs.trained, theirs.weights)
     for name, param in ours.params.items():
         if name in expected:
             gap = relative(param.detach(), expected[name].view_as(param))

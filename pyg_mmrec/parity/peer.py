@@ -58,7 +58,9 @@ class Peer(ABC):
 
     def weights(self) -> dict[str, Tensor]:
         """Their tensors by name: parameters, buffers, and plain attributes."""
-        found: dict[str, Tensor] = dict(self.module.named_parameters())
+        # One parameter may have two names, once a forward pass has assigned it.
+        named = self.module.named_parameters(remove_duplicate=False)
+        found: dict[str, Tensor] = dict(named)
         found.update(self.module.named_buffers())
         for prefix, module in self.module.named_modules():
             for name, value in vars(module).items():
