@@ -18,7 +18,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Hypergraph, ItemMeans, NodeEmbedding, Projector, Propagate
-from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 # Weights of the loss: 1e-4 of a sum over 2048 is 0.2 of a mean.
@@ -75,6 +75,12 @@ class LGMRec(Recommender):
         global_weight: float = option(0.3, "weight of the hypergraphs, alpha")
         tau: float = option(0.2, "temperature of the contrast")
         cl_weight: float = option(1e-4, "weight of the contrast, lambda_1; 0: none")
+        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
+        )
         l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -165,9 +171,10 @@ class LGMRec(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of hypergraphs, and L2."""
         c = self.config
+        contrast = InfoNCE(c.tau, "global", c.cl_both_ways, c.cl_nodes)
         terms = [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, "global"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("l2", L2(), c.l2),
         ]
         return [term for term in terms if term.weight != 0]

@@ -73,8 +73,8 @@ class MGCN(Recommender):
         cl_both_ways: bool = option(True, "contrast either part with the other")
         cl_nodes: Nodes = option(
             "distinct",
-            "contrast the batch's distinct nodes, negatives among them, or those of "
-            "its positive interactions with repeats",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
         )
         l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
         learn_features: bool = option(False, "train the features as well")

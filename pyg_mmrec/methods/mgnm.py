@@ -25,7 +25,7 @@ from pyg_mmrec.nn import (
     Projector,
     Propagate,
 )
-from pyg_mmrec.objectives import BPR, L2, Decorrelation, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, Decorrelation, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -82,6 +82,12 @@ class MGNM(Recommender):
         cl_weight: float = option(1e-4, "weight of the contrast, omega")
         ddr_weight: float = option(1e-4, "weight of ids' decorrelation, beta")
         modal_ddr_weight: float = option(1e-4, "weight of modalities', delta")
+        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
+        )
         l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -182,9 +188,10 @@ class MGNM(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of hypergraphs, decorrelation of layers, and L2."""
         c, groups = self.config, [f"layers_{m}" for m in self.modalities]
+        contrast = InfoNCE(c.tau, "global", c.cl_both_ways, c.cl_nodes)
         return [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, "global"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("ddr", Decorrelation(["layers"]), c.ddr_weight),
             Term("ddr_modal", Decorrelation(groups), c.modal_ddr_weight),
             Term("l2", L2(), c.l2),
