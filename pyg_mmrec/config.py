@@ -188,7 +188,7 @@ def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
         MMRecError: For an unknown name (with the nearest match), a value that
             :func:`check_value` refuses, or a field without default that is not given.
     """
-    hints, known = _known(cls)
+    hints, known = _known(cls)  # type: ignore[arg-type]
     given = {n: check_value(cls, n, v) for n, v in values.items()}
     for name, f in known.items():
         if f.init and name not in given and _default(f) is MISSING:
@@ -434,7 +434,8 @@ def _spelled(hint: Any) -> Any:
     words = (int, float, str)
     if origin is tuple:  # values of one type
         kinds = set(get_args(hint)) - {Ellipsis}
-        return hint if len(kinds) == 1 and kinds <= set(words) else None
+        plain = all(kind in words or get_origin(kind) is Literal for kind in kinds)
+        return hint if len(kinds) == 1 and plain else None
     if origin is dict:
         return hint if get_args(hint) == (str, float) else None
     return hint if origin is Literal or hint in (*words, bool) else None
@@ -446,12 +447,12 @@ def _argument(hint: Any) -> dict[str, Any]:
     spelled = _spelled(hint)
     origin, args = get_origin(spelled), get_args(spelled)
     if origin is tuple:
-        name = args[0].__name__
+        literal = get_origin(args[0]) is Literal
         return {
             "nargs": "*",
             "action": _Items,
             "type": _several(args[0]),
-            "metavar": name,
+            "metavar": _choices(get_args(args[0])) if literal else args[0].__name__,
         }
     if origin is dict:
         return {"nargs": "*", "action": _Pairs, "metavar": "NAME=VALUE"}
