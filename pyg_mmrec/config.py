@@ -478,6 +478,39 @@ def _word(hint: Any, optional: bool = False) -> Callable[[str], Any]:
     return convert
 
 
+def number(
+    kind: type[int] | type[float], **ends: float | None
+) -> Callable[[str], int | float]:
+    """A converter for ``add_argument`` of an option that no configuration has.
+
+    Args:
+        kind: ``int`` or ``float``.
+        **ends: See :class:`Range`.
+    """
+    within = Range(**ends)
+
+    def convert(text: str) -> int | float:
+        found = _number(_read(text, kind), kind)
+        if found is None or found not in within:
+            raise argparse.ArgumentTypeError(
+                f"needs to be {_describe(kind, within)} (got {_short(text)})"
+            )
+        return found
+
+    return convert
+
+
+def a_word(*choices: str) -> Callable[[str], str]:
+    """A converter of one word, which is not empty and one of ``choices`` if given."""
+
+    def convert(text: str) -> str:
+        if not text.strip():
+            raise argparse.ArgumentTypeError("needs a value (got none)")
+        return _read(text, Literal[choices]) if choices else text
+
+    return convert
+
+
 def _several(hint: Any) -> Callable[[str], list[Any]]:
     """A converter of one word, of values with commas between."""
     return lambda text: [_read(part, hint) for part in text.split(",") if part]
@@ -500,7 +533,7 @@ def _read(text: str, hint: Any) -> Any:
         return _TRUTH[text.lower()] if hint is bool else hint(text)
     except (ValueError, KeyError):
         raise argparse.ArgumentTypeError(
-            f"needs to be {_describe(hint)} (got {text!r})"
+            f"needs to be {_describe(hint)} (got {_short(text)})"
         ) from None
 
 
@@ -522,9 +555,11 @@ class _Pairs(argparse.Action):
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: Any = None
     ) -> None:
-        pairs = {}
+        pairs: dict[str, float] = {}
         for word in ",".join(values).split(",") if values else []:
             name, found, value = word.partition("=")
+            if name in pairs:
+                parser.error(f"argument {option_string}: {name!r} is given twice")
             try:
                 pairs[name] = float(value)
             except ValueError:

@@ -69,7 +69,8 @@ def main() -> None:
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {name: {**shared, **case(name)} for name in args.names}
     folder = Path(args.output or Path("runs") / args.data / "compare")
-    rows = measure(open_dataset(args.data, args), cases, args.seeds, folder)
+    data = open_dataset(args.data, args, cases.values())
+    rows = measure(data, cases, args.seeds, folder)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
 
 
