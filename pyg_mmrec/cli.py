@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from pyg_mmrec import guard
 from pyg_mmrec.config import Parser, a_word, add_arguments, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, load
 from pyg_mmrec.devices import keep_freed_memory
@@ -37,6 +38,7 @@ def guarded(main: Callable[[], Any]) -> None:
     warnings.showwarning = _one_line_warning
     keep_freed_memory()
     try:
+        guard.end()
         main()
     except MMRecError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)

@@ -6,6 +6,11 @@ The tables lie in the output folder, the paper's own figures beside ours.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from pathlib import Path

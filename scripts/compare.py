@@ -7,6 +7,11 @@ stopped.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from pathlib import Path

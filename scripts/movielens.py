@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import copy
 
 from pyg_mmrec.cli import guarded, open_dataset, parse, run_method, run_options, table

@@ -6,6 +6,11 @@ same command goes on where it stopped, and a larger --trials adds to them.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import shlex
 import sys
