@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pyg_mmrec import guard
-from pyg_mmrec.config import Parser, a_word, add_arguments, number, range_of
+from pyg_mmrec.config import Distinct, Parser, a_word, add_arguments, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, load
 from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError, unknown
@@ -172,7 +172,7 @@ def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
     seed = range_of(TrainConfig, "seed")
     parser.add_argument(
         "--seeds", nargs="+", type=number(int, min=seed.min, max=seed.max),
-        default=list(default), metavar="N",
+        action=Distinct, default=list(default), metavar="N",
         help=f"(default: {' '.join(map(str, default))})",
     )  # fmt: skip
 
@@ -209,6 +209,7 @@ def _parser(dataset: str, method: str) -> Parser:
         "--modalities",
         nargs="+",
         type=a_word(),
+        action=Distinct,
         default=None,
         metavar="NAME",
         help="modalities to use (default: all)",

@@ -540,6 +540,20 @@ def _read(text: str, hint: Any) -> Any:
 _TRUTH = {"true": True, "false": False, "yes": True, "no": False}
 
 
+class Distinct(argparse.Action):
+    """Collects words, none of them twice."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: Any = None
+    ) -> None:
+        """Set the list."""
+        for value in values:
+            if values.count(value) > 1:
+                name = option_string or self.metavar
+                parser.error(f"argument {name}: {value!r} is given twice")
+        setattr(namespace, self.dest, values)
+
+
 class _Items(argparse.Action):
     """Collects words, each of them one value or several with commas between."""
 

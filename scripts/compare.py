@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse, parse_options
-from pyg_mmrec.config import Parser
+from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.methods import get
@@ -33,7 +33,7 @@ def add_own(parser: Parser) -> None:
     parser.usage, parser.description = USAGE, __doc__
     parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument(
-        "names", nargs="+", metavar="METHOD",
+        "names", nargs="+", action=Distinct, metavar="METHOD",
         help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, and an "
         "option as METHOD:NAME=VALUE",
     )  # fmt: skip
