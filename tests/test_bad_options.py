@@ -59,7 +59,8 @@ METHOD = """
 --method freedom --modality-weights image=-1 | --method lightgcn --l2 nan
 --method diffmm --steps 0 | --method diffmm --noise 1 | --method diffmm --inner-lr nan
 --method mgdn --beta 0 | --method mig_gt --hidden -1 | --method sand --align soft
---modalities | --modalities a a | --modalities "" | --output "" | --root "" | --output | --root
+--modalities | --modalities a a | --modalities ""
+--output "" | --root "" | --output | --root
 """
 OWN = """
 --min-rating nan | --min-rating inf | --min-rating good | --user-column ""
