@@ -82,7 +82,7 @@ class REARM(Recommender):
     weights (``weight_dropout``; at a dropout of 1 we leave it out, in evaluation
     too); transposes the meta-network's product (``meta_transposed``) and takes the
     means of its factors over all nodes (``meta_all``); trains the raw features
-    (``train_features``), for which a learned vector per node and modality stands
+    (``learn_features``), for which a learned vector per node and modality stands
     (``feature_offset``); starts projections with a bias; and never draws positives
     of validation and test as negatives.
     """
@@ -131,8 +131,8 @@ class REARM(Recommender):
         cl_both_ways: bool = option(False, "contrast either modality with the other")
         ort_weight: Weight = option(5e-5, "weight of the orthogonal term")
         feature_offset: bool = option(True, "learn a vector per node and modality")
-        train_features: bool = option(
-            False, "train the raw features too (authors' code; much memory)"
+        learn_features: bool = option(
+            False, "train the features as well (authors' code; much memory)"
         )
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -193,7 +193,7 @@ class REARM(Recommender):
             names=names,
             offset=c.feature_offset,
             id_std=c.id_std,
-            train_features=c.train_features,
+            learn=c.learn_features,
         )
         self.channels = nn.ModuleDict(
             {s: channels(s, interest=s == USER) for s in sides}

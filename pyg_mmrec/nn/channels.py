@@ -30,8 +30,8 @@ class Channels(nn.Module):
             :class:`~pyg_mmrec.nn.InterestProjector`.
         id_std: Standard deviation that ids start with; Xavier's, which falls with
             the number of nodes, if ``None``.
-        train_features: Whether features are trained as well, see
-            :class:`~pyg_mmrec.nn.Projector`; users' interests then apart from items'.
+        learn: Whether to train features as well, see :class:`~pyg_mmrec.nn.Content`;
+            users' interests then apart from items'.
 
     Shapes:
         - **output:** ``[N, (M + 1) d]``, the id first
@@ -46,7 +46,7 @@ class Channels(nn.Module):
         offset: bool = False,
         interest: bool = False,
         id_std: float | None = None,
-        train_features: bool = False,
+        learn: bool = False,
     ) -> None:
         super().__init__()
         num_nodes, width = int(data[node_type].num_nodes), dim * len(names)
@@ -54,8 +54,8 @@ class Channels(nn.Module):
         self.ids = NodeEmbedding(num_nodes, dim, node_type, init, id_std)
         self.project = (
             InterestProjector(data, dim, names)
-            if interest and not train_features
-            else Projector(data, dim, node_type, names, train_features=train_features)
+            if interest and not learn
+            else Projector(data, dim, node_type, names, learn=learn)
         )
         self.offset = (
             NodeEmbedding(num_nodes, width, node_type, init="zeros") if offset else None

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.graph import ITEM, features, modalities
-from pyg_mmrec.nn.embedding import NodeEmbedding
+from pyg_mmrec.nn.content import Content
 
 
 class Projector(nn.Module):
@@ -26,8 +27,9 @@ class Projector(nn.Module):
         node_type: Type of the nodes.
         names: Modalities to project; all that these nodes carry if ``None``.
         bias: Whether the maps have a bias.
-        train_features: Whether the features themselves are parameters, which start
-            as those of ``data``: as many numbers again, and as much to optimise.
+        learn: Whether to train the features as well, see
+            :class:`~pyg_mmrec.nn.Content`.
+        unit: Whether to scale features to length 1 before.
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
@@ -40,18 +42,18 @@ class Projector(nn.Module):
         node_type: str = ITEM,
         names: Sequence[str] | None = None,
         bias: bool = True,
-        train_features: bool = False,
+        learn: bool = False,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.node_type = node_type
+        self.unit = unit
         names = modalities(data, node_type) if names is None else names
-        widths = {m: features(data, m, node_type).size(1) for m in names}
+        content = {m: Content(data, m, node_type, learn) for m in names}
+        self.content = nn.ModuleDict(content)
         self.linear = nn.ModuleDict(
-            {m: _linear(width, dim, bias) for m, width in widths.items()}
-        )
-        self.trained = nn.ModuleDict(
-            {m: _trained(data, m, node_type) for m in names if train_features}
+            {m: _linear(x.width, dim, bias) for m, x in content.items()}
         )
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
@@ -87,24 +89,18 @@ class Projector(nn.Module):
             node_type: Type of the nodes, if not the projector's own.
         """
         node_type = node_type or self.node_type
-        if modality in self.trained:
-            x = self.trained[modality](data)
+        if node_type == self.node_type:
+            x = self.content[modality](data, index)
         else:
             x = features(data, modality, node_type)
+            x = x if index is None else x.index_select(0, index)
         mask = data[node_type].get(f"mask_{modality}")
-        if index is not None:
-            x = x.index_select(0, index)
-            mask = None if mask is None else mask.index_select(0, index)
+        if mask is not None and index is not None:
+            mask = mask.index_select(0, index)
+        if self.unit:
+            x = F.normalize(x, dim=-1)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
-
-
-def _trained(data: HeteroData, modality: str, node_type: str) -> NodeEmbedding:
-    """The features of a modality as parameters."""
-    x = features(data, modality, node_type)
-    table = NodeEmbedding(x.size(0), x.size(1), node_type, init="zeros")
-    table.table.weight.data.copy_(x)
-    return table
 
 
 def _linear(width: int, dim: int, bias: bool) -> nn.Linear:

@@ -58,7 +58,9 @@ class Peer(ABC):
 
     def weights(self) -> dict[str, Tensor]:
         """Their tensors by name: parameters, buffers, and plain attributes."""
-        found: dict[str, Tensor] = dict(self.module.named_parameters())
+        # One parameter may have two names, once a forward pass has assigned it.
+        named = self.module.named_parameters(remove_duplicate=False)
+        found: dict[str, Tensor] = dict(named)
         found.update(self.module.named_buffers())
         for prefix, module in self.module.named_modules():
             for name, value in vars(module).items():
@@ -136,8 +138,9 @@ def record(
         trained &= weights.used(adapter.trained)
     alone = sorted(set(params) - weights.used(adapter.trained))
     fill(params[name] for name in params if name in used)
-    for name in alone:
-        params[name].requires_grad_(not freeze)
+    if freeze:
+        for name in alone:
+            params[name].requires_grad_(False)
     found = Record(
         weights=_copied(peer, used), batches=batches, users=users, alone=alone
     )

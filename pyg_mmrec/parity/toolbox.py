@@ -23,7 +23,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, features, modalities
 from pyg_mmrec.parity.checkout import double
-from pyg_mmrec.parity.peer import Peer, switched
+from pyg_mmrec.parity.peer import LR, Peer, switched
 from pyg_mmrec.sampler import Batch
 
 NAME = "graph"  # of the data set that is written for it
@@ -173,6 +173,7 @@ class Toolbox:
                 self.write(data, target)
             options = {
                 "train_batch_size": 2048,
+                "learning_rate": LR,
                 **data_options(folder),
                 "use_gpu": False,
                 **self.options,

@@ -24,10 +24,12 @@ class Moved:
     Args:
         names: Names of theirs.
         move: Ours, of the tensors by these names.
+        offset: Whether ours is what theirs has gained since its start.
     """
 
     names: tuple[str, ...]
     move: Callable[..., Tensor]
+    offset: bool = False
 
     def __call__(self, state: State) -> Tensor:
         """Our weight, or our gradient."""
@@ -47,6 +49,11 @@ def columns(*names: str) -> Moved:
     return Moved(names, lambda *x: torch.cat(x, dim=1))
 
 
+def stacked(*names: str, turn: bool = False) -> Moved:
+    """Theirs on top of each other, or their transposes."""
+    return Moved(names, lambda *x: torch.stack([y.T if turn else y for y in x]))
+
+
 def turned(name: str) -> Moved:
     """The transpose of theirs."""
     return Moved((name,), lambda x: x.T)
@@ -63,18 +70,26 @@ def shaped(name: str, *shape: int) -> Moved:
     return Moved((name,), lambda x: x.reshape(shape))
 
 
+def gained(name: str) -> Moved:
+    """What theirs has gained since its start."""
+    return Moved((name,), lambda x: x, offset=True)
+
+
 def used(weights: Mapping[str, Weight]) -> set[str]:
     """Names of theirs that a mapping reads."""
     names = [(w,) if isinstance(w, str) else w.names for w in weights.values()]
     return {name for group in names for name in group}
 
 
-def ours(weights: Mapping[str, Weight], theirs: State) -> dict[str, Tensor]:
+def ours(
+    weights: Mapping[str, Weight], theirs: State, start: State | None = None
+) -> dict[str, Tensor]:
     """Our weights, by the names of ours.
 
     Args:
         weights: For each of ours, what it is made of.
         theirs: Their weights, or the gradients of these.
+        start: Their weights at the start, if these are not gradients.
 
     Raises:
         MMRecError: If one of theirs is not there.
@@ -86,7 +101,11 @@ def ours(weights: Mapping[str, Weight], theirs: State) -> dict[str, Tensor]:
             f"{', '.join(sorted(theirs))}): use the checkout that the adapter was "
             f"written for"
         )
-    return {
-        name: theirs[weight] if isinstance(weight, str) else weight(theirs)
-        for name, weight in weights.items()
-    }
+    found = {}
+    for name, weight in weights.items():
+        if isinstance(weight, str):
+            weight = Moved((weight,), lambda x: x)
+        found[name] = weight(theirs)
+        if weight.offset and start is not None:
+            found[name] = found[name] - weight(start)
+    return found

@@ -56,8 +56,8 @@ def naive_rows(model, data) -> list[Tensor]:
         parts = [channels.ids.table.weight]
         for i, m in enumerate(names):
             linear, x = channels.project.linear[m], data[side][f"x_{m}"]
-            if c.train_features:
-                x = channels.project.trained[m].table.weight
+            if c.learn_features:
+                x = x + channels.project.content[m].offset.table.weight
             x = x @ linear.weight.T + linear.bias
             if f"mask_{m}" in data[side]:
                 x = x * data[side][f"mask_{m}"][:, None]
@@ -95,7 +95,7 @@ def naive_rows(model, data) -> list[Tensor]:
         {},
         {"num_user_layers": 2, "num_item_layers": 2},
         {"channel_norm": 2.0, "feature_act": False},
-        {"train_features": True, "feature_offset": False},
+        {"learn_features": True, "feature_offset": False},
         {"meta": False, "attention": "scalar"},
         {"meta_transposed": True, "meta_all": True},
     ],

@@ -18,8 +18,8 @@ def data():
 
 
 @pytest.mark.parametrize("side", [USER, ITEM])
-@pytest.mark.parametrize("train_features", [False, True])
-def test_columns_are_ids_and_projected_features(data, side, train_features) -> None:
+@pytest.mark.parametrize("learn", [False, True])
+def test_columns_are_ids_and_projected_features(data, side, learn) -> None:
     names = modalities(data)
     channels = Channels(
         data,
@@ -28,7 +28,7 @@ def test_columns_are_ids_and_projected_features(data, side, train_features) -> N
         names,
         offset=True,
         interest=side == USER,
-        train_features=train_features,
+        learn=learn,
     )
     torch.nn.init.normal_(channels.offset.table.weight)
     out = channels(data)
@@ -43,30 +43,18 @@ def test_columns_are_ids_and_projected_features(data, side, train_features) -> N
         assert torch.allclose(out[node], torch.cat(expected), atol=1e-5)
 
 
-def test_trained_features_start_as_those_of_the_graph_and_move_alone(data) -> None:
-    names = modalities(data)
-    channels = Channels(data, DIM, ITEM, names, train_features=True)
-    before = data[ITEM].x_image.clone()
-    table = channels.project.trained["image"].table.weight
-    assert torch.equal(table, before)
-    optimizer = torch.optim.SGD(channels.parameters(), 1.0)
-    channels(data).square().sum().backward()
-    optimizer.step()
-    changed = (table != before).any(dim=1)
-    assert torch.equal(changed, data[ITEM].mask_image)
-    assert torch.equal(data[ITEM].x_image, before)
-
-
-def test_trained_interests_are_apart_from_items(data) -> None:
-    names = modalities(data)
-    channels = Channels(data, DIM, USER, names, interest=True, train_features=True)
+def test_learned_interests_are_apart_from_items(data) -> None:
+    channels = Channels(data, DIM, USER, modalities(data), interest=True, learn=True)
     before = channels(data)
     data[ITEM].x_image += 1
     assert torch.equal(channels(data), before)
+    channels.project.content["image"].offset.table.weight.data += 1
+    assert not torch.equal(channels(data), before)
 
 
-def test_a_subgraph_has_the_trained_features_of_its_nodes(data) -> None:
-    channels = Channels(data, DIM, ITEM, modalities(data), train_features=True)
+def test_a_subgraph_has_the_learned_features_of_its_nodes(data) -> None:
+    channels = Channels(data, DIM, ITEM, modalities(data), learn=True)
+    torch.nn.init.normal_(channels.project.content["text"].offset.table.weight)
     whole = channels(data)
     part = data.subgraph({ITEM: torch.tensor([3, 17])})
     part[ITEM].n_id = torch.tensor([3, 17])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pyg_mmrec.parity.adapter import Adapter
-from pyg_mmrec.parity.adapters import collaborative, item_graphs, rearm
+from pyg_mmrec.parity.adapters import (
+    collaborative,
+    item_graphs,
+    modal_graphs,
+    rearm,
+)
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (collaborative, item_graphs, rearm)
+    for module in (collaborative, item_graphs, modal_graphs, rearm)
     for adapter in module.ADAPTERS
 }

@@ -36,6 +36,23 @@ ADAPTERS = (
         notes=(NORMS,),
     ),
     Adapter(
+        method="layergcn",
+        code=CODE,
+        load=Toolbox(
+            "LayerGCN",
+            {"embedding_size": 8, "n_layers": 4, "dropout": 0.0, "reg_weight": 0.01},
+            terms={"l2": "reg_weight"},
+            sums=("bpr", "l2"),
+        ),
+        weights={
+            "user.table.weight": "user_embeddings",
+            "item.table.weight": "item_embeddings",
+        },
+        ours={"dim": 8, "num_layers": 4, "drop_edges": 0.0, "l2": 0.01},
+        graphs={"norm_adj_matrix": bipartite_matrix(INTERACTS)},
+        notes=("edges pruned by degree; theirs: every other epoch",),
+    ),
+    Adapter(
         method="vbpr",
         code=CODE,
         load=Toolbox("VBPR", {"embedding_size": 8, "reg_weight": 0.0}),

@@ -21,16 +21,16 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities, relatio
 from pyg_mmrec.parity.adapter import Adapter, relation_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
-from pyg_mmrec.parity.weights import Weight
+from pyg_mmrec.parity.weights import Weight, gained
 from pyg_mmrec.sampler import Batch
 
 _NAME = "graph"  # of the data set that is written for it
-_CONTRAST, _ORTHOGONAL, _DECAY = 0.1, 0.2, 0.05
+_CONTRAST, _ORTHOGONAL = 0.1, 0.2
 _OPTIONS = {
     "dataset": _NAME,
     "device": torch.device("cpu"),
     "embedding_dim": 3,
-    "reg_weight": _DECAY,
+    "reg_weight": 0.0,
     "n_layers": 3,
     "rank": 2,
     "s_drop": 0.0,
@@ -84,7 +84,8 @@ class Rearm:
 
 class _RearmPeer(Peer):
     def optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.module.parameters(), LR, weight_decay=_DECAY)
+        params = [p for p in self.module.parameters() if p.requires_grad]
+        return torch.optim.AdamW(params, LR, weight_decay=0.0)
 
     def scores(self, users: Tensor) -> Tensor:
         return self.module.full_sort_predict([users])  # type: ignore[operator]
@@ -168,7 +169,7 @@ def _weights() -> dict[str, Weight]:
             of_user = side == USER
             raw = f"user_{letter}_prefer" if of_user else f"{name}_embedding.weight"
             project = f"channels.{side}.project"
-            found[f"{project}.trained.{m}.table.weight"] = raw
+            found[f"{project}.content.{m}.offset.table.weight"] = gained(raw)
             for kind in ("weight", "bias"):
                 found[f"{project}.linear.{m}.{kind}"] = f"{name}_{short}_trs.{kind}"
         for kind in ("weight", "bias"):
@@ -226,9 +227,9 @@ ADAPTERS = (
             "meta_transposed": True,
             "meta_all": True,
             "feature_offset": False,
-            "train_features": True,
+            "learn_features": True,
         },
-        train={"optimizer": "adamw", "weight_decay": _DECAY},
+        train={"optimizer": "adamw"},
         graphs={
             "stre_uu_graph": relation_matrix(relation(USER, "mixed")),
             "stre_ii_graph": relation_matrix(relation(ITEM, "mixed")),
@@ -241,7 +242,7 @@ ADAPTERS = (
             "the meta-network's means over a batch": {"meta_all": False},
             "an offset learned; theirs: the features": {
                 "feature_offset": True,
-                "train_features": False,
+                "learn_features": False,
             },
         },
         own=(*_MAPS, *_OFFSETS),
@@ -249,6 +250,7 @@ ADAPTERS = (
             "few co-occurring nodes: those there are; theirs: some again, or the most "
             "popular",
             "dropout of attention's output; theirs: of its weights",
+            "weight decay of what features gain; theirs: of features, too",
             "negatives may be positives of validation and test",
         ),
     ),
