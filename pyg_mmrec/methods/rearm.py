@@ -163,10 +163,13 @@ class REARM(Recommender):
             "item_weights": {"image": 0.1, "text": 0.9},
             "self_dropout": 0.4, "cross_dropout": 0.1, "rank": 3, "tau": 0.03,
             "cl_weight": 1e-6, "ort_weight": 1e-5, "weight_decay": 1e-5},
-        # Not the authors': chosen on validation.
+        # Not the authors': chosen on validation. Where features say little, a layer
+        # norm's gain of 1 drowns the ids: 0.04 in the place of 0.087 on tiktok, 0.274
+        # in the place of 0.283 on ml-100k.
         "tiktok": {
             "user_k": 20, "user_co_weight": 0.9, "item_co_weight": 0.9,
             "channel_norm": 2.0},
+        "ml-100k": {"channel_norm": 2.0},
     }
     # fmt: on
     ablations = {
