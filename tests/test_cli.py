@@ -165,7 +165,7 @@ def test_the_list_names_every_method() -> None:
 
 
 def test_readme_has_the_table_of_all_methods() -> None:
-    assert markdown_methods() in (ROOT / "README.md").read_text()
+    assert markdown_methods() in (ROOT / "pyg_mmrec/methods/README.md").read_text()
 
 
 def test_only_given_options_override_presets() -> None:
