@@ -231,7 +231,7 @@ def read_vectors(
     if lists:
         return check_values(_stacked(rest[lists[0]], path), path), ids
     numbers = rest.apply(_numbers)
-    bad = numbers.isna().to_numpy() & rest.notna().to_numpy()
+    bad = numbers.isna().to_numpy(bool) & rest.notna().to_numpy(bool)
     if rest.empty or bad.any():
         names = [str(c) for c, b in zip(rest, bad.any(axis=0), strict=True) if b]
         raise MMRecError(
