@@ -66,7 +66,8 @@ def fetch_recorded(url: str, path: Path, check: Callable[[Path], object]) -> Pat
 
     Raises:
         Unreachable: If the address cannot be reached.
-        MMRecError: If it is cut short or damaged, or not what it was at the first download.
+        MMRecError: If it is cut short or damaged, or not what it was at the
+            first download.
     """
     record = path.parent / RECORD
     known = _recorded(record)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_string_dtype
 
 from pyg_mmrec.errors import MMRecError
 
@@ -57,9 +58,9 @@ def as_ids(
     if pd.api.types.is_float_dtype(values.dtype):
         return _from_floats(values, what, where)
     # A long column has few different ids: each is looked at once.
-    codes, found = pd.factorize(values.astype(object))
-    if not all(type(i) is str for i in found):
+    if not all(isinstance(i, str) for i in values[:1]) or not is_string_dtype(values):
         raise _unfit(values, what, where)
+    codes, found = pd.factorize(values.astype(object))
     for text in found:
         if _BROKEN.search(text):
             raise MMRecError(
@@ -84,7 +85,8 @@ def _whole(values: np.ndarray, index: pd.Index) -> pd.Series:
 def _from_floats(values: pd.Series, what: str, where: str) -> pd.Series:
     numbers = values.to_numpy(dtype=values.dtype.name.lower())  # Float64 is float64
     exact = 2.0 ** (np.finfo(numbers.dtype).nmant + 1)
-    bad = ~((np.abs(numbers) < exact) & (numbers % 1 == 0))
+    with np.errstate(invalid="ignore"):  # of infinity
+        bad = ~((np.abs(numbers) < exact) & (numbers % 1 == 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise MMRecError(
@@ -96,7 +98,7 @@ def _from_floats(values: pd.Series, what: str, where: str) -> pd.Series:
 
 
 def _unfit(values: pd.Series, what: str, where: str) -> MMRecError:
-    odd = next(v for v in values.astype(object) if type(v) is not str)
+    odd = next(v for v in values.astype(object) if not isinstance(v, str))
     return MMRecError(
         f"{where} has {what} ids of type {type(odd).__name__}, such as "
         f"{str(odd)[:40]!r}: save ids as integers or as text"

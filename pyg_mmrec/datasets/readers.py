@@ -206,6 +206,11 @@ def _with_items(
     ids = pd.Index(np.arange(len(items)))
     if name is not None:
         ids = pd.Index(id_column(items, "item", path, {"item": name}))
+        if not ids.is_unique:
+            raise MMRecError(
+                f"{path} has item {plain(ids[ids.duplicated()][0])!r} more than once: "
+                f"each needs an id of its own"
+            )
     if raw:
         position = placed(found.item_ids, ids)
         if (position < 0).any():

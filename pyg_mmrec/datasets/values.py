@@ -79,7 +79,8 @@ def whole_numbers(values: pd.Series, what: str, path: Path) -> np.ndarray:
         MMRecError: If one is missing, or no whole number.
     """
     numbers = _numeric(values)
-    bad = ~np.isfinite(numbers) | (numbers % 1 != 0) | (np.abs(numbers) >= 2.0**53)
+    small = np.abs(numbers) < 2.0**53  # false of NaN and infinity
+    bad = ~small | (numbers.where(small, 0) % 1 != 0)
     if bad.any():
         expected = (
             "whole numbers from 0 are expected in this layout; raw ids go into "
