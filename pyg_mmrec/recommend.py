@@ -254,7 +254,9 @@ class Index:
         for name, ids, rows in self._sides():
             arrays[name] = rows.numpy()
             # Text of fixed width: arrays of objects are only read by unpickling.
-            arrays[f"{name}_ids"] = np.array(ids.tolist())
+            number = pd.api.types.is_numeric_dtype(ids.dtype)
+            values = ids.to_numpy() if number else np.array(ids.tolist())
+            arrays[f"{name}_ids"] = values
         with replacing(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 

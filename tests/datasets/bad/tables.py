@@ -7,6 +7,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tests.datasets.bad.damage import (
@@ -25,6 +26,7 @@ from tests.datasets.bad.damage import (
     zipped,
 )
 
+RANDOM = np.random.default_rng(0).bytes(999)
 PLACES = {
     "folder": (Path.mkdir, "is a folder"),
     "pipe": (os.mkfifo, "is a pipe or a device"),
@@ -58,7 +60,7 @@ TABLE_TEXT = [
     Case("no names", write(CSV, "u1,i1\nu2,i2\n"), "no user column .found: u1, i1"),
     Case(
         "random bytes",
-        write(CSV, np.random.default_rng(0).bytes(999)),
+        write(CSV, RANDOM),
         "cannot be read as csv",
     ),
     Case("an image", write(CSV, b"\x89PNG\r\n\x1a\n" + bytes(99)), "not UTF-8|null"),
@@ -109,8 +111,8 @@ PACKED = [
         ("text as if", b"user,item\nu,i\n", "cannot be read as csv.gz"),
         (
             "cut",
-            gzip.compress(b"user,item\n" + np.random.default_rng(0).bytes(999))[:-20],
-            "cannot be re",
+            gzip.compress(b"user,item\n" + RANDOM)[:-20],
+            "cannot be read",
         ),
         ("latin", gzip.compress(LATIN.encode("latin-1")), "line 2 is not UTF-8"),
     )
