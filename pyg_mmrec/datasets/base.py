@@ -34,7 +34,7 @@ from pyg_mmrec.datasets.interactions import (
 )
 from pyg_mmrec.datasets.sources import as_folder, content_digest, reading
 from pyg_mmrec.datasets.store import Processed
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, interaction_graph
 from pyg_mmrec.graph import modalities as modalities_of
 
@@ -404,6 +404,6 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise MMRecError(
             f"the folder {folder} cannot be made ({error.strerror}): choose another "
-            f"with root or cache_dir"
+            f"with {spelled('root')} or cache_dir=..."
         ) from error
     return folder

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from pyg_mmrec.datasets.sources import digest_of, shown
+from pyg_mmrec.datasets.sources import check_file, digest_of, shown
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
 
@@ -95,7 +95,7 @@ def _recorded(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads(check_file(path).read_text(encoding="utf-8"))
         if isinstance(known, dict) and all(type(v) is str for v in known.values()):
             return known
     except (ValueError, OSError):

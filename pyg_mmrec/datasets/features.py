@@ -227,7 +227,9 @@ def read_vectors(
             f"so write it anew or move it away"
         )
     rest = table.drop(columns=name)
-    lists = [c for c in rest if rest[c].map(_is_list).any()]
+    # Text has no lists, and looking at each of its cells would take long.
+    mixed = [c for c in rest if rest[c].dtype == object and path.suffix == ".parquet"]
+    lists = [c for c in mixed if rest[c].map(_is_list).any()]
     if lists:
         return check_values(_stacked(rest[lists[0]], path), path), ids
     numbers = rest.apply(_numbers)

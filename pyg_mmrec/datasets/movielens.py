@@ -29,7 +29,7 @@ from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason
 from pyg_mmrec.datasets.tables import read_table, required
 from pyg_mmrec.datasets.text import encode
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, spelled
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,8 @@ class MovieLens100K(Dataset):
         if not is_writable(self.folder):
             raise MMRecError(
                 f"no MovieLens 100K in {self.folder}, and that folder cannot be "
-                f"written: put {' and '.join(_GROUPLENS)} there or choose another root"
+                f"written: put {' and '.join(_GROUPLENS)} there, or choose another "
+                f"with {spelled('root')}"
             )
         make_folder(self.folder)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".part-") as name:

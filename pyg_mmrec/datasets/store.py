@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.datasets.sources import digest_of, reason, shown
+from pyg_mmrec.datasets.sources import check_file, digest_of, reason, shown
 
 FILES = ("graph.pt", "users.parquet", "items.parquet")
 _KEY = "key.json"
@@ -48,6 +48,8 @@ def load(folder: Path, key: str) -> Processed | None:
     try:
         if not (folder / _KEY).exists():
             return None
+        for name in (*FILES, _KEY):
+            check_file(folder / name)
         about = json.loads((folder / _KEY).read_text(encoding="utf-8"))
         if about["key"] != key:
             raise ValueError("it belongs to other data or options")

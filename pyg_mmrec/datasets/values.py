@@ -65,7 +65,10 @@ def splits(values: pd.Series, path: Path) -> np.ndarray:
     Raises:
         MMRecError: If one is missing or unknown.
     """
-    labels = values.astype(str).str.strip().str.lower().map(_SPLITS)
+    text = values.astype(str)
+    # A long column has few different splits: each is looked at once.
+    known = {name: _SPLITS.get(name.strip().lower()) for name in text.dropna().unique()}
+    labels = text.map(known)
     if labels.isna().any():
         expected = "0, 1, 2 or train, valid, test is expected, so correct it"
         raise bad_value(path, "split", values, labels.isna(), expected)

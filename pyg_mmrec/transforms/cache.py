@@ -148,7 +148,7 @@ def _checksum(change: Change) -> str:
 
 def _load(path: Path) -> Change | None:
     try:
-        if not path.exists():
+        if not path.is_file():  # a pipe would be waited for
             return None
         # A flipped bit in a tensor would load without a complaint.
         saved = torch.load(path, weights_only=True)

@@ -238,3 +238,17 @@ def test_a_file_in_the_place_of_the_folder(tmp_path) -> None:
 
 def test_features_of_every_item_are_kept(folder) -> None:
     assert Folder(folder)[0][ITEM].x_image.size(0) == NUM_ITEMS
+
+
+@pytest.mark.parametrize("name", [*store.FILES, "key.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_kept_graph_that_is_no_file_is_made_anew(folder, name, make) -> None:
+    Folder(folder)
+    (made,) = graphs(folder)
+    (made / name).unlink()
+    make(made / name)
+    with pytest.warns(UserWarning, match="is not used .*it is made anew"):
+        Folder(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        Folder(folder)

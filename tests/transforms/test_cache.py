@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -210,7 +212,18 @@ def test_a_cache_that_may_not_be_read_costs_only_the_cache(
     def refuse(*_: object, **__: object) -> bool:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(Path, "is_file", refuse)
     with pytest.warns(UserWarning, match="it is built anew"):
         out = cached(masked, KNN(3), tmp_path)
     assert_equal(out, KNN(3)(masked))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_is_not_waited_for(masked, tmp_path, make) -> None:
+    cached(masked, KNN(3), tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    make(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a folder stays in the place of the cache
+        assert_equal(cached(masked, KNN(3), tmp_path), KNN(3)(masked))
