@@ -47,6 +47,9 @@ class Folder(Dataset):
     * ``<modality>.parquet``, ``.csv`` or ``.tsv``: a column of item ids, and one column
       of lists or many of numbers.
 
+    A modality's name is letters, digits, ``_`` and ``-``, and none that PyTorch's
+    containers use, such as ``keys``. Ids are whole numbers or text and stay as they
+    are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
     They are aligned by id, never by order; an item without features, or with zeros, is
     marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``) gives titles.
 
