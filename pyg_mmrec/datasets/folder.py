@@ -37,9 +37,9 @@ class Folder(Dataset):
     """A folder of interactions and, for each modality, features with item ids.
 
     ``interactions.csv``, ``.tsv`` (either may be ``.gz``, in UTF-8, parted by any of
-    ``, ; | tab``) or ``.parquet``: columns for user and item (any id
-    type), optionally rating, time and split (0, 1, 2 or train, valid, test). Usual
-    column names are known; others are given in ``columns``.
+    ``, ; | tab``) or ``.parquet``: columns for user and item, optionally rating, time
+    and split (0, 1, 2 or train, valid, test). Usual column names are known; others are
+    given as ``user_column``, ``item_column``, ...
 
     Features of a modality are one of
 
@@ -50,7 +50,7 @@ class Folder(Dataset):
     A modality's name is letters, digits, ``_`` and ``-``, and none that PyTorch's
     containers use, such as ``keys``. Ids are whole numbers or text and stay as they
     are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
-    They are aligned by id, never by order; an item without features, or with zeros, is
+    Features are aligned by id, never by order; an item without features, or with zeros, is
     marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``) gives titles.
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
