@@ -50,8 +50,9 @@ class Folder(Dataset):
     A modality's name is letters, digits, ``_`` and ``-``, and none that PyTorch's
     containers use, such as ``keys``. Ids are whole numbers or text and stay as they
     are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
-    Features are aligned by id, never by order; an item without features, or with zeros, is
-    marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``) gives titles.
+    Features are aligned by id, never by order; an item without features, or with
+    zeros, is marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``)
+    gives titles.
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
     (``<folder name>.inter``, ``train.npy``, ...) is read too; there features without
