@@ -184,7 +184,7 @@ def bad(rows: pd.DataFrame, change) -> pd.DataFrame:
         (lambda r: r.assign(itemID=[10**9, *r.itemID[1:]]), "and 1000000000"),
         (lambda r: r.assign(itemID=["B00X", *r.itemID[1:]]), "'B00X' in data row 1"),
         (lambda r: r.assign(userID=[None, *r.userID[1:]]), "in data row 1"),
-        (lambda r: r.assign(x_label=[7, *r.x_label[1:]]), "split 7 in data row 1"),
+        (lambda r: r.assign(x_label=[7, *r.x_label[1:]]), "split '7' in data row 1"),
         (lambda r: r[r.x_label != 1], "no validation interactions"),
         (lambda r: r[r.x_label != 0], "no train interactions"),
         (
