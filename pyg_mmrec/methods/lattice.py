@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -118,12 +118,12 @@ class LATTICE(LatentStructure):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings and of the projections")
-        num_layers: int = option(2, "convolutions over the interactions, L_ui")
-        num_item_layers: int = option(1, "convolutions over the item graph, L_ii")
-        k: int = option(10, "neighbours of an item in each graph")
-        skip: float = option(0.9, "share of the features' own graph, lambda; 1: fixed")
-        l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
+        dim: Width = option(64, "width of the embeddings and of the projections")
+        num_layers: Layers = option(2, "convolutions over the interactions, L_ui")
+        num_item_layers: Layers = option(1, "convolutions over the item graph, L_ii")
+        k: Count = option(10, "neighbours of an item in each graph")
+        skip: Share = option(0.9, "share of the features' own graph, lambda; 1: fixed")
+        l2: Weight = option(1e-5, "weight of the L2 penalty on a batch's results")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})

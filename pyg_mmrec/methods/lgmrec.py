@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.methods.base import Recommender
@@ -64,18 +64,18 @@ class LGMRec(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions of ids")
-        num_modal_layers: int = option(2, "convolutions of each modality")
-        num_hyper_layers: int = option(1, "propagations over the hyperedges")
-        num_hyperedges: int = option(4, "hyperedges of each modality, B")
-        hyper_tau: float = option(0.2, "temperature of the incidences")
-        hyper_dropout: float = option(0.5, "share of the incidences dropped")
-        modal_weight: float = option(1.0, "weight of the modalities, gamma")
-        global_weight: float = option(0.3, "weight of the hypergraphs, alpha")
-        tau: float = option(0.2, "temperature of the contrast")
-        cl_weight: float = option(1e-4, "weight of the contrast, lambda_1; 0: none")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions of ids")
+        num_modal_layers: Layers = option(2, "convolutions of each modality")
+        num_hyper_layers: Layers = option(1, "propagations over the hyperedges")
+        num_hyperedges: Count = option(4, "hyperedges of each modality, B")
+        hyper_tau: Temperature = option(0.2, "temperature of the incidences")
+        hyper_dropout: Share = option(0.5, "share of the incidences dropped")
+        modal_weight: Weight = option(1.0, "weight of the modalities, gamma")
+        global_weight: Weight = option(0.3, "weight of the hypergraphs, alpha")
+        tau: Temperature = option(0.2, "temperature of the contrast")
+        cl_weight: Weight = option(1e-4, "weight of the contrast, lambda_1; 0: none")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global"})

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -68,21 +68,23 @@ class MGNM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions of ids and of each modality")
-        num_hyper_layers: int = option(1, "propagations over the hyperedges")
-        num_hyperedges: int = option(4, "hyperedges of each modality, B")
-        hyper_tau: float = option(0.2, "temperature of the incidences")
-        hyper_dropout: float = option(0.5, "share of the incidences dropped")
-        expansion: int = option(4, "hidden width of the filter, in multiples of dim")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions of ids and of each modality")
+        num_hyper_layers: Layers = option(1, "propagations over the hyperedges")
+        num_hyperedges: Count = option(4, "hyperedges of each modality, B")
+        hyper_tau: Temperature = option(0.2, "temperature of the incidences")
+        hyper_dropout: Share = option(0.5, "share of the incidences dropped")
+        expansion: int = option(
+            4, "hidden width of the filter, in multiples of dim", min=1, max=64
+        )
         gate: bool = option(True, "filter ids by features; else features alone")
-        modal_weight: float = option(1.0, "weight of the local modalities, gamma")
-        global_weight: float = option(0.3, "weight of the global embeddings, alpha")
-        tau: float = option(0.2, "temperature of the contrast")
-        cl_weight: float = option(1e-4, "weight of the contrast, omega")
-        ddr_weight: float = option(1e-4, "weight of ids' decorrelation, beta")
-        modal_ddr_weight: float = option(1e-4, "weight of modalities', delta")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
+        modal_weight: Weight = option(1.0, "weight of the local modalities, gamma")
+        global_weight: Weight = option(0.3, "weight of the global embeddings, alpha")
+        tau: Temperature = option(0.2, "temperature of the contrast")
+        cl_weight: Weight = option(1e-4, "weight of the contrast, omega")
+        ddr_weight: Weight = option(1e-4, "weight of ids' decorrelation, beta")
+        modal_ddr_weight: Weight = option(1e-4, "weight of modalities', delta")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global", "layers"})

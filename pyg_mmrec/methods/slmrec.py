@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -60,14 +60,14 @@ class SLMRec(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids, of each modality and of their fusion")
-        num_layers: int = option(3, "convolutions over the interactions, L")
+        dim: Width = option(64, "width of ids, of each modality and of their fusion")
+        num_layers: Layers = option(3, "convolutions over the interactions, L")
         task: Literal["fac", "fd", "fm", "none"] = option("fac", "self-supervised task")
-        task_weight: float = option(0.1, "weight of the task, alpha")
-        task_tau: float = option(0.2, "temperature of the task")
-        tau: float = option(0.2, "temperature of the ranking's softmax")
-        dropout: float = option(0.3, "share of the entries that the task fd drops")
-        l2: float = option(1e-4, "weight of the L2 penalty on a batch's ids")
+        task_weight: Weight = option(0.1, "weight of the task, alpha")
+        task_tau: Temperature = option(0.2, "temperature of the task")
+        tau: Temperature = option(0.2, "temperature of the ranking's softmax")
+        dropout: Share = option(0.3, "share of the entries that the task fd drops")
+        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"channels", "ego", "feats", "modal", "views"})
