@@ -209,6 +209,11 @@ def _parser(dataset: str, method: str) -> Parser:
         action="store_true",
         help="continue from the checkpoint in the output folder",
     )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="remove the run in the output folder first, if there is one",
+    )
     if dataset == "movielens":
         add(
             "--text-encoder",
@@ -269,16 +274,21 @@ def open_dataset(dataset: str, args: argparse.Namespace) -> Dataset:
     return data  # fmt: skip
 
 
+def output_folder(data: Dataset, args: argparse.Namespace, method: str) -> Path:
+    """The folder that the options name, or that of the data set and the method."""
+    return Path(args.output or Path("runs") / data.name / method)
+
+
 def run_method(data: Dataset, args: argparse.Namespace, method: str) -> Run:
     """Train one method with the options of the command line."""
-    output = Path(args.output or Path("runs") / data.name / method)
     return run(
         data,
         method,
         plugs=args.plug,
         ablate=args.ablate,
-        output=output,
+        output=output_folder(data, args, method),
         resume=args.resume,
+        overwrite=args.overwrite,
         **args.overrides,
     )
 

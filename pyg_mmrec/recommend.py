@@ -23,6 +23,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import Ragged, best_columns, top_k
 from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import USER, train_edges
+from pyg_mmrec.schema import check_index
 
 _CHUNK = 256
 
@@ -102,14 +103,9 @@ class Index:
         """The index that :meth:`to_tensors` took apart.
 
         Raises:
-            MMRecError: If a part is missing.
+            MMRecError: If a part is missing, or not what it has to be.
         """
-        for name in ("user", "item", "seen", "user_ids", "item_ids", "item_titles"):
-            if name not in state:
-                raise MMRecError(
-                    f"the index of the checkpoint has no {name!r}, so it is of another "
-                    f"version: continue the run with --resume to write it anew"
-                )
+        check_index(state)
         return cls(
             Branch(state["user"], state["item"]),
             state["seen"],

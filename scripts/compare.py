@@ -68,8 +68,9 @@ def main() -> None:
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {name: {**shared, **case(name)} for name in args.names}
-    folder = Path(args.output or Path("runs") / args.data / "compare")
-    rows = measure(open_dataset(args.data, args), cases, args.seeds, folder)
+    data = open_dataset(args.data, args)
+    folder = Path(args.output or Path("runs") / data.name / "compare")
+    rows = measure(data, cases, args.seeds, folder, args.overwrite)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
 
 

@@ -21,7 +21,8 @@ from pyg_mmrec.tune import best_options, read_space, search
 USAGE = (
     "tune.py METHOD DATASET --space NAME=VALUES ... [options of the data set's script]"
 )
-OWN = {"name", "data", "trials", "space", "warmup", "method", "output", "resume"}
+OWN = {"name", "data", "trials", "space", "warmup", "method", "output", "resume",
+       "overwrite"}  # fmt: skip
 
 
 def add_own(parser: Parser) -> None:
@@ -78,11 +79,12 @@ def main() -> None:
     args = read(sys.argv[1:])
     fixed = args.overrides
     space = read_space(args.space, args.name, args.data, fixed, args.ablate)
-    folder = Path(args.output or Path("runs") / "tune" / args.data / args.name)
+    data = open_dataset(args.data, args)
+    folder = Path(args.output or Path("runs") / "tune" / data.name / args.name)
     try:
         study = search(
-            open_dataset(args.data, args), args.name, space, args.trials, folder,
-            plugs=args.plug, ablate=args.ablate, warmup=args.warmup, **fixed,
+            data, args.name, space, args.trials, folder, plugs=args.plug,
+            ablate=args.ablate, warmup=args.warmup, overwrite=args.overwrite, **fixed,
         )  # fmt: skip
     except KeyboardInterrupt:
         print(

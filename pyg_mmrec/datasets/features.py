@@ -43,7 +43,10 @@ def discover_arrays(folder: Path) -> dict[str, Path]:
 
 
 def chosen(found: Iterable[str], wanted: Sequence[str] | None, name: str) -> list[str]:
-    """Modalities to load: all that were found, or those wanted, in their order.
+    """Modalities to load: all that were found, or those wanted.
+
+    They come in the order of the data set, for its users may name them in any, and a
+    run may go on in another than it began with.
 
     Raises:
         MMRecError: If one that is wanted was not found.
@@ -59,7 +62,7 @@ def chosen(found: Iterable[str], wanted: Sequence[str] | None, name: str) -> lis
             )
         if modality not in found:
             raise unknown(f"modality of {name}", modality, found)
-    return list(dict.fromkeys(wanted))
+    return [modality for modality in found if modality in wanted]
 
 
 def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
