@@ -11,7 +11,6 @@ from torch import Tensor
 from pyg_mmrec.errors import MMRecError
 
 Kinds = type | tuple[type, ...]
-_PAIRS = {"seen", "held_out"}  # of an index
 
 
 def check_fields(state: Any, fields: Mapping[str, Kinds], where: str) -> None:
@@ -91,6 +90,7 @@ def check_index(state: Any) -> None:
         "user": Tensor,
         "item": Tensor,
         "seen": Tensor,
+        "held_out": Tensor,
         "user_ids": (int, list),
         "item_ids": (int, list),
         "item_titles": (list, type(None)),
@@ -105,12 +105,12 @@ def check_index(state: Any) -> None:
         raise _wrong(
             where, f"users have {user.size(1)} columns and items {item.size(1)}"
         )
-    for name in _PAIRS & state.keys():
+    for name in ("seen", "held_out"):
         _check_pairs(state[name], (user.size(0), item.size(0)), f"{name!r} of {where}")
     for name in ("user_ids", "item_ids"):
         if isinstance(state[name], list):
             for each in state[name]:
-                check_type(each, (str, int, float, bool), f"{name!r} of {where}")
+                check_type(each, (str, int), f"{name!r} of {where}")
     for title in state["item_titles"] or ():
         check_type(title, str, f"'item_titles' of {where}")
 

@@ -34,9 +34,10 @@ def cached(
     The key is the content of the graph (features, masks, edges and all other
     attributes, with their names, types and shapes) and the ``repr`` of the transform,
     never a name alone. Only what the transform added, replaced or removed is stored,
-    and everything else is shared with ``data``. A file appears whole or not at all;
-    one that is damaged is built anew, with a warning; a folder that cannot be
-    written to costs the cache, not the result.
+    and everything else is shared with ``data``. A file carries its key and a checksum,
+    and appears whole or not at all; one that is damaged, or in another's place, is
+    built anew, with a warning; a folder that cannot be read or written costs the
+    cache, not the result.
 
     Args:
         data: The graph.
@@ -62,7 +63,7 @@ def cached(
     if change is not None:
         return _apply(data, change)
     result = transform(data)
-    _store(path, _difference(data, result, text))
+    _store(path, {"key": path.stem, **_difference(data, result, text)})
     return result
 
 
@@ -136,7 +137,7 @@ def _apply(data: HeteroData, change: Change) -> HeteroData:
 
 
 def _checksum(change: Change) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(change["key"].encode())
     for place, value in change["added"]:
         _hash(digest, place, value)
     digest.update(repr(change["removed"]).encode())
@@ -144,18 +145,20 @@ def _checksum(change: Change) -> str:
 
 
 def _load(path: Path) -> Change | None:
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         # A flipped bit in a tensor would load without a complaint.
         saved = torch.load(path, weights_only=True)
         change: Change = saved["change"]
         if saved["checksum"] != _checksum(change):
             raise ValueError("wrong checksum")
+        if change["key"] != path.stem:
+            raise ValueError("the cache of another graph")
     except Exception as error:  # whatever a damaged file makes of the unpickler
         warnings.warn(
-            f"the cached graph {path} is damaged ({type(error).__name__}): it is built "
-            f"anew",
+            f"the cached graph {path} is damaged or of another graph "
+            f"({type(error).__name__}): it is built anew",
             stacklevel=3,
         )
         return None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import shutil
 import sys
 import types
@@ -246,8 +247,11 @@ def test_tfidf_is_deterministic_and_bounded():
 
 def test_minilm(monkeypatch, folder):
     class Encoder:
-        def __init__(self, name, device):
+        def __init__(self, name, device, revision=None):
             self.name = name
+            # The hub's "main" may change; a folder has no revisions.
+            assert (revision is None) == name.startswith("/")
+            assert revision is None or re.fullmatch("[0-9a-f]{40}", revision)
 
         def encode(self, texts, **options):
             return np.full((len(texts), 384), len(self.name))
