@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pyg_mmrec import reporting
+from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.environment import commit
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.reporting import Bar, Lines, Seldom, hints, popularity, reporter
@@ -96,7 +97,7 @@ def test_a_training_that_ends_too_early_is_told(graph) -> None:
 def _by_degree(graph):
     item = graph["user", "interacts", "item"].edge_index[1]
     degree = torch.bincount(item, minlength=graph["item"].num_nodes).float()
-    return torch.ones(graph["user"].num_nodes, 1), degree[:, None]
+    return Branch(torch.ones(graph["user"].num_nodes, 1), degree[:, None])
 
 
 def test_hints_are_part_of_the_result(graph) -> None:
