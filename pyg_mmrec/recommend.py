@@ -23,6 +23,7 @@ from pyg_mmrec.evaluator import Ragged, best_columns, top_k
 from pyg_mmrec.exports import bad_suffix, write_table
 from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import INTERACTS, USER, train_edges
+from pyg_mmrec.schema import check_index
 
 _CHUNK = 256
 Exclude = bool | Literal["known", "train"]
@@ -113,15 +114,9 @@ class Index:
         """The index that :meth:`to_tensors` took apart.
 
         Raises:
-            MMRecError: If a part is missing.
+            MMRecError: If a part is missing, or not what it has to be.
         """
-        ids = ("user_ids", "item_ids", "item_titles")
-        for name in ("user", "item", "seen", "held_out", *ids):
-            if name not in state:
-                raise MMRecError(
-                    f"the index of the checkpoint has no {name!r}, so it is of another "
-                    f"version: continue the run with --resume to write it anew"
-                )
+        check_index(state)
         return cls(
             Branch(state["user"], state["item"]),
             state["seen"],

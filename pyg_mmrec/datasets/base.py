@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import warnings
@@ -100,6 +101,12 @@ class Dataset(InMemoryDataset):
     item_ids: pd.Index
     item_titles: list[str] | None
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Dataset:
+        """Remember the arguments, from which the data set can be made again."""
+        self = super().__new__(cls)
+        self._arguments = _bound(cls, args, kwargs)
+        return self
+
     def __init__(
         self,
         root: Path | str,
@@ -141,6 +148,13 @@ class Dataset(InMemoryDataset):
     def options(self) -> dict[str, Any]:
         """Options of the subclass that change the graph, as JSON values."""
         return {}
+
+    def source(self) -> dict[str, Any]:
+        """Class and arguments, as JSON values, and which arguments are none."""
+        told = {k: v for k, v in self._arguments.items() if _is_json(v)}
+        untold = sorted(self._arguments.keys() - told)
+        kind = type(self).__name__
+        return {"class": kind, "arguments": told, "untold": untold}
 
     @property
     def modalities(self) -> list[str]:
@@ -299,6 +313,28 @@ class Dataset(InMemoryDataset):
 def _labels(store: Any) -> dict[str, Tensor]:
     keys = ("val_label_index", "test_label_index")
     return {key: store[key] for key in keys if key in store}
+
+
+def _bound(cls: type, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a constructor by name; places on disk as they are from anywhere."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    found: dict[str, Any] = {}
+    for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
+        extra = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        found.update(value if extra else {name: value})
+    found.pop(next(iter(signature.parameters)), None)  # self
+    for name in ("root", "path", "cache_dir"):
+        if isinstance(found.get(name), (str, Path)):
+            found[name] = os.path.abspath(os.path.expanduser(found[name]))
+    return found
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(k) is str and _is_json(v) for k, v in value.items())
+    return type(value) in (str, int, float, bool, type(None))
 
 
 def _described(option: Any, name: str) -> str | None:

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from pyg_mmrec.datasets.sources import check_file, digest_of, shown
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.files import replacing
+from pyg_mmrec.files import partial_folder, remove_leftovers, replacing
 
 RECORD = "downloads.json"
 _CHUNK = 1 << 20
@@ -41,14 +41,13 @@ def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -
         Unreachable: If the address cannot be reached.
         MMRecError: If it is cut short or its checksum is another.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    remove_leftovers(path.parent)
+    with partial_folder(path.parent) as folder:
+        partial = folder / path.name
         _stream(url, partial, timeout)
         if md5 is not None:
             verify(partial, md5, "md5", url)
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -76,7 +76,10 @@ def check_name(modality: str, where: Path | str) -> None:
 def chosen(
     found: Mapping[str, Path | Sequence[Path]], wanted: Sequence[str] | None, name: str
 ) -> list[str]:
-    """Modalities to load: all that were found, or those wanted, in their order.
+    """Modalities to load: all that were found, or those wanted.
+
+    They come in the order of the data set, for its users may name them in any, and a
+    run may go on in another than it began with.
 
     Args:
         found: Files by modality.
@@ -105,7 +108,7 @@ def _wanted(found: list[str], wanted: Sequence[str] | None, name: str) -> list[s
             )
         if modality not in found:
             raise unknown(f"modality of {name}", modality, found)
-    return list(dict.fromkeys(wanted))
+    return [modality for modality in found if modality in wanted]
 
 
 def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from pyg_mmrec.datasets.sources import check_file, read_npy, reason
 from pyg_mmrec.datasets.tables import read_table, required
 from pyg_mmrec.datasets.text import encode
 from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.files import partial_folder, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +122,8 @@ class MovieLens100K(Dataset):
                 f"with {spelled('root')}"
             )
         make_folder(self.folder)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".part-") as name:
-            partial = Path(name)
+        remove_leftovers(self.folder)
+        with partial_folder(self.folder) as partial:
             try:
                 source = _from_grouplens(partial)
             except download.Unreachable as first:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.datasets.sources import check_file, digest_of, reason, shown
+from pyg_mmrec.files import partial_folder, remove_leftovers
 
 FILES = ("graph.pt", "users.parquet", "items.parquet")
 _KEY = "key.json"
@@ -78,18 +78,18 @@ def save(folder: Path, key: str, graph: Processed) -> None:
         key: Digest of all that the graph was made from.
         graph: The graph.
     """
-    # As tempfile makes folders, nobody else could read them.
-    partial = folder.parent / f".part-{secrets.token_hex(8)}"
     try:
-        partial.mkdir(parents=True)
-        torch.save(graph.data.to_dict(), partial / FILES[0])
-        graph.users.to_parquet(partial / FILES[1])
-        graph.items.to_parquet(partial / FILES[2])
-        digests = {name: digest_of(partial / name) for name in FILES}
-        about = json.dumps({"key": key, "sha256": digests}, indent=2)
-        (partial / _KEY).write_text(about + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder.parent)
+        with partial_folder(folder.parent) as partial:
+            torch.save(graph.data.to_dict(), partial / FILES[0])
+            graph.users.to_parquet(partial / FILES[1])
+            graph.items.to_parquet(partial / FILES[2])
+            digests = {name: digest_of(partial / name) for name in FILES}
+            about = json.dumps({"key": key, "sha256": digests}, indent=2)
+            (partial / _KEY).write_text(about + "\n", encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(partial, folder)
     except (OSError, RuntimeError) as error:  # PyTorch's, where the disk is full
         # Another process that made the same graph may have been first.
         if not (folder / _KEY).exists():
@@ -99,5 +99,3 @@ def save(folder: Path, key: str, graph: Processed) -> None:
                 f"another folder (in Python: cache_dir=...)",
                 stacklevel=2,
             )
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

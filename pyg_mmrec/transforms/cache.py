@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
-import os
 import pickle
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import remove_leftovers, replacing
 
 _VERSION = 3  # raise when a transform changes what it computes
 _PLAIN = (int, float, bool, str, type(None))
@@ -168,18 +166,12 @@ def _load(path: Path) -> Change | None:
 
 
 def _store(path: Path, change: Change) -> None:
-    partial = ""
+    remove_leftovers(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        torch.save({"change": change, "checksum": _checksum(change)}, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
+        with replacing(path) as file:
+            torch.save({"change": change, "checksum": _checksum(change)}, file)
+    except (MMRecError, RuntimeError) as error:  # PyTorch's, where the disk is full
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         warnings.warn(
             f"the graph is not cached in {path.parent}: {reason}", stacklevel=3
         )
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
