@@ -134,12 +134,12 @@ def summary(
     return {**{name: f"{row[name]:.4f}" for name in names}, "best": best}
 
 
-def hints(state: Progress, data: HeteroData, monitor: str) -> list[str]:
+def hints(state: Progress, floor: float, monitor: str) -> list[str]:
     """Why the figures of a training may not be what the method can do.
 
     Args:
         state: The training, at its end.
-        data: The graph.
+        floor: What recommending by popularity reaches, see :func:`popularity`.
         monitor: The validation metric that chose the epoch.
     """
     if not state.best_epoch:
@@ -149,7 +149,6 @@ def hints(state: Progress, data: HeteroData, monitor: str) -> list[str]:
         found.append(
             "the best epoch is the last one: train longer (more --epochs, --resume)"
         )
-    floor = popularity(data, monitor)
     if state.best_value <= floor:
         found.append(
             f"validation {monitor} has not risen above that of popularity "

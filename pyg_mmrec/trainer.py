@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from pyg_mmrec.files import replacing
 from pyg_mmrec.identity import check_same, data_parts, describe
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
-from pyg_mmrec.reporting import Reporter, hints, reporter, summary
+from pyg_mmrec.reporting import Reporter, hints, popularity, reporter, summary
 from pyg_mmrec.resuming import Progress, Trained
 from pyg_mmrec.sampler import Batch, BatchSampler, NeighborBatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
+from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.train_config import TrainConfig
 
 __all__ = ["EpochHook", "Result", "TrainConfig", "Trainer"]
@@ -172,7 +174,8 @@ class Trainer:
     def _hints(self) -> list[str]:
         if not self.trainable:
             return []
-        return hints(self.progress, self.data, self.config.monitor)
+        floor = self.stopping.popularity
+        return hints(self.progress, floor, self.config.monitor)
 
     def _fit(self, on_epoch_end: EpochHook | None = None) -> None:
         config, state = self.config, self.progress
@@ -305,14 +308,15 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to train."""
-        return not self.trainable or self._ends_after(
-            self.progress.epoch, self.progress.best_epoch
+        state = self.progress
+        return not self.trainable or self.stopping.ends_after(
+            state.epoch, state.best_epoch, state.best_value
         )
 
-    def _ends_after(self, epoch: int, best_epoch: int) -> bool:
-        config = self.config
-        out_of_patience = epoch - best_epoch >= config.patience * config.eval_every
-        return epoch >= config.epochs or out_of_patience
+    @cached_property
+    def stopping(self) -> EarlyStopping:
+        """When the training ends."""
+        return EarlyStopping(self.config, popularity(self.data, self.config.monitor))
 
     def _make_optimizer(self) -> torch.optim.Optimizer | None:
         inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
@@ -406,19 +410,15 @@ class Trainer:
 
     def _check_not_longer(self, progress: Progress, path: Path) -> None:
         """Refuse a checkpoint that this training would not have come to."""
-        best, value = 0, float("-inf")
-        for row in progress.history[:-1]:
-            epoch, found = int(row["epoch"]), row.get(self.config.monitor, value)
-            if found > value:
-                best, value = epoch, found
-            if self._ends_after(epoch, best):
-                raise MMRecError(
-                    f"{path} has trained {progress.epoch} epochs already, but with "
-                    f"epochs={self.config.epochs} and patience={self.config.patience} "
-                    f"it would have ended after {epoch}: give as many as before or "
-                    f"more, start anew there with --overwrite, or choose another "
-                    f"--output"
-                )
+        end = self.stopping.end(progress.history[:-1])
+        if end is not None:
+            raise MMRecError(
+                f"{path} has trained {progress.epoch} epochs already, but with "
+                f"epochs={self.config.epochs} and patience={self.config.patience} "
+                f"it would have ended after {end}: give as many as before or "
+                f"more, start anew there with --overwrite, or choose another "
+                f"--output"
+            )
 
     def _seconds_per_epoch(self) -> float:
         seconds = [row["seconds"] for row in self.progress.history]

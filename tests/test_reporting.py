@@ -85,12 +85,12 @@ def test_a_training_that_ends_too_early_is_told(graph) -> None:
     floor = popularity(graph, "recall@20")
     assert floor == Evaluator(graph, "val", ks=(20,))(_by_degree(graph))["recall@20"]
     above, best = floor + 0.1, {"epoch": 9, "best_epoch": 5}
-    assert hints(Progress(**best, best_value=above), graph, "recall@20") == []
+    assert hints(Progress(**best, best_value=above), floor, "recall@20") == []
     (early,) = hints(
-        Progress(epoch=9, best_epoch=9, best_value=above), graph, "recall@20"
+        Progress(epoch=9, best_epoch=9, best_value=above), floor, "recall@20"
     )
     assert "best epoch is the last one: train longer" in early
-    (low,) = hints(Progress(**best, best_value=floor), graph, "recall@20")
+    (low,) = hints(Progress(**best, best_value=floor), floor, "recall@20")
     assert "has not risen above that of popularity" in low
 
 

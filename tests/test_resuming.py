@@ -12,6 +12,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Term, plug
 from pyg_mmrec.seeding import seeded
+from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
@@ -212,6 +213,7 @@ def test_a_run_that_would_have_been_shorter_is_refused(
 ) -> None:
     trainer(tmp_path, config=replace(CONFIG, epochs=8, patience=9)).fit()
     other = trainer(tmp_path, config=replace(CONFIG, epochs=epochs, patience=patience))
+    other.stopping = EarlyStopping(other.config)  # however good the best epoch is
     with pytest.raises(MMRecError, match=f"8 epochs already.*ended after {after}:"):
         other.fit(resume=True)
 

@@ -20,6 +20,7 @@ from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.run import configure
 from pyg_mmrec.seeding import seeded
+from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
@@ -180,6 +181,7 @@ def test_a_run_that_goes_on_ends_as_one_that_went_through(
         model, data, train = build(method, graph)
         config = replace(train, epochs=epochs, patience=patience)
         trainer = Trainer(model, data, config=config, output=tmp_path / output)
+        trainer.stopping = EarlyStopping(config)  # however good the best epoch is
         result = trainer.fit(resume=True)
         state = trainer.state()
         checkpoint.save(tmp_path / output / "checkpoint.pt", state)  # as run() does
