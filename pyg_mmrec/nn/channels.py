@@ -15,7 +15,7 @@ from pyg_mmrec.nn.projector import Projector
 
 
 class Channels(nn.Module):
-    """An id embedding and a projection of each modality, as one wide row per node.
+    """A projection of each modality, and an id embedding, as one wide row per node.
 
     One propagation then serves all of them.
 
@@ -28,9 +28,10 @@ class Channels(nn.Module):
             which is added to the projection.
         interest: Whether the features are users' interests, see
             :class:`~pyg_mmrec.nn.InterestProjector`.
+        ids: Whether there is a channel of ids.
 
     Shapes:
-        - **output:** ``[N, (M + 1) d]``, the id first
+        - **output:** ``[N, (M + 1) d]``, the id first; ``[N, M d]`` without ids
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Channels(nn.Module):
         names: Sequence[str],
         offset: bool = False,
         interest: bool = False,
+        ids: bool = True,
     ) -> None:
         super().__init__()
         num_nodes, width = int(data[node_type].num_nodes), dim * len(names)
-        self.ids = NodeEmbedding(num_nodes, dim, node_type)
+        self.ids = NodeEmbedding(num_nodes, dim, node_type) if ids else None
         self.project = (
             InterestProjector(data, dim, names)
             if interest
@@ -59,7 +61,7 @@ class Channels(nn.Module):
         modal = torch.cat(list(self.project(data).values()), dim=-1)
         if self.offset is not None:
             modal = modal + self.offset(data)
-        return torch.cat([self.ids(data), modal], dim=-1)
+        return modal if self.ids is None else torch.cat([self.ids(data), modal], -1)
 
 
 def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
