@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.config import checked
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives import Term
@@ -62,6 +63,11 @@ class Recommender(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Overrides]] = {}
     ablations: ClassVar[Mapping[str, Overrides]] = {}
     uses_features: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "Config" in vars(cls):
+            checked(cls.Config)
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__()

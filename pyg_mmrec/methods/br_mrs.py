@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Length, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -61,28 +61,28 @@ class BRMRS(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of each channel")
-        num_layers: int = option(2, "convolutions over the interactions")
-        num_user_layers: int = option(1, "convolutions over the user graph; 0: none")
-        num_item_layers: int = option(1, "convolutions over the item graph; 0: none")
-        user_k: int = option(20, "neighbours of a user in the user graph")
-        item_k: int = option(10, "neighbours of an item in the item graph")
-        user_overlap: float = option(0.5, "overlap's share of the user graph, alpha")
-        item_overlap: float = option(0.5, "overlap's share of the item graph, alpha")
-        user_weights: dict[str, float] = option({}, "modality weights, users, beta")
-        item_weights: dict[str, float] = option({}, "modality weights, items, beta")
-        channel_norm: float = option(1.0, "length of a channel's rows")
+        dim: Width = option(64, "width of each channel")
+        num_layers: Layers = option(2, "convolutions over the interactions")
+        num_user_layers: Layers = option(1, "convolutions over the user graph; 0: none")
+        num_item_layers: Layers = option(1, "convolutions over the item graph; 0: none")
+        user_k: Count = option(20, "neighbours of a user in the user graph")
+        item_k: Count = option(10, "neighbours of an item in the item graph")
+        user_overlap: Share = option(0.5, "overlap's share of the user graph, alpha")
+        item_overlap: Share = option(0.5, "overlap's share of the item graph, alpha")
+        user_weights: dict[str, Weight] = option({}, "modality weights, users, beta")
+        item_weights: dict[str, Weight] = option({}, "modality weights, items, beta")
+        channel_norm: Length = option(1.0, "length of a channel's rows")
         feature_offset: bool = option(True, "learn a vector per node and modality")
         id_channel: bool = option(False, "add a channel of ids to the fusion")
         fusion_map: bool = option(False, "learn a linear map of the fusion")
-        pool: int = option(16, "items that a hard negative is chosen from")
+        pool: Count = option(16, "items that a hard negative is chosen from")
         mining: Mining = option("cross", "whose hardest negative a branch learns from")
         pairs: Literal["mean", "sum"] = option("mean", "over pairs of modalities")
-        theta: float = option(0.1, "lead of the fusion over its best modality")
-        bpr_weight: float = option(1.0, "weight of the fusion's BPR")
-        hard_weight: float = option(1.0, "weight of the hard negatives")
-        synergy_weight: float = option(0.1, "weight of the synergy term")
-        l2: float = option(1e-4, "weight of the L2 penalty on a batch's channels")
+        theta: Weight = option(0.1, "lead of the fusion over its best modality")
+        bpr_weight: Weight = option(1.0, "weight of the fusion's BPR")
+        hard_weight: Weight = option(1.0, "weight of the hard negatives")
+        synergy_weight: Weight = option(0.1, "weight of the synergy term")
+        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's channels")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal"})

@@ -11,7 +11,16 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import (
+    Count,
+    Layers,
+    Length,
+    Share,
+    Temperature,
+    Weight,
+    Width,
+    option,
+)
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -70,24 +79,24 @@ class REARM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids and of each modality")
-        num_layers: int = option(4, "convolutions over the interactions")
-        num_user_layers: int = option(1, "convolutions over the user graph; 0: none")
-        num_item_layers: int = option(1, "convolutions over the item graph; 0: none")
-        user_k: int = option(40, "neighbours of a user in each user graph")
-        item_k: int = option(10, "neighbours of an item in each item graph")
-        user_co_weight: float = option(0.4, "co-occurrence's share of the user graph")
-        item_co_weight: float = option(0.2, "co-occurrence's share of the item graph")
-        user_weights: dict[str, float] = option({}, "modality weights, user interest")
-        item_weights: dict[str, float] = option({}, "modality weights, item semantics")
-        self_dropout: float = option(0.4, "dropout after self-attention")
-        cross_dropout: float = option(0.6, "dropout after cross-attention")
-        channel_norm: float = option(2.0, "length of an id's and a modality's rows")
-        rank: int = option(3, "rank of the meta-network's transformation")
+        dim: Width = option(64, "width of ids and of each modality")
+        num_layers: Layers = option(4, "convolutions over the interactions")
+        num_user_layers: Layers = option(1, "convolutions over the user graph; 0: none")
+        num_item_layers: Layers = option(1, "convolutions over the item graph; 0: none")
+        user_k: Count = option(40, "neighbours of a user in each user graph")
+        item_k: Count = option(10, "neighbours of an item in each item graph")
+        user_co_weight: Share = option(0.4, "co-occurrence's share of the user graph")
+        item_co_weight: Share = option(0.2, "co-occurrence's share of the item graph")
+        user_weights: dict[str, Weight] = option({}, "modality weights, user interest")
+        item_weights: dict[str, Weight] = option({}, "modality weights, item semantics")
+        self_dropout: Share = option(0.4, "dropout after self-attention")
+        cross_dropout: Share = option(0.6, "dropout after cross-attention")
+        channel_norm: Length = option(2.0, "length of an id's and a modality's rows")
+        rank: int = option(3, "rank of the meta-network's matrices", min=1, max=256)
         meta: bool = option(True, "transfer what modalities share by a meta-network")
-        tau: float = option(0.6, "temperature of the contrast")
-        cl_weight: float = option(5e-6, "weight of the contrast")
-        ort_weight: float = option(5e-5, "weight of the orthogonal term")
+        tau: Temperature = option(0.6, "temperature of the contrast")
+        cl_weight: Weight = option(5e-6, "weight of the contrast")
+        ort_weight: Weight = option(5e-5, "weight of the orthogonal term")
         feature_offset: bool = option(True, "learn a vector per node and modality")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 

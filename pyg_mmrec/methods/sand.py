@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -63,22 +63,22 @@ class SAND(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of a modality's channel, an even number")
-        hidden: int = option(64, "hidden width of each modality's MLP")
-        num_layers: int = option(2, "convolutions over the interactions, K")
-        num_item_layers: int = option(1, "convolutions over the item graph")
+        dim: Width = option(64, "width of a modality's channel, an even number")
+        hidden: Width = option(64, "hidden width of each modality's MLP")
+        num_layers: Layers = option(2, "convolutions over the interactions, K")
+        num_item_layers: Layers = option(1, "convolutions over the item graph")
         ego: bool = option(True, "sum layers from 0 on; else from 1 on, as in eq. (4)")
         shared: bool = option(False, "one vector per user; else one per modality")
-        k: int = option(10, "neighbours of an item in each modality's graph")
-        modality_weights: dict[str, float] = option(
+        k: Count = option(10, "neighbours of an item in each modality's graph")
+        modality_weights: dict[str, Weight] = option(
             {}, "weights of the modalities in the item graph at the start"
         )
         align: Literal["solosim", "infonce"] = option("solosim", "kind of alignment")
         distance: Literal["mi", "l2"] = option("mi", "kind of distance")
-        align_weight: float = option(0.012, "weight of the alignment, alpha; 0: none")
-        distance_weight: float = option(0.006, "weight of the distance, beta; 0: none")
-        tau: float = option(0.046, "temperature of the alignment")
-        inner_steps: int = option(5, "steps of the network behind mi, for each step")
+        align_weight: Weight = option(0.012, "weight of the alignment, alpha; 0: none")
+        distance_weight: Weight = option(0.006, "weight of the distance, beta; 0: none")
+        tau: Temperature = option(0.046, "temperature of the alignment")
+        inner_steps: Count = option(5, "steps of the network behind mi, for each step")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"feats", "modal"})
