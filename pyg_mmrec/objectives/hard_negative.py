@@ -94,15 +94,16 @@ class HardNegative(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch, the mean or sum over ordered pairs of modalities."""
         branches = list(step.out.branches.values())
+        mined = self._mined(step)
         losses = [
             bpr_loss(*step.triplets(branch, chosen))
-            for branch, chosen in zip(branches, self._mined(step), strict=True)
+            for branch, chosen in zip(branches, mined, strict=True)
         ]
         total = torch.stack(losses)
         if self.pairs == "mean":
             return total.mean()
-        # Each loss is a mean over as many negatives as chose for its branch.
-        return total.sum() * (max(len(branches) - 1, 1) if self.mining == "cross" else 1)
+        # Each loss is a mean over as many negatives as were chosen for its branch.
+        return total.sum() * mined.size(-1)
 
     @torch.no_grad()
     def _mined(self, step: Step) -> Tensor:
