@@ -100,7 +100,8 @@ def run(
     Args:
         dataset: The data set.
         method: Name of the method.
-        plugs: Groups of terms to add to the method's own, by name.
+        plugs: Groups of terms to add to the method's own, by name, see
+            :func:`~pyg_mmrec.objectives.plug`.
         ablate: Parts of the method to switch off, by name.
         output: Folder for ``checkpoint.pt``, ``history.csv``, ``config.json`` and
             ``result.json``; none are written if ``None``.
@@ -170,6 +171,7 @@ def _write_results(
             "epochs": len(result.history),
             "valid": result.valid,
             "test": result.test,
+            "branches": result.branches,
             "seconds_per_epoch": result.seconds_per_epoch,
             "graph_seconds": graph_seconds,
             "peak_memory_bytes": result.peak_memory_bytes,

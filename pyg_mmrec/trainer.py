@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.config import default_values, option, to_dict
+from pyg_mmrec.contribution import branch_recalls
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
@@ -88,6 +89,8 @@ class Result:
         history: A row per epoch: losses, the monitored metric, seconds.
         seconds_per_epoch: Mean time of a training epoch, without validation.
         peak_memory_bytes: Peak of the device's memory on a GPU, else of the process.
+        branches: Recall of each modality's branch by itself, by ``"valid"`` and
+            ``"test"`` and then by modality; empty for a method without branches.
     """
 
     best_epoch: int
@@ -96,6 +99,7 @@ class Result:
     history: list[dict[str, float]]
     seconds_per_epoch: float
     peak_memory_bytes: int
+    branches: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -194,7 +198,16 @@ class Trainer:
             history=self.progress.history,
             seconds_per_epoch=self._seconds_per_epoch(),
             peak_memory_bytes=peak_memory(self.device),
+            branches=self._branches(score_test),
         )
+
+    def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
+        parts = {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+        found = {
+            name: branch_recalls(self.model, self.data, part, self.config.ks)
+            for name, part in parts.items()
+        }
+        return {name: recalls for name, recalls in found.items() if recalls}
 
     def _fit(self, on_epoch_end: EpochHook | None = None) -> None:
         config, state = self.config, self.progress
