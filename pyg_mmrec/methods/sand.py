@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
@@ -17,7 +19,17 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import MixedPropagate, ModalChannels, Preference
 from pyg_mmrec.nn.fusion import fuse
-from pyg_mmrec.objectives import BPR, CLUB, Distance, GenericContrast, SoloSim, Term
+from pyg_mmrec.objectives import (
+    BPR,
+    CLUB,
+    Distance,
+    GenericContrast,
+    Objective,
+    SampledCLUB,
+    SoloSim,
+    Term,
+)
+from pyg_mmrec.objectives.halves import SPLIT
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 from pyg_mmrec.transforms.weights import modality_weights
 
@@ -64,7 +76,7 @@ class SAND(Recommender):
         """Hyper-parameters."""
 
         dim: Width = option(64, "width of a modality's channel, an even number")
-        hidden: Width = option(64, "hidden width of each modality's MLP")
+        hidden: Width = option(256, "hidden width of each modality's MLP")
         num_layers: Layers = option(2, "convolutions over the interactions, K")
         num_item_layers: Layers = option(1, "convolutions over the item graph")
         ego: bool = option(True, "sum layers from 0 on; else from 1 on, as in eq. (4)")
@@ -73,8 +85,17 @@ class SAND(Recommender):
         modality_weights: dict[str, Weight] = option(
             {}, "weights of the modalities in the item graph at the start"
         )
+        learn_mix: bool = option(True, "learn these weights")
+        user_weights: Literal["softmax", "free"] = option(
+            "softmax", "each user's weights of the modalities"
+        )
+        input_map: bool = option(False, "learn a map of features before everything")
+        split: Literal["propagated", "features"] = option(
+            "propagated", "rows that are split in halves; features: after their map"
+        )
+        loss_items: Literal["batch", "all"] = option("batch", "items of both losses")
         align: Literal["solosim", "infonce"] = option("solosim", "kind of alignment")
-        distance: Literal["mi", "l2"] = option("mi", "kind of distance")
+        distance: Literal["mi", "sampled_mi", "l2"] = option("mi", "kind of distance")
         align_weight: Weight = option(0.012, "weight of the alignment, alpha; 0: none")
         distance_weight: Weight = option(0.006, "weight of the distance, beta; 0: none")
         tau: Temperature = option(0.046, "temperature of the alignment")
@@ -112,12 +133,17 @@ class SAND(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
-        self.channels = ModalChannels(data, *sizes, names, c.conv, c.ego, c.shared)
+        features = c.input_map or c.split == "features"
+        self.channels = ModalChannels(
+            data, *sizes, names, c.conv, c.ego, c.shared, features
+        )
         start = modality_weights(c.modality_weights, names)
         self.items = MixedPropagate(
             c.num_item_layers, list(start.values()), c.conv, c.dim
         )
-        self.preference = Preference(self.num_users, len(names), USER)
+        self.items.logits.requires_grad_(c.learn_mix)
+        free = c.user_weights == "free"
+        self.preference = Preference(self.num_users, len(names), USER, free)
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -127,7 +153,8 @@ class SAND(Recommender):
 
     def forward(self, data: HeteroData) -> Embeddings:
         """Channels of the modalities side by side, ``[N, M d]``."""
-        ego, out = self.channels(data)
+        mapped = self.channels.mapped(data)
+        ego, out = self.channels(data, mapped)
         feats = self.channels.split(ego.item)
         graphs = [adjacency(data, knn_relation(ITEM, m)) for m in feats]
         users, items = (self.channels.split(x) for x in out)
@@ -136,8 +163,14 @@ class SAND(Recommender):
             item=out.item + self.items(out.item, graphs),
             feats=feats,
             modal={m: Branch(users[m], items[m]) for m in feats},
-            aux={"preference": self.preference(data)},
+            aux={"preference": self.preference(data), **self._split(mapped)},
         )
+
+    def _split(self, mapped: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rows to be split in halves, where these are not those of the branches."""
+        if self.config.split == "propagated":
+            return {}
+        return {f"{SPLIT}{m}": x for m, x in mapped.items()}
 
     def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Items as they are, users' channels by their preference, ``[n, M d]``."""
@@ -149,11 +182,16 @@ class SAND(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, alignment of generic halves, distance of unique from generic ones."""
         c = self.config
-        align = {"solosim": SoloSim, "infonce": GenericContrast}[c.align](c.tau)
-        distance = CLUB(c.inner_steps) if c.distance == "mi" else Distance()
+        align = {"solosim": SoloSim, "infonce": GenericContrast}[c.align]
+        kinds: dict[str, Callable[..., Objective]] = {
+            "mi": partial(CLUB, c.inner_steps),
+            "sampled_mi": partial(SampledCLUB, c.inner_steps),
+            "l2": Distance,
+        }
+        distance = kinds[c.distance]
         terms = [
             Term("bpr", BPR()),
-            Term("align", align, c.align_weight),
-            Term("distance", distance, c.distance_weight),
+            Term("align", align(c.tau, items=c.loss_items), c.align_weight),
+            Term("distance", distance(items=c.loss_items), c.distance_weight),
         ]
         return [term for term in terms if term.weight != 0]

@@ -19,7 +19,7 @@ from ..conftest import make_graph
 from .test_all_methods import build, same, weights
 
 NAMES = ("image", "text", "audio")
-VARIANTS = [(a, d) for a in ("solosim", "infonce") for d in ("mi", "l2")]
+VARIANTS = [(a, d) for a in ("solosim", "infonce") for d in ("mi", "sampled_mi", "l2")]
 
 
 def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,10 +35,12 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
     free = free * len(names) if model.config.shared else free
     for m, ids in zip(names, free, strict=True):
         first, second = model.channels.project.linear[m], model.channels.narrow[m]
-        x = F.leaky_relu(data["item"][f"x_{m}"] @ first.weight.T + first.bias)
-        x = x @ second.weight.T
-        if f"mask_{m}" in data["item"]:
-            x = x * data["item"][f"mask_{m}"][:, None]
+        mask = data["item"].get(f"mask_{m}", torch.ones(30))[:, None]
+        x = data["item"][f"x_{m}"]
+        if m in model.channels.input:
+            x = x @ model.channels.input[m].weight.T + model.channels.input[m].bias
+        x = F.leaky_relu(x @ first.weight.T + first.bias)
+        x = x @ second.weight.T * mask
         x = torch.cat([F.normalize(ids), F.normalize(x)])
         out = adj @ x + adj @ adj @ x + (x if model.config.ego else 0)
         users.append(out[:40])
@@ -55,7 +57,17 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-@pytest.mark.parametrize("options", [{}, {"ego": False}, {"shared": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ego": False},
+        {"shared": True},
+        {"input_map": True},
+        {"user_weights": "free"},
+        {"learn_mix": False},
+    ],
+)
 def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     data = make_graph(modalities=NAMES[:count], missing=missing)
     model, data, _ = build("sand", data, **options)
@@ -66,7 +78,8 @@ def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     )
     for rows in (ours, naive_rows(model, data)):
         value = (rows[0] @ rows[1].T).square().sum()
-        results.append([*rows, *torch.autograd.grad(value, list(model.parameters()))])
+        leaves = [p for p in model.parameters() if p.requires_grad]
+        results.append([*rows, *torch.autograd.grad(value, leaves)])
     for a, b in zip(*results, strict=True):
         assert torch.allclose(a, b, atol=1e-4, rtol=1e-3)
 
