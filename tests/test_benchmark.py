@@ -33,6 +33,7 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import METRICS, Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, knn_relation, train_edges
+from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
 from .conftest import make_graph
@@ -243,10 +244,10 @@ def test_its_files_hold_the_same_data(dataset, tmp_path) -> None:
     target = tmp_path / "peer"
     target.mkdir()
     data = dataset[0]
-    peer.write_data(data, target)
-    (target / peer.NAME / "vision.npy").rename(target / peer.NAME / "image_feat.npy")
-    (target / peer.NAME / "text.npy").rename(target / peer.NAME / "text_feat.npy")
-    back = Folder(target / peer.NAME)[0]
+    folder = toolbox.write_data(data, target)
+    for file, name in zip(toolbox.FEATURES, ("image", "text"), strict=True):
+        (folder / file).rename(folder / f"{name}_feat.npy")
+    back = Folder(folder)[0]
     assert torch.equal(back["item"].x_image, data["item"].x_image)
     for key in ("edge_index", "val_label_index", "test_label_index"):
         pairs = {tuple(p) for p in data[INTERACTS][key].T.tolist()}
@@ -272,7 +273,7 @@ import os
 class Config(dict):
     def __init__(self, model, dataset, options):
         assert os.path.isfile("configs/overall.yaml")
-        assert os.path.isfile(options["data_path"] + dataset + "/benchmark.inter")
+        assert os.path.isfile(options["data_path"] + dataset + "/graph.inter")
         super().__init__(options, device="cpu")
 """,
     "utils/dataset.py": """

@@ -18,40 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from pyg_mmrec.benchmark.epochs import Training, make_trainer
 from pyg_mmrec.benchmark.timing import Row, Settings, row, timed
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, features, modalities
+from pyg_mmrec.graph import modalities
+from pyg_mmrec.parity.toolbox import check, data_options, write_data
 
 PART = "peer"
-NAME = "benchmark"  # of the data set that is written for it
 METHODS = {"lightgcn": "LightGCN", "freedom": "FREEDOM"}
 BATCH_SIZE, LR = 2048, 1e-3
-_FEATURES = ("vision.npy", "text.npy")  # it knows two modalities
-_RUNNER = Path(__file__).with_name("peer_runner.py")
-
-
-def check(checkout: Path | str) -> Path:
-    """The folder of the checkout's sources.
-
-    Raises:
-        MMRecError: If it is no checkout of the toolbox.
-    """
-    source = Path(checkout).expanduser().absolute() / "src"
-    for name in ("configs/overall.yaml", "common/trainer.py", "utils/dataset.py"):
-        if not (source / name).is_file():
-            raise MMRecError(
-                f"{checkout} is no checkout of MMRec, for src/{name} is not in it: "
-                f"clone https://github.com/enoche/MMRec and name its folder in --peer"
-            )
-    return source
+_RUNNER = "pyg_mmrec.benchmark.peer_runner"
+_PACKAGES = Path(__file__).parents[2]  # where it is imported from
 
 
 def measure(dataset: Dataset, settings: Settings, checkout: Path | str) -> list[Row]:
@@ -98,45 +78,12 @@ def _in_turn(
     ]
 
 
-def write_data(data: HeteroData, folder: Path) -> None:
-    """Write a graph's interactions and features in the toolbox's layout.
-
-    Of more than two modalities, the first two.
-    """
-    target = folder / NAME
-    target.mkdir()
-    store = data[INTERACTS]
-    parts = (store.edge_index, store.val_label_index, store.test_label_index)
-    frames = [_labelled(part, label) for label, part in enumerate(parts)]
-    table = pd.concat(frames)
-    table.to_csv(target / f"{NAME}.inter", sep="\t", index=False)
-    num_items = int(table["itemID"].max()) + 1  # which is how it counts them
-    for file, modality in zip(_FEATURES, modalities(data), strict=False):
-        np.save(target / file, features(data, modality)[:num_items].cpu().numpy())
-
-
-def _labelled(pairs: Tensor, label: int) -> pd.DataFrame:
-    user, item = pairs.cpu().numpy()
-    return pd.DataFrame({"userID": user, "itemID": item, "x_label": label})
-
-
 def _options(folder: Path, settings: Settings) -> dict[str, Any]:
     """The toolbox's options that hold for any model; they override its files."""
-    vision, text = _FEATURES
     return {
-        "data_path": f"{folder}/",
-        "inter_file_name": f"{NAME}.inter",
-        "vision_feature_file": vision,
-        "text_feature_file": text,
-        "USER_ID_FIELD": "userID",
-        "ITEM_ID_FIELD": "itemID",
-        "inter_splitting_label": "x_label",
-        "field_separator": "\t",
-        "filter_out_cod_start_users": False,
+        **data_options(folder),
         "use_gpu": settings.device.type == "cuda",
         "gpu_id": settings.device.index or 0,
-        "seed": 0,
-        "hyper_parameters": [],
         "embedding_size": settings.dim,
         "feat_embed_dim": settings.dim,
         "train_batch_size": BATCH_SIZE,
@@ -174,14 +121,13 @@ def started(
     if not configs.exists():
         configs.symlink_to(source / "configs")
     (folder / "options.json").write_text(json.dumps(options))
-    command = [sys.executable, str(_RUNNER), str(source), model, NAME]
+    command = [sys.executable, "-m", _RUNNER, str(source), model]
     command += [str(folder / "options.json"), str(torch.get_num_threads())]
     with open(folder / "errors.txt", "w+") as errors:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            # Nothing is written into the checkout.
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": _python_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -192,6 +138,11 @@ def started(
         finally:
             process.kill()
             process.communicate()
+
+
+def _python_path() -> str:
+    """Where Python looks for packages, ours among them."""
+    return os.pathsep.join([str(_PACKAGES), os.environ.get("PYTHONPATH", "")])
 
 
 def _epochs(
@@ -216,7 +167,7 @@ def _epochs(
             errors.seek(0)
             said = [line.strip() for line in errors if line.strip()] or ["no message"]
             raise MMRecError(
-                f"MMRec's {command[3]} did not run here ({said[-1]}): leave --peer "
+                f"MMRec's {command[4]} did not run here ({said[-1]}): leave --peer "
                 f"out, or use a checkout that runs with this Python and torch"
             )
         yield float(answer)

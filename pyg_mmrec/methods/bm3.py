@@ -64,6 +64,7 @@ class BM3(Recommender):
         inter_weight: float = option(2.0, "weight of features predicting items; 0: no")
         intra_weight: float = option(2.0, "weight of features predicting themselves")
         l2: float = option(0.0, "weight of the L2 penalty on a batch's ids; 0: none")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "predictor"})
@@ -85,7 +86,7 @@ class BM3(Recommender):
         super().__init__(data, config)
         self.user = NodeEmbedding(self.num_users, config.dim, USER)
         self.item = NodeEmbedding(self.num_items, config.dim, ITEM)
-        self.project = Projector(data, config.dim)
+        self.project = Projector(data, config.dim, learn=config.learn_features)
         self.propagate = Propagate(config.num_layers, config.conv, config.dim)
         self.predictor = nn.Linear(config.dim, config.dim)
         nn.init.xavier_normal_(self.predictor.weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
@@ -44,8 +45,11 @@ class DualGNN(Recommender):
     <https://doi.org/10.1109/TMM.2021.3138298>`_. The loss is BPR with an L2 penalty on
     users' preferences before they are normalised.
 
-    Differs from the paper: modalities are fused by the weighted sum of the code in
-    MMRec, whose weights stay a softmax here and are not penalised. A user with fewer
+    Differs from the paper: modalities are fused by a weighted sum, whose weights stay a
+    softmax and are not penalised. The code in MMRec means the same, but sums items in
+    place: the first modality there becomes the sum of all, so that a user is
+    :math:`w_1 \sum_m \mathbf{x}_u^m + \sum_{m > 1} w_m \mathbf{x}_u^m`, which
+    ``first_holds_all`` has. A user with fewer
     than ``k`` neighbours keeps those they have, and one with none stays as they are,
     but for length.
     """
@@ -59,6 +63,9 @@ class DualGNN(Recommender):
         num_layers: int = option(2, "convolutions over the interactions")
         user_k: int = option(40, "neighbours of a user by co-occurrence; 0: none")
         preference: bool = option(True, "learn each user's shares; else uniform")
+        first_holds_all: bool = option(
+            False, "a user's share of the first modality is one of all of them"
+        )
         l2: float = option(2e-3, "weight of the L2 penalty on a batch's preferences")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -87,7 +94,10 @@ class DualGNN(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Embeddings ``[U, d]`` and ``[I, d]``, and each modality's channels."""
         ego, out = self.channels(data)
-        user = fuse(out.user, self._preference(data, out.user))
+        shares = self._preference(data, out.user)
+        if self.config.first_holds_all:
+            shares = torch.cat([shares[:, :1], shares[:, 1:] + shares[:, :1]], dim=1)
+        user = fuse(out.user, shares)
         user, item = (_sum(x, self.config.dim) for x in (user, out.item))
         if self.config.user_k:
             edges = adjacency(data, relation(USER, "co_occurs"))

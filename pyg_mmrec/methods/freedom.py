@@ -62,6 +62,7 @@ class FREEDOM(Recommender):
         )
         drop_edges: float = option(0.8, "share of the interactions pruned each epoch")
         feature_weight: float = option(1e-3, "weight of the features' BPR, lambda")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})
@@ -79,7 +80,7 @@ class FREEDOM(Recommender):
         super().__init__(data, config)
         self.user = NodeEmbedding(self.num_users, config.dim, USER)
         self.item = NodeEmbedding(self.num_items, config.dim, ITEM)
-        self.project = Projector(data, config.dim)
+        self.project = Projector(data, config.dim, learn=config.learn_features)
         self.interactions = Propagate(config.num_layers, config.conv, config.dim)
         self.items = Propagate(
             config.num_item_layers, config.conv, config.dim, combine="last"

@@ -43,7 +43,7 @@ class LatentStructure(Recommender):
         self.user = NodeEmbedding(self.num_users, c.dim, USER)
         self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        self.graphs = LatentGraphs(data, c.dim, c.k, c.skip)
+        self.graphs = LatentGraphs(data, c.dim, c.k, c.skip, c.learn_features)
         self.layers = nn.ModuleList(
             Propagate(1, c.conv, c.dim, combine="last")
             for _ in range(c.num_item_layers)
@@ -124,6 +124,7 @@ class LATTICE(LatentStructure):
         k: int = option(10, "neighbours of an item in each graph")
         skip: float = option(0.9, "share of the features' own graph, lambda; 1: fixed")
         l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})

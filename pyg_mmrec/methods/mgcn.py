@@ -24,7 +24,7 @@ from pyg_mmrec.nn import (
     Propagate,
 )
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -70,7 +70,14 @@ class MGCN(Recommender):
         fuse: bool = option(True, "fuse by behaviour; else by the modalities' mean")
         cl_weight: float = option(0.01, "weight of the contrast, lambda; 0: none")
         tau: float = option(0.2, "temperature of the contrast")
+        cl_both_ways: bool = option(True, "contrast either part with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them, or those of "
+            "its positive interactions with repeats",
+        )
         l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal", "parts"})
@@ -89,9 +96,11 @@ class MGCN(Recommender):
         names = self.modalities
         self.user = NodeEmbedding(self.num_users, c.dim, USER)
         self.item = NodeEmbedding(self.num_items, c.dim, ITEM)
-        filters = {m: GatedFilter(data, m, c.dim, expansion=1) for m in names}
+        learn = c.learn_features
+        filters = {m: GatedFilter(data, m, c.dim, 1, learn=learn) for m in names}
         self.purify = nn.ModuleDict(filters) if c.purify else None
-        self.project = None if c.purify else Projector(data, c.dim, names=names)
+        project = Projector(data, c.dim, names=names, learn=learn)
+        self.project = None if c.purify else project
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
         self.items = Propagate(c.num_item_layers, c.conv, c.dim, combine="last")
         self.gather = WeightedConv()
@@ -115,7 +124,7 @@ class MGCN(Recommender):
             *wide,
             modal=modal,
             aux={"ego_user": user, "ego_item": item},
-            groups={"parts": [behaviour, Branch(*map(self._lazy, wide))]},
+            groups={"parts": [Branch(*map(self._lazy, wide)), behaviour]},
         )
 
     def _modal(self, data: HeteroData, ids: Tensor) -> list[Tensor]:
@@ -148,9 +157,10 @@ class MGCN(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of behaviour and modalities, and the L2 penalty."""
         c = self.config
+        contrast = InfoNCE(c.tau, "parts", c.cl_both_ways, c.cl_nodes)
         terms = [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, branches="parts"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("l2", L2(rows="final"), c.l2),
         ]
         return [term for term in terms if term.weight != 0]

@@ -64,6 +64,7 @@ class MICRO(LatentStructure):
         tau: float = option(0.5, "temperature of the contrast")
         contrast_weight: float = option(0.03, "weight of the contrast, beta; 0: none")
         l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
+        learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "latent"})

@@ -53,7 +53,8 @@ class MMGCN(Recommender):
 
     Differs from the paper: features are projected to the width of the ids before the
     first layer, which lets all modalities propagate as one. In the authors' code, ids
-    and preferences stay as they were drawn; here they are learned, as in the paper.
+    and preferences stay as they were drawn; here they are learned, as in the paper. It
+    takes the mean of the modalities (``mean``), the paper their sum.
     """
 
     @dataclass
@@ -64,6 +65,7 @@ class MMGCN(Recommender):
         num_layers: int = option(3, "convolutions over the interactions, L")
         combine: Literal["concat", "sum"] = option("concat", "how g combines")
         use_ids: bool = option(True, "tie the modalities by the ids")
+        mean: bool = option(False, "the mean of the modalities; else their sum")
         l2: float = option(1e-3, "weight of the L2 penalty on ids and preferences")
 
     provides = frozenset({"ego", "feats", "modal"})
@@ -101,9 +103,10 @@ class MMGCN(Recommender):
             x = layer(x, ids, union, degree)
         users, items = x.split([user.size(0), item.size(0)])
         branches = map(Branch, users.unbind(1), items.unbind(1))
+        join = torch.mean if self.config.mean else torch.sum
         return Embeddings(
-            user=users.sum(1),
-            item=items.sum(1),
+            user=join(users, dim=1),
+            item=join(items, dim=1),
             feats=dict(feats),
             modal=dict(zip(feats, branches, strict=True)),
             aux=_ego(user, item, preference),

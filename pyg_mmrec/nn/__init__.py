@@ -4,6 +4,7 @@ from pyg_mmrec.nn.attention import FeatureAttention, ModalityAttention
 from pyg_mmrec.nn.attentive_fusion import AttentiveFusion
 from pyg_mmrec.nn.behaviour_fusion import BehaviourFusion
 from pyg_mmrec.nn.channels import Channels, normalize_channels
+from pyg_mmrec.nn.content import Content
 from pyg_mmrec.nn.denoiser import Denoiser, Schedule
 from pyg_mmrec.nn.diffusion import DiffusionWeights
 from pyg_mmrec.nn.embedding import NodeEmbedding
@@ -25,6 +26,7 @@ __all__ = [
     "AttentiveFusion",
     "BehaviourFusion",
     "Channels",
+    "Content",
     "Denoiser",
     "DiffusionWeights",
     "FeatureAttention",

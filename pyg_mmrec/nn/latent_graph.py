@@ -67,17 +67,20 @@ class LatentGraphs(nn.Module):
         dim: Width of the projections.
         k: Neighbours of an item, itself among them.
         skip: Share of the initial graph, :math:`\lambda`; 1: nothing is learned.
+        learn: Whether to train the features as well.
 
     Shapes:
         - **output:** a :class:`LatentGraph` per modality, and the projections
           ``{modality: [I, dim]}``
     """
 
-    def __init__(self, data: HeteroData, dim: int, k: int, skip: float) -> None:
+    def __init__(
+        self, data: HeteroData, dim: int, k: int, skip: float, learn: bool = False
+    ) -> None:
         super().__init__()
         self.k = k
         self.skip = skip
-        self.project = Projector(data, dim)
+        self.project = Projector(data, dim, learn=learn)
 
     def forward(
         self, data: HeteroData

@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.graph import ITEM, features, modalities
+from pyg_mmrec.nn.content import Content
 
 
 class Projector(nn.Module):
@@ -25,6 +26,8 @@ class Projector(nn.Module):
         node_type: Type of the nodes.
         names: Modalities to project; all that these nodes carry if ``None``.
         bias: Whether the maps have a bias.
+        learn: Whether to train the features as well, see
+            :class:`~pyg_mmrec.nn.Content`.
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
@@ -37,14 +40,16 @@ class Projector(nn.Module):
         node_type: str = ITEM,
         names: Sequence[str] | None = None,
         bias: bool = True,
+        learn: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.node_type = node_type
         names = modalities(data, node_type) if names is None else names
-        widths = {m: features(data, m, node_type).size(1) for m in names}
+        content = {m: Content(data, m, node_type, learn) for m in names}
+        self.content = nn.ModuleDict(content)
         self.linear = nn.ModuleDict(
-            {m: _linear(width, dim, bias) for m, width in widths.items()}
+            {m: _linear(x.width, dim, bias) for m, x in content.items()}
         )
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
@@ -80,11 +85,14 @@ class Projector(nn.Module):
             node_type: Type of the nodes, if not the projector's own.
         """
         node_type = node_type or self.node_type
-        x = features(data, modality, node_type)
+        if node_type == self.node_type:
+            x = self.content[modality](data, index)
+        else:
+            x = features(data, modality, node_type)
+            x = x if index is None else x.index_select(0, index)
         mask = data[node_type].get(f"mask_{modality}")
-        if index is not None:
-            x = x.index_select(0, index)
-            mask = None if mask is None else mask.index_select(0, index)
+        if mask is not None and index is not None:
+            mask = mask.index_select(0, index)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import ITEM, features
+from pyg_mmrec.graph import ITEM
+from pyg_mmrec.nn.content import Content
 
 
 class GatedFilter(nn.Module):
@@ -28,6 +29,8 @@ class GatedFilter(nn.Module):
         dim: Width ``d`` of the embeddings.
         expansion: Width of the hidden layer as a multiple of ``d``.
         node_type: Type of the nodes.
+        learn: Whether to train the features as well, see
+            :class:`~pyg_mmrec.nn.Content`.
 
     Shapes:
         - **x:** embeddings :math:`(N, d)`
@@ -41,12 +44,13 @@ class GatedFilter(nn.Module):
         dim: int,
         expansion: int = 4,
         node_type: str = ITEM,
+        learn: bool = False,
     ) -> None:
         super().__init__()
         self.modality = modality
         self.node_type = node_type
-        width = features(data, modality, node_type).size(1)
-        self.widen = nn.Linear(width, expansion * dim)
+        self.content = Content(data, modality, node_type, learn)
+        self.widen = nn.Linear(self.content.width, expansion * dim)
         self.gate = nn.Linear(expansion * dim, dim)
         for layer in (self.widen, self.gate):
             nn.init.xavier_uniform_(layer.weight)
@@ -56,7 +60,6 @@ class GatedFilter(nn.Module):
         """Filtered embeddings of the nodes of ``data``."""
         weight = self.gate.weight @ self.widen.weight
         bias = self.gate(self.widen.bias)
-        content = features(data, self.modality, self.node_type)
-        out = x * torch.sigmoid(F.linear(content, weight, bias))
+        out = x * torch.sigmoid(F.linear(self.content(data), weight, bias))
         mask = data[self.node_type].get(f"mask_{self.modality}")
         return out if mask is None else out * mask.unsqueeze(-1)

@@ -2,7 +2,7 @@
 
 from pyg_mmrec.objectives.adversarial import Adversarial
 from pyg_mmrec.objectives.amplify import Amplify
-from pyg_mmrec.objectives.base import Objective, Step, Term, check_terms
+from pyg_mmrec.objectives.base import Nodes, Objective, Step, Term, check_terms
 from pyg_mmrec.objectives.bootstrap import Bootstrap, ModalBootstrap
 from pyg_mmrec.objectives.bpr import BPR
 from pyg_mmrec.objectives.club import CLUB
@@ -50,6 +50,7 @@ __all__ = [
     "InteractionContrast",
     "ModalBPR",
     "ModalBootstrap",
+    "Nodes",
     "Objective",
     "Orthogonal",
     "PreferenceContrast",

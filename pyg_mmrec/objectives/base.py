@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from pyg_mmrec.sampler import Batch
 
 if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
+
+
+Nodes = Literal["distinct", "positive"]
 
 
 def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -99,8 +102,16 @@ class Step:
         """
         return self._unique_users[1], self._unique_items[1]
 
-    def nodes(self, kind: str) -> Tensor:
-        """The batch's ``"user"`` or ``"item"`` nodes, each once."""
+    def nodes(self, kind: str, which: Nodes = "distinct") -> Tensor:
+        """The batch's ``"user"`` or ``"item"`` nodes.
+
+        Args:
+            kind: Their type.
+            which: ``"distinct"``, each once, negatives among the items; or
+                ``"positive"``, those of the interactions, as often as they occur.
+        """
+        if which == "positive":
+            return self.batch.user if kind == "user" else self.batch.pos
         return self.users if kind == "user" else self.items
 
     @cached_property

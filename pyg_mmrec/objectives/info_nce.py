@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.nn.functional import two_way_contrast
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.nn.functional import one_way_contrast, two_way_contrast
+from pyg_mmrec.objectives.base import Nodes, Objective, Step
 
 
 class InfoNCE(Objective):
@@ -22,32 +22,43 @@ class InfoNCE(Objective):
         / \tau)}{\sum_{j \in B_s} \exp(\cos(\mathbf{i}_m, \mathbf{j}_{m^{\prime}})
         / \tau)}
 
-    over the ordered pairs :math:`\mathcal{P}` of modalities and the batch's unique
-    nodes: `REARM <https://doi.org/10.1145/3746027.3755779>`_, eq. (12), which has
-    one direction of one pair. With one modality it is zero.
+    over the ordered pairs :math:`\mathcal{P}` of modalities and the batch's nodes
+    :math:`B_s`: `REARM <https://doi.org/10.1145/3746027.3755779>`_, eq. (12), which
+    has one direction of one pair. With one modality it is zero.
 
     Args:
         tau: Temperature, above 0.
         branches: The branches to contrast: ``"modal"``, or the name of a group in
             :attr:`Embeddings.groups <pyg_mmrec.embeddings.Embeddings>`.
+        both_ways: Whether pairs count in both orders; else in that of the branches
+            alone.
+        nodes: See :meth:`Step.nodes <pyg_mmrec.objectives.Step.nodes>`.
     """
 
-    def __init__(self, tau: float = 0.2, branches: str = "modal") -> None:
+    def __init__(
+        self,
+        tau: float = 0.2,
+        branches: str = "modal",
+        both_ways: bool = True,
+        nodes: Nodes = "distinct",
+    ) -> None:
         super().__init__()
         self.tau = positive("tau", tau)
         self.branches = branches
+        self.contrast = two_way_contrast if both_ways else one_way_contrast
+        self.nodes = nodes
         self.requires = frozenset({branches})
 
     def forward(self, step: Step) -> Tensor:
-        """The loss on the batch's unique users and items."""
+        """The loss on the batch's users and items."""
         out = step.out
         modal = self.branches == "modal"
         branches = list(out.modal.values()) if modal else out.groups[self.branches]
         pairs = list(combinations(range(len(branches)), 2))
         total = out.user.new_zeros(())
         for side in (USER, ITEM):
-            index = step.nodes(side)
+            index = step.nodes(side, self.nodes)
             rows = [getattr(x, side).index_select(0, index) for x in branches]
             for a, b in pairs:
-                total = total + two_way_contrast(rows[a], rows[b], self.tau)
+                total = total + self.contrast(rows[a], rows[b], self.tau)
         return total / max(len(pairs), 1)

@@ -45,7 +45,7 @@ def test_equals_the_paper_s_by_dense_matrices(count, fuse) -> None:
     rows = torch.stack(modal, dim=1)
     fused = model.fuse(behaviour, rows) if fuse else rows.mean(1)
     assert torch.allclose(torch.cat(model.rows(data)), behaviour + fused, atol=1e-6)
-    for got, want in zip(out.groups["parts"], (behaviour, fused), strict=True):
+    for got, want in zip(out.groups["parts"], (fused, behaviour), strict=True):
         some = torch.tensor([3, 0, 17])
         for side, offset in ((USER, 0), (ITEM, 40)):
             part = getattr(got, side).index_select(0, some)

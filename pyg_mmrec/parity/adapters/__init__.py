@@ -1,0 +1,12 @@
+"""An adapter for each method whose authors' code is public."""
+
+from __future__ import annotations
+
+from pyg_mmrec.parity.adapter import Adapter
+from pyg_mmrec.parity.adapters import collaborative, item_graphs, modal_graphs
+
+ADAPTERS: dict[str, Adapter] = {
+    adapter.method: adapter
+    for module in (collaborative, item_graphs, modal_graphs)
+    for adapter in module.ADAPTERS
+}

@@ -1,0 +1,230 @@
+"""Methods of the MMRec toolbox that propagate each modality over the interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.graph import ITEM, USER, relation
+from pyg_mmrec.parity.adapter import Adapter, relation_matrix
+from pyg_mmrec.parity.adapters.collaborative import CODE
+from pyg_mmrec.parity.checkout import plain
+from pyg_mmrec.parity.toolbox import Toolbox
+from pyg_mmrec.parity.weights import Moved, columns, part, stacked
+from pyg_mmrec.transforms import CoOccurrence
+
+_USERS, _DIM, _K = 40, 8, 4  # of the small graph
+_TWO = (("image", "v_gcn"), ("text", "t_gcn"))
+
+
+def _narrow(model: str) -> Callable[[], None]:
+    """Change the widths of its modalities, which are written into the code."""
+
+    def patch() -> None:
+        cls = import_module(f"models.{model}").GCN
+        build = cls.__init__
+
+        def narrow(self: Any, *args: Any, **kwargs: Any) -> None:
+            build(self, *args, **{**kwargs, "dim_latent": _DIM})
+
+        cls.__init__ = narrow
+
+    return patch
+
+
+def write_user_graph(data: HeteroData, folder: Path) -> None:
+    """Users of common items as the toolbox's preprocessing writes them.
+
+    Equal numbers are in our order, since theirs is left to PyTorch.
+    """
+    counted = CoOccurrence(_K, USER, weight="count")(data.clone())
+    store = counted[relation(USER, "co_occurs")]
+    neighbour, centre = store.edge_index
+    found = {
+        user: [
+            neighbour[centre == user].tolist(),
+            store.edge_weight[centre == user].tolist(),
+        ]
+        for user in range(int(data[USER].num_nodes))
+    }
+    np.save(folder / "users.npy", found, allow_pickle=True)  # type: ignore[arg-type]
+
+
+def _few_users(module: Any) -> None:
+    module.k = _K  # 40 in their code
+    plain(module, "result_embed")
+    for gcn in (module.v_gcn, module.t_gcn):
+        nn.init.zeros_(gcn.MLP_1.bias)  # ours has none
+
+
+def _forward(module: Any) -> None:
+    """Score with the weights at hand, not with those of the last step."""
+    module.forward(torch.zeros(3, 1, dtype=torch.long))
+
+
+def _log(name: str) -> Moved:
+    """Logits of shares that sum to 1."""
+    return Moved((name,), lambda x: x.squeeze(-1).log())
+
+
+def _channels(*modalities: tuple[str, str]) -> dict[str, Any]:
+    """A channel of each modality, by our name and theirs."""
+    users = columns(*(f"{g}.preference" for _, g in modalities))
+    found: dict[str, Any] = {"channels.user.table.weight": users}
+    for m, g in modalities:
+        found |= {
+            f"channels.project.linear.{m}.weight": f"{g}.MLP.weight",
+            f"channels.project.linear.{m}.bias": f"{g}.MLP.bias",
+            f"channels.narrow.{m}.weight": f"{g}.MLP_1.weight",
+        }
+    return found
+
+
+def _mmgcn_weights() -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "user.table.weight": part("id_embedding", None, _USERS),
+        "item.table.weight": part("id_embedding", _USERS),
+        "preference.table.weight": columns("v_gcn.preference", "t_gcn.preference"),
+    }
+    for m, g in _TWO:
+        found[f"project.linear.{m}.weight"] = f"{g}.MLP.weight"
+        found[f"project.linear.{m}.bias"] = f"{g}.MLP.bias"
+    for layer in range(3):
+        for ours, theirs in (("own", "linear_layer"), ("join", "g_layer")):
+            names = [f"{g}.{theirs}{layer + 1}" for _, g in _TWO]
+            found[f"layers.{layer}.{ours}.weight"] = stacked(
+                *(f"{name}.weight" for name in names), turn=True
+            )
+            found[f"layers.{layer}.{ours}.bias"] = stacked(
+                *(f"{name}.bias" for name in names)
+            )
+        found[f"layers.{layer}.neighbours.weight"] = stacked(
+            *(f"{g}.conv_embed_{layer + 1}.weight" for _, g in _TWO)
+        )
+    return found
+
+
+_HOMOGENEOUS = {
+    "embedding_size": _DIM,
+    "feat_embed_dim": _DIM,
+    "aggr_mode": "add",
+    "user_graph_dict_file": "users.npy",
+    "reg_weight": 0.0,
+}
+_SHARES = "shares that stay a softmax; theirs: free after their start as one"
+_NO_BIAS = "no bias after the hidden layer, so that what is missing stays zero"
+_MEANS = "penalty: half the squares of a batch's preferences; theirs: their mean"
+
+ADAPTERS = (
+    Adapter(
+        method="grcn",
+        code=CODE,
+        load=Toolbox(
+            "GRCN",
+            {
+                "embedding_size": _DIM,
+                "latent_embedding": _DIM,
+                "n_layers": 3,
+                "reg_weight": 0.0,
+            },
+            before=lambda module: module.forward(),
+        ),
+        weights={
+            "user.table.weight": part("id_gcn.id_embedding", None, _USERS),
+            "item.table.weight": part("id_gcn.id_embedding", _USERS),
+            "prototype.table.weight": columns("v_gcn.preference", "t_gcn.preference"),
+            "project.linear.image.weight": "v_gcn.MLP.weight",
+            "project.linear.image.bias": "v_gcn.MLP.bias",
+            "project.linear.text.weight": "t_gcn.MLP.weight",
+            "project.linear.text.bias": "t_gcn.MLP.bias",
+            "confidence.user.table.weight": part("model_specific_conf", None, _USERS),
+            "confidence.item.table.weight": part("model_specific_conf", _USERS),
+        },
+        ours={"dim": _DIM, "num_routings": 0, "confidence": 0.0, "l2": 0.0},
+        choices={
+            "prototypes refined three times": {"num_routings": 3},
+            "confidences start at 1": {"confidence": 1.0},
+        },
+        notes=(_MEANS,),
+    ),
+    Adapter(
+        method="dragon",
+        code=CODE,
+        load=Toolbox(
+            "DRAGON",
+            {**_HOMOGENEOUS, "n_mm_layers": 1, "knn_k": 4, "mm_image_weight": 0.1},
+            bits=True,
+            patch=_narrow("dragon"),
+            mend=_few_users,
+            before=_forward,
+            write=write_user_graph,
+        ),
+        weights={
+            **_channels(*_TWO),
+            "preference.logits.table.weight": _log("weight_u"),
+        },
+        ours={
+            "dim": _DIM,
+            "hidden": 4 * _DIM,
+            "k": 4,
+            "user_k": _K,
+            "modality_weights": {"image": 0.1, "text": 0.9},
+            "l2": 0.0,
+        },
+        own=("preference.logits.table.weight",),
+        graphs={"mm_adj": relation_matrix(relation(ITEM, "mixed"))},
+        choices={"weights of the modalities uniform": {"modality_weights": {}}},
+        notes=(_SHARES, _NO_BIAS, _MEANS),
+    ),
+    Adapter(
+        method="dualgnn",
+        code=CODE,
+        load=Toolbox(
+            "DualGNN",
+            _HOMOGENEOUS,
+            bits=True,
+            patch=_narrow("dualgnn"),
+            mend=_few_users,
+            before=_forward,
+            write=write_user_graph,
+        ),
+        weights={
+            **_channels(*_TWO),
+            "preference.logits.table.weight": _log("weight_u"),
+        },
+        ours={
+            "dim": _DIM,
+            "hidden": 4 * _DIM,
+            "user_k": _K,
+            "first_holds_all": True,
+            "l2": 0.0,
+        },
+        own=("preference.logits.table.weight",),
+        choices={
+            "a share of each modality by itself": {"first_holds_all": False},
+        },
+        notes=(_SHARES, _NO_BIAS, _MEANS),
+    ),
+    Adapter(
+        method="mmgcn",
+        code=CODE,
+        load=Toolbox(
+            "MMGCN",
+            {"embedding_size": _DIM, "n_layers": 3, "reg_weight": 0.0},
+            patch=_narrow("mmgcn"),
+            before=lambda module: module.forward(),
+        ),
+        weights=_mmgcn_weights(),
+        ours={"dim": _DIM, "mean": True, "l2": 0.0},
+        own=("user.table.weight", "item.table.weight", "preference.table.weight"),
+        choices={"the sum of the modalities": {"mean": False}},
+        notes=("features projected to one width; theirs: to 256, or not", _MEANS),
+    ),
+)

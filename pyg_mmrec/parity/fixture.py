@@ -1,0 +1,145 @@
+"""What the authors' model computed on a small graph, as numbers in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.datasets import Synthetic
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import replacing
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, interaction_graph
+from pyg_mmrec.graph import modalities as names_of
+from pyg_mmrec.parity.peer import Record
+from pyg_mmrec.sampler import Batch
+
+LARGEST = 100_000  # bytes
+STEPS, BATCH_SIZE = 20, 64
+_SEP = "|"  # names of weights hold dots and slashes
+
+
+def small_graph(modalities: tuple[str, ...]) -> HeteroData:
+    """The small graph of the fixtures: users who choose by what items look like."""
+    data = Synthetic(
+        num_users=40, num_items=30, modalities=list(modalities), dim=6, degree=9
+    )[0]
+    return used_part(data, modalities)
+
+
+def used_part(data: HeteroData, modalities: tuple[str, ...]) -> HeteroData:
+    """Interactions and features of a data set's graph, without anything else.
+
+    Args:
+        data: The graph.
+        modalities: Names that its first modalities get.
+    """
+    store = data[INTERACTS]
+    kept = interaction_graph(
+        int(data[USER].num_nodes),
+        int(data[ITEM].num_nodes),
+        store.edge_index,
+        store.val_label_index,
+        store.test_label_index,
+    )
+    for new, name in zip(modalities, names_of(data), strict=False):
+        kept[ITEM][f"x_{new}"] = features(data, name)
+    return kept
+
+
+def write(path: Path, data: HeteroData, record: Record) -> None:
+    """Write a graph and what theirs computed on it.
+
+    Raises:
+        MMRecError: If the file would be larger than :data:`LARGEST`.
+    """
+    flat = {**_graph_arrays(data), **_record_arrays(record)}
+    arrays = {name: _small(value) for name, value in flat.items()}
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
+        size = file.tell()
+        if size > LARGEST:
+            raise MMRecError(
+                f"the fixture {path.name} has {size} bytes, more than {LARGEST}: "
+                f"choose smaller widths in the adapter"
+            )
+
+
+def read(path: Path) -> tuple[HeteroData, Record]:
+    """What :func:`write` wrote."""
+    with np.load(path) as file:
+        flat = {name: torch.from_numpy(file[name]) for name in file.files}
+    return _graph(flat), _record(flat)
+
+
+def _small(value: Tensor) -> Any:
+    if value.is_floating_point():
+        return value.detach().float().numpy()
+    return value.to(torch.int32).numpy()
+
+
+def _graph_arrays(data: HeteroData) -> dict[str, Tensor]:
+    store = data[INTERACTS]
+    keys = ("edge_index", "val_label_index", "test_label_index")
+    found = {f"data{_SEP}{key}": store[key] for key in keys}
+    size = [int(data[USER].num_nodes), int(data[ITEM].num_nodes)]
+    found[f"data{_SEP}size"] = torch.tensor(size)
+    for name in names_of(data):
+        found[f"feature{_SEP}{name}"] = features(data, name)
+    return found
+
+
+def _graph(flat: Mapping[str, Tensor]) -> HeteroData:
+    own = {name: x.long() for name, x in _under(flat, "data").items()}
+    num_users, num_items = own.pop("size").tolist()
+    data = interaction_graph(num_users, num_items, *own.values())
+    for name, x in _under(flat, "feature").items():
+        data[ITEM][f"x_{name}"] = x
+    return data
+
+
+def _record_arrays(record: Record) -> dict[str, Tensor]:
+    groups = {
+        "weight": record.weights,
+        "graph": record.graphs,
+        "loss": record.losses,
+        "trained": record.trained,
+        **{f"gradient{_SEP}{t}": found for t, found in record.gradients.items()},
+    }
+    arrays = {
+        f"{group}{_SEP}{name}": x
+        for group, found in groups.items()
+        for name, x in found.items()
+    }
+    parts = zip(Batch._fields, zip(*record.batches, strict=True), strict=True)
+    batches = {f"batch{_SEP}{name}": torch.cat(part) for name, part in parts}
+    sizes = torch.tensor([len(batch.user) for batch in record.batches])
+    more = {"users": record.users, "scores": record.scores, "steps": record.steps}
+    return {**arrays, **batches, **more, f"batch{_SEP}sizes": sizes}
+
+
+def _record(flat: Mapping[str, Tensor]) -> Record:
+    batch = {name: x.long() for name, x in _under(flat, "batch").items()}
+    parts = [batch[name].split(batch["sizes"].tolist()) for name in Batch._fields]
+    losses = _under(flat, "loss")
+    return Record(
+        weights=_under(flat, "weight"),
+        batches=[Batch(*part) for part in zip(*parts, strict=True)],
+        users=flat["users"].long(),
+        graphs=_under(flat, "graph"),
+        scores=flat["scores"],
+        losses=losses,
+        gradients={t: _under(flat, f"gradient{_SEP}{t}") for t in losses},
+        steps=flat["steps"],
+        trained=_under(flat, "trained"),
+    )
+
+
+def _under(flat: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    prefix = f"{group}{_SEP}"
+    return {n.removeprefix(prefix): x for n, x in flat.items() if n.startswith(prefix)}

@@ -1,0 +1,259 @@
+"""Models of the MMRec toolbox (https://github.com/enoche/MMRec), from a checkout."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import INTERACTS, features, modalities
+from pyg_mmrec.parity.checkout import double
+from pyg_mmrec.parity.peer import LR, Peer, switched
+from pyg_mmrec.sampler import Batch
+
+NAME = "graph"  # of the data set that is written for it
+FEATURES = ("vision.npy", "text.npy")  # it knows two modalities
+
+
+def check(checkout: Path | str) -> Path:
+    """The folder of the checkout's sources.
+
+    Raises:
+        MMRecError: If it is no checkout of the toolbox.
+    """
+    source = Path(checkout).expanduser().absolute() / "src"
+    for name in ("configs/overall.yaml", "common/trainer.py", "utils/dataset.py"):
+        if not (source / name).is_file():
+            raise MMRecError(
+                f"{checkout} is no checkout of MMRec, for src/{name} is not in it: "
+                f"clone https://github.com/enoche/MMRec and name its folder"
+            )
+    return source
+
+
+def write_data(data: HeteroData, folder: Path) -> Path:
+    """Write a graph's interactions and features in the toolbox's layout.
+
+    Of more than two modalities, the first two.
+
+    Returns:
+        The data set's own folder, in ``folder``.
+    """
+    target = folder / NAME
+    target.mkdir()
+    store = data[INTERACTS]
+    parts = (store.edge_index, store.val_label_index, store.test_label_index)
+    frames = [_labelled(part, label) for label, part in enumerate(parts)]
+    table = pd.concat(frames)
+    table.to_csv(target / f"{NAME}.inter", sep="\t", index=False)
+    num_items = int(table["itemID"].max()) + 1  # which is how it counts them
+    for file, modality in zip(FEATURES, modalities(data), strict=False):
+        np.save(target / file, features(data, modality)[:num_items].cpu().numpy())
+    return target
+
+
+def _labelled(pairs: Tensor, label: int) -> pd.DataFrame:
+    user, item = pairs.cpu().numpy()
+    return pd.DataFrame({"userID": user, "itemID": item, "x_label": label})
+
+
+def data_options(folder: Path) -> dict[str, Any]:
+    """The toolbox's options that say where :func:`write_data` wrote, and how."""
+    vision, text = FEATURES
+    return {
+        "data_path": f"{folder}/",
+        "inter_file_name": f"{NAME}.inter",
+        "vision_feature_file": vision,
+        "text_feature_file": text,
+        "USER_ID_FIELD": "userID",
+        "ITEM_ID_FIELD": "itemID",
+        "inter_splitting_label": "x_label",
+        "field_separator": "\t",
+        "filter_out_cod_start_users": False,
+        "hyper_parameters": [],
+        "seed": 0,
+    }
+
+
+def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The toolbox's trainer and its training batches, as its own start makes them.
+
+    Called where its sources can be imported, in a folder that holds its ``configs``.
+    """
+    from common.trainer import Trainer
+    from utils.configurator import Config
+    from utils.dataloader import TrainDataLoader
+    from utils.dataset import RecDataset
+    from utils.utils import get_model, init_seed
+
+    config = Config(model, NAME, dict(options))
+    init_seed(config["seed"])
+    train = RecDataset(config).split()[0]
+    str(train)  # counts its interactions as a side effect, which the loader reads
+    batches = TrainDataLoader(
+        config, train, batch_size=config["train_batch_size"], shuffle=True
+    )
+    batches.pretrain_setup()
+    network = get_model(model)(config, batches).to(config["device"])
+    return Trainer(config, network), batches
+
+
+@contextmanager
+def working_folder(source: Path) -> Iterator[Path]:
+    """A temporary working folder in which the toolbox finds its ``configs``."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "configs").symlink_to(source / "configs")
+        os.chdir(folder)
+        try:
+            yield folder
+        finally:
+            os.chdir(before)
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """How to load a model of the toolbox, and to take its loss apart.
+
+    Args:
+        model: Its name there.
+        options: Its options.
+        terms: For each of our terms beside the first, the attribute of the model
+            that weighs it, or the option as ``config.<name>``: the loss is linear in
+            these.
+        first: Our name of what is left without them.
+        pairs: Whether it draws no negatives.
+        sums: Terms that are sums over a batch, of which the mean is taken.
+        bits: Whether the first is in bits.
+        patch: What to change in the modules of the code before it builds the model.
+        mend: What to do with the model before anything else.
+        before: What it needs before it scores, such as a forward pass.
+        write: Writes what more it reads into its data set's folder.
+    """
+
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    first: str = "bpr"
+    pairs: bool = False
+    sums: tuple[str, ...] = ()
+    bits: bool = False
+    patch: Callable[[], None] | None = None
+    mend: Callable[[Any], None] | None = None
+    before: Callable[[Any], Any] | None = None
+    write: Callable[[HeteroData, Path], None] | None = None
+
+    def sources(self, checkout: Path) -> tuple[Path, ...]:
+        """Folders that it is imported from."""
+        source = check(checkout)
+        return source, source.parent
+
+    def __call__(self, checkout: Path, data: HeteroData) -> Peer:
+        """Build the model on a graph."""
+        source = check(checkout)
+        with working_folder(source) as folder:
+            target = write_data(data, folder)
+            if self.write is not None:
+                self.write(data, target)
+            options = {
+                "train_batch_size": 2048,
+                "learning_rate": LR,
+                **data_options(folder),
+                "use_gpu": False,
+                **self.options,
+            }
+            _alias_common()
+            if self.patch is not None:
+                self.patch()
+            trainer, _ = load(self.model, options)
+        if self.mend is not None:
+            self.mend(trainer.model)
+        return _ToolboxPeer(trainer, self)
+
+
+def _alias_common() -> None:
+    """Some models import ``common`` as ``models.common``, where it is not."""
+    for name in ("", ".abstract_recommender", ".loss"):
+        module = importlib.import_module(f"common{name}")
+        sys.modules.setdefault(f"models.common{name}", module)
+
+
+class _ToolboxPeer(Peer):
+    def __init__(self, trainer: Any, how: Toolbox) -> None:
+        module: nn.Module = double(trainer.model)
+        super().__init__(module)
+        self.trainer, self.how = trainer, how
+
+    def start(self) -> None:
+        self.module.pre_epoch_processing()  # type: ignore[operator]
+        double(self.module)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self.trainer._build_optimizer()
+
+    def scores(self, users: Tensor) -> Tensor:
+        if self.how.before is not None:
+            self.how.before(self.module)
+        return self.module.full_sort_predict([users])  # type: ignore[operator]
+
+    def total(self, batch: Batch) -> Tensor:
+        loss = self._loss(batch)
+        if self.how.first in self.how.sums:
+            loss = loss / batch.user.numel()  # Adam does not see it
+        return loss * math.log(2) if self.how.bits else loss
+
+    def _loss(self, batch: Batch) -> Tensor:
+        columns = [batch.user, batch.pos, batch.neg[:, 0]]
+        rows = torch.stack(columns[:2] if self.how.pairs else columns)
+        # As many as there are: some divide by this in the place of the rows.
+        with switched(self.module, {"batch_size": batch.user.numel()}):
+            loss = self.module.calculate_loss(rows)  # type: ignore[operator]
+        return torch.stack(loss).sum() if isinstance(loss, tuple) else loss
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        weights = set(self.how.terms.values())
+        off = dict.fromkeys(weights, 0.0)
+        with self._weighed(off):
+            first = self._loss(batch)
+        found = {self.how.first: first * math.log(2) if self.how.bits else first}
+        for name, weight in self.how.terms.items():
+            with self._weighed({**off, weight: 1.0}):
+                found[name] = self._loss(batch) - first
+        for name in self.how.sums:
+            found[name] = found[name] / batch.user.numel()
+        return found
+
+    @contextmanager
+    def _weighed(self, weights: Mapping[str, float]) -> Iterator[None]:
+        """Give its terms other weights for a while."""
+        prefix = "config."
+        plain = {k: v for k, v in weights.items() if not k.startswith(prefix)}
+        options = self.trainer.config.final_config_dict
+        with (
+            switched(self.module, plain),
+            mock.patch.dict(
+                options,
+                {
+                    k.removeprefix(prefix): v
+                    for k, v in weights.items()
+                    if k.startswith(prefix)
+                },
+            ),
+        ):
+            yield
