@@ -93,6 +93,7 @@ class SAND(Recommender):
         split: Literal["propagated", "features"] = option(
             "propagated", "rows that are split in halves; features: after their map"
         )
+        head: Width = option(64, "hidden width of the networks of both losses")
         loss_items: Literal["batch", "all"] = option("batch", "items of both losses")
         align: Literal["solosim", "infonce"] = option("solosim", "kind of alignment")
         distance: Literal["mi", "sampled_mi", "l2"] = option("mi", "kind of distance")
@@ -182,13 +183,17 @@ class SAND(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, alignment of generic halves, distance of unique from generic ones."""
         c = self.config
-        align = {"solosim": SoloSim, "infonce": GenericContrast}[c.align]
+        out, small = -(-c.head // 2), -(-c.head // 8)
+        aligns: dict[str, Callable[..., Objective]] = {
+            "solosim": partial(SoloSim, hidden=c.head, out=out),
+            "infonce": GenericContrast,
+        }
         kinds: dict[str, Callable[..., Objective]] = {
-            "mi": partial(CLUB, c.inner_steps),
-            "sampled_mi": partial(SampledCLUB, c.inner_steps),
+            "mi": partial(CLUB, c.inner_steps, hidden=c.head),
+            "sampled_mi": partial(SampledCLUB, c.inner_steps, width=out, hidden=small),
             "l2": Distance,
         }
-        distance = kinds[c.distance]
+        align, distance = aligns[c.align], kinds[c.distance]
         terms = [
             Term("bpr", BPR()),
             Term("align", align(c.tau, items=c.loss_items), c.align_weight),

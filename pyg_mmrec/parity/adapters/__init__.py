@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pyg_mmrec.parity.adapter import Adapter
-from pyg_mmrec.parity.adapters import collaborative, item_graphs, modal_graphs
+from pyg_mmrec.parity.adapters import collaborative, item_graphs, modal_graphs, sand
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (collaborative, item_graphs, modal_graphs)
+    for module in (collaborative, item_graphs, modal_graphs, sand)
     for adapter in module.ADAPTERS
 }
