@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import inspect
 import re
 from pathlib import Path

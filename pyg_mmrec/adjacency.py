@@ -205,6 +205,20 @@ class Adjacency:
         return looped
 
     @cached_property
+    def averaged(self) -> Adjacency:
+        r"""Both directions and a loop at each node, as means, ``[S + D, S + D]``.
+
+        .. math::
+            \tilde{\mathbf{D}}^{-1} (\mathbf{A} + \mathbf{I})
+
+        with degrees as in :attr:`looped`, sources first.
+        """
+        edges = self.looped.edge_index
+        degree = torch.bincount(edges[1], minlength=sum(self.size))
+        weight = degree.reciprocal()[edges[1]]
+        return Adjacency(edges, weight, self.looped.size)
+
+    @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
         return Adjacency(self.edge_index, None, self.size)

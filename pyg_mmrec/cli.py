@@ -6,18 +6,23 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.config import Parser, add_arguments
+import torch
+
+from pyg_mmrec import guard
+from pyg_mmrec.config import Distinct, Parser, a_word, add_arguments, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, load
-from pyg_mmrec.devices import keep_freed_memory, resolve_device
+from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.objectives import PLUGS
-from pyg_mmrec.run import Run, run
+from pyg_mmrec.objectives import PLUGS, check_terms
+from pyg_mmrec.run import Run, check_options, run
+from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import TrainConfig
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
@@ -33,6 +38,7 @@ def guarded(main: Callable[[], Any]) -> None:
     warnings.showwarning = _one_line_warning
     keep_freed_memory()
     try:
+        guard.end()
         main()
     except MMRecError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
@@ -163,8 +169,10 @@ def _add_options(
 
 def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
     """Add ``--seeds``, those of a script that repeats its runs."""
+    seed = range_of(TrainConfig, "seed")
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=list(default), metavar="N",
+        "--seeds", nargs="+", type=number(int, min=seed.min, max=seed.max),
+        action=Distinct, default=list(default), metavar="N",
         help=f"(default: {' '.join(map(str, default))})",
     )  # fmt: skip
 
@@ -191,16 +199,25 @@ def _parser(dataset: str, method: str) -> Parser:
         if dataset == "custom"
         else ("folder that holds the data set's folder")
     )
-    add("--root", default="data", metavar="DIR", help=f"{root} (default: data)")
+    add(
+        "--root",
+        default="data",
+        type=a_word(),
+        metavar="DIR",
+        help=f"{root} (default: data)",
+    )
     add(
         "--modalities",
-        nargs="*",
+        nargs="+",
+        type=a_word(),
+        action=Distinct,
         default=None,
         metavar="NAME",
         help="modalities to use (default: all)",
     )
     add(
         "--output",
+        type=a_word(),
         default=None,
         metavar="DIR",
         help="folder for results (default: runs/DATASET/METHOD)",
@@ -213,6 +230,7 @@ def _parser(dataset: str, method: str) -> Parser:
     if dataset == "movielens":
         add(
             "--text-encoder",
+            type=a_word("tfidf", "minilm"),
             default=None,
             metavar="NAME",
             help="make features of titles by tfidf or minilm (the extra 'text'); "
@@ -221,7 +239,7 @@ def _parser(dataset: str, method: str) -> Parser:
     if dataset == "custom":
         add(
             "--min-rating",
-            type=float,
+            type=number(float),
             default=None,
             metavar="X",
             help="lowest rating that counts as an interaction (default: all do)",
@@ -229,6 +247,7 @@ def _parser(dataset: str, method: str) -> Parser:
         for role in ("user", "item", "rating", "time", "split"):
             add(
                 f"--{role}-column",
+                type=a_word(),
                 default=None,
                 metavar="NAME",
                 help=f"column of the {role}, where its name is not a usual one",
@@ -250,11 +269,23 @@ def main(dataset: str, argv: Sequence[str] | None = None) -> Run:
     return done
 
 
-def open_dataset(dataset: str, args: argparse.Namespace) -> Dataset:
-    """Load the data set that the options describe."""
+def open_dataset(
+    dataset: str,
+    args: argparse.Namespace,
+    runs: Iterable[Mapping[str, Any]] | None = None,
+) -> Dataset:
+    """Load the data set that the options describe, for runs that can be.
+
+    Args:
+        dataset: Name of the data set.
+        args: The options.
+        runs: What will be run, as arguments of :func:`~pyg_mmrec.run.run`; the method
+            of the options if ``None``. They are checked first: data can take an hour.
+    """
     if dataset not in DATASETS:
         raise MMRecError(f"there is no data set {dataset!r}")
-    resolve_device(args.overrides.get("device", "auto"))  # before hours of work
+    for options in [run_options(args, args.method)] if runs is None else runs:
+        rehearse(dataset=_NAMES.get(dataset, dataset), **options)
     names = (
         "text_encoder",
         "min_rating",
@@ -270,18 +301,51 @@ def open_dataset(dataset: str, args: argparse.Namespace) -> Dataset:
     return data  # fmt: skip
 
 
+def rehearse(
+    method: str,
+    dataset: str,
+    plugs: Iterable[str] = (),
+    ablate: Iterable[str] = (),
+    **overrides: Any,
+) -> None:
+    """Refuse what cannot run, without the data.
+
+    Besides what options tell, this is what does not fit together: the method and its
+    terms are made for a graph of two users and three items.
+
+    Args:
+        method: Name of the method.
+        dataset: Name of the data set.
+        plugs: As of :func:`~pyg_mmrec.run.run`.
+        ablate: Likewise.
+        **overrides: Likewise.
+
+    Raises:
+        MMRecError: For whatever the user can put right.
+    """
+    config, _, terms = check_options(
+        method, dataset, plugs=plugs, ablate=ablate, **overrides
+    )
+    data = interaction_graph(2, 3, torch.tensor([[0, 0, 1], [0, 1, 2]]))
+    data[ITEM].x_one, data[ITEM].x_other = torch.eye(3), torch.eye(3)
+    cls = get(method)
+    transform = cls.graph(config)
+    with seeded(0):  # which leaves the random numbers of the run as they are
+        model = cls(data if transform is None else transform(data), config)
+        check_terms(model, [*model.objectives(), *terms])
+
+
+def run_options(args: argparse.Namespace, method: str) -> dict[str, Any]:
+    """Arguments of a run of one method, from the options of the command line."""
+    return {
+        "method": method, "plugs": args.plug, "ablate": args.ablate, **args.overrides
+    }  # fmt: skip
+
+
 def run_method(data: Dataset, args: argparse.Namespace, method: str) -> Run:
     """Train one method with the options of the command line."""
     output = Path(args.output or Path("runs") / data.name / method)
-    return run(
-        data,
-        method,
-        plugs=args.plug,
-        ablate=args.ablate,
-        output=output,
-        resume=args.resume,
-        **args.overrides,
-    )
+    return run(data, output=output, resume=args.resume, **run_options(args, method))
 
 
 def table(runs: dict[str, Run]) -> str:

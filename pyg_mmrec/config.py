@@ -188,7 +188,7 @@ def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
         MMRecError: For an unknown name (with the nearest match), a value that
             :func:`check_value` refuses, or a field without default that is not given.
     """
-    hints, known = _known(cls)
+    hints, known = _known(cls)  # type: ignore[arg-type]
     given = {n: check_value(cls, n, v) for n, v in values.items()}
     for name, f in known.items():
         if f.init and name not in given and _default(f) is MISSING:
@@ -459,7 +459,8 @@ def _spelled(hint: Any) -> Any:
     words = (int, float, str)
     if origin is tuple:  # values of one type
         kinds = set(get_args(hint)) - {Ellipsis}
-        return hint if len(kinds) == 1 and kinds <= set(words) else None
+        plain = all(kind in words or get_origin(kind) is Literal for kind in kinds)
+        return hint if len(kinds) == 1 and plain else None
     if origin is dict:
         return hint if get_args(hint) == (str, float) else None
     return hint if origin is Literal or hint in (*words, bool) else None
@@ -471,12 +472,12 @@ def _argument(hint: Any) -> dict[str, Any]:
     spelled = _spelled(hint)
     origin, args = get_origin(spelled), get_args(spelled)
     if origin is tuple:
-        name = args[0].__name__
+        literal = get_origin(args[0]) is Literal
         return {
             "nargs": "*",
             "action": _Items,
             "type": _several(args[0]),
-            "metavar": name,
+            "metavar": _choices(get_args(args[0])) if literal else args[0].__name__,
         }
     if origin is dict:
         return {"nargs": "*", "action": _Pairs, "metavar": "NAME=VALUE"}
@@ -498,6 +499,39 @@ def _word(hint: Any, optional: bool = False) -> Callable[[str], Any]:
         if optional and text.lower() == "none":
             return None
         return _read(text, hint)
+
+    return convert
+
+
+def number(
+    kind: type[int] | type[float], **ends: float | None
+) -> Callable[[str], int | float]:
+    """A converter for ``add_argument`` of an option that no configuration has.
+
+    Args:
+        kind: ``int`` or ``float``.
+        **ends: See :class:`Range`.
+    """
+    within = Range(**ends)
+
+    def convert(text: str) -> int | float:
+        found = _number(_read(text, kind), kind)
+        if found is None or found not in within:
+            raise argparse.ArgumentTypeError(
+                f"needs to be {_describe(kind, within)} (got {_short(text)})"
+            )
+        return found
+
+    return convert
+
+
+def a_word(*choices: str) -> Callable[[str], str]:
+    """A converter of one word, which is not empty and one of ``choices`` if given."""
+
+    def convert(text: str) -> str:
+        if not text.strip():
+            raise argparse.ArgumentTypeError("needs a value (got none)")
+        return _read(text, Literal[choices]) if choices else text
 
     return convert
 
@@ -524,11 +558,25 @@ def _read(text: str, hint: Any) -> Any:
         return _TRUTH[text.lower()] if hint is bool else hint(text)
     except (ValueError, KeyError):
         raise argparse.ArgumentTypeError(
-            f"needs to be {_describe(hint)} (got {text!r})"
+            f"needs to be {_describe(hint)} (got {_short(text)})"
         ) from None
 
 
 _TRUTH = {"true": True, "false": False, "yes": True, "no": False}
+
+
+class Distinct(argparse.Action):
+    """Collects words, none of them twice."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: Any = None
+    ) -> None:
+        """Set the list."""
+        for value in values:
+            if values.count(value) > 1:
+                name = option_string or self.metavar
+                parser.error(f"argument {name}: {value!r} is given twice")
+        setattr(namespace, self.dest, values)
 
 
 class _Items(argparse.Action):
@@ -546,9 +594,11 @@ class _Pairs(argparse.Action):
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: Any = None
     ) -> None:
-        pairs = {}
+        pairs: dict[str, float] = {}
         for word in ",".join(values).split(",") if values else []:
             name, found, value = word.partition("=")
+            if name in pairs:
+                parser.error(f"argument {option_string}: {name!r} is given twice")
             try:
                 pairs[name] = float(value)
             except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import resource
 import sys
 
@@ -11,24 +12,38 @@ import torch
 from pyg_mmrec.errors import MMRecError
 
 
+def check_device(name: str) -> None:
+    """Refuse a name that is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:N``.
+
+    Raises:
+        MMRecError: For any other, PyTorch's further kinds of devices included.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise MMRecError(f"unknown device {name!r}: choose auto, cpu, cuda or cuda:N")
+
+
 def resolve_device(name: str) -> torch.device:
     """The device of this name; ``"auto"`` is the GPU where there is one.
 
     Raises:
-        MMRecError: For a device that PyTorch does not know or this machine lacks.
+        MMRecError: For an unknown device, or one that this machine lacks.
     """
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise MMRecError(
-            f"unknown device {name!r}: choose auto, cpu, cuda or cuda:N"
-        ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    device = torch.device(name)
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
         raise MMRecError(
             f"the device {name!r} was asked for, but PyTorch finds no GPU here: use "
             f"'auto' or 'cpu', or install a CUDA build of torch"
+        )
+    if (device.index or 0) >= count:
+        raise MMRecError(
+            f"the device {name!r} was asked for, but the last GPU here is "
+            f"'cuda:{count - 1}'"
         )
     return device
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 _MOST_LISTED = 20  # with a near match, a longer list would bury it
+_NEAR = 0.5
+# What options are called elsewhere, word by word.
+_ELSEWHERE = {
+    "cutoff": "ks", "cutoffs": "ks", "topk": "ks",
+    "embed": "dim", "embedding": "dim", "embeddings": "dim", "latent": "dim",
+    "gpu": "device", "metric": "monitor", "model": "method", "models": "method",
+    "optim": "optimizer", "path": "root", "stopping": "patience",
+    "reg": "l2", "regularisation": "l2", "regularization": "l2",
+    "temp": "tau", "temperature": "tau",
+}  # fmt: skip
 
 
 class MMRecError(ValueError):
@@ -32,14 +43,34 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> MMRecError:
         The error, ready to be raised.
     """
     choices = sorted(choices)
-    by_lower = {choice.lower(): choice for choice in choices}
-    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
-    if near and len(choices) > _MOST_LISTED:
+    near = _nearest(name, choices)
+    hint = "" if near is None else f"did you mean {near!r}? "
+    if near is not None and len(choices) > _MOST_LISTED:
         return MMRecError(f"unknown {kind} {name!r}: {hint.strip()}")
     return MMRecError(
         f"unknown {kind} {name!r}: {hint}choose one of {', '.join(choices)}"
     )
+
+
+def _nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that was meant, as far as letters and words tell."""
+    scores = {choice: _likeness(name.lower(), choice.lower()) for choice in choices}
+    best = max(scores, key=lambda choice: scores[choice], default=None)
+    return best if best is not None and scores[best] >= _NEAR else None
+
+
+def _likeness(name: str, choice: str) -> float:
+    """How near two names are: 1 if equal, above 0.7 if one's words are the other's."""
+    letters = SequenceMatcher(None, name, choice).ratio()
+    given, known = (re.findall(r"[^\W_]+", text) for text in (name, choice))
+    if not given or not known:
+        return letters
+    # lr is learning-rate, as wd is weight-decay.
+    initials = ["".join(w[0] for w in ws) for ws in (given, known) if len(ws) > 1]
+    if {"".join(given), "".join(known)} & set(initials):
+        return 0.8
+    words, other = {_ELSEWHERE.get(word, word) for word in given}, set(known)
+    return 0.7 + 0.3 * letters if words <= other or other <= words else letters
 
 
 def positive(name: str, value: float) -> float:

@@ -32,6 +32,7 @@ METRICS: dict[str, type[LinkPredMetric]] = {
 }
 COVERAGE = "coverage"
 KS = (5, 10, 20, 50)
+MAX_K = 100_000  # a ranking of so many items for a chunk of users fits memory
 _TIED_ROWS = 32
 
 

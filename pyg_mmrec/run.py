@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec import checkpoint
 from pyg_mmrec.config import from_dict, to_dict
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.methods import Recommender, get
-from pyg_mmrec.objectives import plug
+from pyg_mmrec.objectives import Term, plug
 from pyg_mmrec.recommend import Index
+from pyg_mmrec.sampler import check_neighbor_sampling
 from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.trainer import EpochHook, Result, TrainConfig, Trainer
 from pyg_mmrec.transforms import cached
@@ -83,6 +86,57 @@ def configure(
     )
 
 
+def check_options(
+    method: str,
+    dataset: str,
+    *,
+    plugs: Iterable[str] = (),
+    ablate: Iterable[str] = (),
+    **overrides: Any,
+) -> tuple[Any, TrainConfig, list[Term]]:
+    """See that a run can be, as far as its options tell.
+
+    Args:
+        method: Name of the method.
+        dataset: Name of the data set.
+        plugs: As of :func:`run`.
+        ablate: Likewise.
+        **overrides: Likewise.
+
+    Returns:
+        The method's configuration, the training's, and the terms of the plugs.
+
+    Raises:
+        MMRecError: For a wrong option, a device that is not there, an extra that is
+            not installed.
+    """
+    config, train = configure(method, dataset, overrides, ablate)
+    resolve_device(train.device)
+    if train.num_neighbors:
+        check_neighbor_sampling()
+    if train.tensorboard and find_spec("tensorboard") is None:
+        raise MMRecError(
+            "'tensorboard' is not installed: pip install 'pyg_mmrec[plot]', or leave "
+            "the option out"
+        )
+    names = list(plugs)
+    for name in names:
+        if names.count(name) > 1:
+            raise MMRecError(f"the plug {name!r} is named twice: once adds its terms")
+    return config, train, [term for name in names for term in plug(name)]
+
+
+def _check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
+    """Refuse what the user says of a modality that the data do not have.
+
+    A preset may: it is for data with whichever of them.
+    """
+    for name, value in overrides.items():
+        for modality in value if isinstance(value, Mapping) else ():
+            if modality not in modalities(data):
+                raise unknown(f"modality in {name!r}", modality, modalities(data))
+
+
 def run(
     dataset: Dataset,
     method: str,
@@ -113,9 +167,11 @@ def run(
     Raises:
         MMRecError: For whatever the user can put right.
     """
+    plugs, ablate = list(plugs), list(ablate)
+    config, train, terms = check_options(
+        method, dataset.name, plugs=plugs, ablate=ablate, **overrides
+    )
     cls = get(method)
-    config, train = configure(method, dataset.name, overrides, ablate)
-    terms = [term for name in plugs for term in plug(name)]
     data = dataset[0]
     if cls.uses_features and not modalities(data):
         raise MMRecError(
@@ -123,6 +179,7 @@ def run(
             f"{dataset.name!r} has none: put <modality>_feat.npy files beside its "
             f"interactions, or choose a method without features such as 'lightgcn'"
         )
+    _check_modalities(overrides, data)
     start = time.perf_counter()
     transform = cls.graph(config)
     if transform is not None:
@@ -136,8 +193,8 @@ def run(
         "method": method,
         "dataset": dataset.name,
         "seed": train.seed,
-        "plugs": list(plugs),
-        "ablate": list(ablate),
+        "plugs": plugs,
+        "ablate": ablate,
         "modalities": modalities(data),
         "config": to_dict(config),
         "train_config": to_dict(train),

@@ -155,6 +155,20 @@ class BatchSampler:
             yield Batch(user, pos, self.negatives(user, self.num_neg, generator))
 
 
+def check_neighbor_sampling() -> None:
+    """Refuse to sample neighbours where nothing is installed that does it.
+
+    Raises:
+        MMRecError: If neither torch-sparse nor pyg-lib is installed.
+    """
+    if not (WITH_TORCH_SPARSE or WITH_PYG_LIB):
+        raise MMRecError(
+            "neighbour-sampled training ('num_neighbors') needs torch-sparse: "
+            "install it after torch with pip install --no-build-isolation "
+            "torch-scatter torch-sparse"
+        )
+
+
 class NeighborBatchSampler(BatchSampler):
     """Batches that each come with a sampled subgraph around their nodes.
 
@@ -180,12 +194,7 @@ class NeighborBatchSampler(BatchSampler):
         exclude: Sequence[str] = ("train",),
         num_neighbors: Sequence[int] = (-1,),
     ) -> None:
-        if not (WITH_TORCH_SPARSE or WITH_PYG_LIB):
-            raise MMRecError(
-                "neighbour-sampled training ('num_neighbors') needs torch-sparse: "
-                "install it after torch with pip install --no-build-isolation "
-                "torch-scatter torch-sparse"
-            )
+        check_neighbor_sampling()
         super().__init__(data, batch_size, num_neg, exclude)
         self.num_neighbors = list(num_neighbors)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,7 +18,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from pyg_mmrec import checkpoint
-from pyg_mmrec.config import default_values, option, to_dict
+from pyg_mmrec.config import default_values, to_dict
 from pyg_mmrec.contribution import branch_recalls
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
@@ -29,53 +29,11 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.sampler import Batch, BatchSampler, NeighborBatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
+from pyg_mmrec.train_config import TrainConfig
+
+__all__ = ["EpochHook", "Result", "TrainConfig", "Trainer"]
 
 EpochHook = Callable[[dict[str, float]], None]
-
-
-@dataclass
-class TrainConfig:
-    """How a method is trained and evaluated."""
-
-    epochs: int = option(1000, "most epochs to train")
-    patience: int = option(20, "validations without a better one before stopping")
-    batch_size: int = option(2048, "interactions a batch")
-    lr: float = option(1e-3, "learning rate")
-    lr_decay: float = option(1.0, "factor of the learning rate after each epoch")
-    weight_decay: float = option(0.0, "weight decay of the optimiser")
-    optimizer: Literal["adam", "adamw"] = option("adam", "adam or adamw (decoupled)")
-    monitor: str = option("recall@20", "validation metric that chooses the epoch")
-    eval_every: int = option(1, "epochs between two validations")
-    ks: tuple[int, ...] = option((5, 10, 20, 50), "cut-offs of the final evaluation")
-    exclude: tuple[str, ...] = option(
-        ("train",),
-        "parts whose positives are never drawn as negatives; more than train leaks",
-    )
-    num_neighbors: tuple[int, ...] = option(
-        (), "neighbours sampled per hop and relation; none: the whole graph a step"
-    )
-    compile: bool = option(False, "compile the forward pass by torch.compile")
-    amp: bool = option(False, "forward pass in bfloat16 where autocast does so")
-    seed: int = option(0, "seed of initialisation, batches, negatives and dropout")
-    device: str = option("auto", "auto, cpu, cuda or cuda:N")
-    tensorboard: bool = option(False, "write losses and metrics for TensorBoard")
-    progress: bool = option(True, "show a progress bar")
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "eval_every"):
-            if getattr(self, name) < 1:
-                raise MMRecError(
-                    f"{name!r} needs to be at least 1 (got {getattr(self, name)})"
-                )
-        if self.lr <= 0 or self.weight_decay < 0:
-            raise MMRecError(
-                f"'lr' needs to be above 0 and 'weight_decay' at least 0 (got "
-                f"{self.lr} and {self.weight_decay})"
-            )
-        if not 0 < self.lr_decay <= 1:
-            raise MMRecError(
-                f"'lr_decay' needs to be above 0 and at most 1 (got {self.lr_decay})"
-            )
 
 
 @dataclass

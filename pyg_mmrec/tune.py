@@ -177,6 +177,15 @@ def _optuna() -> Any:
     return optuna
 
 
+def check_optuna() -> None:
+    """Refuse to search where Optuna is not installed.
+
+    Raises:
+        MMRecError: If it is not.
+    """
+    _optuna()
+
+
 def _log(path: Path) -> Any:
     """The file of a study's trials, whose lines and lock Ctrl-C does not break."""
 

@@ -6,6 +6,11 @@ The tables lie in the output folder, the paper's own figures beside ours.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from pathlib import Path
@@ -57,9 +62,10 @@ def with_paper(table: pd.DataFrame, rows: pd.DataFrame, method: str) -> pd.DataF
 
 def main() -> None:
     args = parse_study(sys.argv[1:], USAGE, __doc__, add_seeds)
-    runs = cases(args)  # refuse a wrong name before the data are read
+    runs = cases(args)
     folder = Path(args.output or Path("runs") / args.data / f"{args.name}-ablations")
-    rows = measure(open_dataset(args.data, args), runs, args.seeds, folder)
+    data = open_dataset(args.data, args, runs.values())
+    rows = measure(data, runs, args.seeds, folder)
     table = with_paper(tabulate(rows), rows, args.name)
     print(write(folder, "ablations", rows, table))
 

@@ -1,5 +1,10 @@
 """Train a method on baby; --help explains every option."""
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 from pyg_mmrec.cli import guarded, main
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ every part; --edges 1e5 1e6 and --methods shorten the longest two.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from collections.abc import Callable, Iterable

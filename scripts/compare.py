@@ -7,12 +7,17 @@ stopped.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from pathlib import Path
 
 from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse, parse_options
-from pyg_mmrec.config import Parser
+from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.methods import get
@@ -28,7 +33,7 @@ def add_own(parser: Parser) -> None:
     parser.usage, parser.description = USAGE, __doc__
     parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument(
-        "names", nargs="+", metavar="METHOD",
+        "names", nargs="+", action=Distinct, metavar="METHOD",
         help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, an "
         "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
@@ -74,7 +79,8 @@ def main() -> None:
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {name: {**shared, **case(name)} for name in args.names}
     folder = Path(args.output or Path("runs") / args.data / "compare")
-    rows = measure(open_dataset(args.data, args), cases, args.seeds, folder)
+    data = open_dataset(args.data, args, cases.values())
+    rows = measure(data, cases, args.seeds, folder)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
 
 

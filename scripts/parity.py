@@ -17,6 +17,7 @@ from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, load
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.parity import ADAPTERS, find, fixture, report, run
+from pyg_mmrec.parity.batches import BATCH_SIZE
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "parity" / "fixtures"
 
@@ -29,7 +30,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--list", action="store_true", help="methods, and where their code is")
     add("--data", metavar="DATASET", help="another graph: " + ", ".join(DATASETS))
     add("--root", default="data", metavar="DIR", help="folder that holds its folder")
-    add("--batch-size", type=int, default=fixture.BATCH_SIZE, metavar="N",
+    add("--batch-size", type=int, default=BATCH_SIZE, metavar="N",
         help="interactions a batch")  # fmt: skip
     add("--write-fixture", action="store_true",
         help="write what theirs computed for the tests")  # fmt: skip

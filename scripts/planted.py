@@ -8,6 +8,11 @@ set beside its branches.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import sys
 from collections.abc import Iterator

@@ -6,6 +6,11 @@ same command goes on where it stopped, and a larger --trials adds to them.
 
 from __future__ import annotations
 
+from pyg_mmrec import guard
+
+if __name__ == "__main__":
+    guard.begin()  # what is imported below takes seconds
+
 import argparse
 import shlex
 import sys
@@ -13,10 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.cli import guarded, open_dataset, parse_study
-from pyg_mmrec.config import Parser
-from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.tune import best_options, read_space, search
+from pyg_mmrec.cli import guarded, open_dataset, parse_study, run_options
+from pyg_mmrec.config import Parser, number
+from pyg_mmrec.tune import best_options, check_optuna, read_space, search
 
 USAGE = (
     "tune.py METHOD DATASET --space NAME=VALUES ... [options of the data set's script]"
@@ -31,23 +35,17 @@ def add_own(parser: Parser) -> None:
         help="what to vary: lr=1e-4:1e-2:log, num_layers=1:4, tau=0.1,0.2,0.5",
     )  # fmt: skip
     add(
-        "--trials", type=int, default=20, metavar="N",
+        "--trials", type=number(int, min=1, max=1_000_000), default=20, metavar="N",
         help="finished trials to end with, earlier ones included (default: 20)",
     )  # fmt: skip
     add(
-        "--warmup", type=int, default=5, metavar="N",
+        "--warmup", type=number(int, min=0, max=1_000_000), default=5, metavar="N",
         help="epochs before a trial can be pruned (default: 5)",
     )  # fmt: skip
 
 
 def read(argv: list[str]) -> argparse.Namespace:
-    args = parse_study(argv, USAGE, __doc__, add_own)
-    for name, least in (("trials", 1), ("warmup", 0)):
-        if getattr(args, name) < least:
-            raise MMRecError(
-                f"{name!r} needs to be at least {least} (got {getattr(args, name)})"
-            )
-    return args
+    return parse_study(argv, USAGE, __doc__, add_own)
 
 
 def words(name: str, value: Any) -> list[str]:
@@ -79,9 +77,11 @@ def main() -> None:
     fixed = args.overrides
     space = read_space(args.space, args.name, args.data, fixed, args.ablate)
     folder = Path(args.output or Path("runs") / "tune" / args.data / args.name)
+    check_optuna()
+    data = open_dataset(args.data, args, [run_options(args, args.name)])
     try:
         study = search(
-            open_dataset(args.data, args), args.name, space, args.trials, folder,
+            data, args.name, space, args.trials, folder,
             plugs=args.plug, ablate=args.ablate, warmup=args.warmup, **fixed,
         )  # fmt: skip
     except KeyboardInterrupt:

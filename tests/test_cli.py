@@ -101,7 +101,7 @@ def test_interrupted_run_leaves_a_checkpoint_to_resume(folder, tmp_path) -> None
         (["--methd", "bpr"], ["--methd", "did you mean '--method'"]),
         (["--num-layer", "2"], ["--num-layer", "did you mean '--num-layers'"]),
         (["--epochs", "two"], ["--epochs", "needs to be an integer", "'two'"]),
-        (["--epochs", "0"], ["'epochs' needs to be at least 1"]),
+        (["--epochs", "0"], ["'epochs' needs to be an integer from 1 to"]),
         (["--modalities", "imagee"], ["'imagee'", "image"]),
         (["--plug", "alignmnt"], ["'alignmnt'", "did you mean 'alignment'"]),
         (["--method", "bpr", "--plug", "alignment"], ["'align'", "'modal'", "'bpr'"]),

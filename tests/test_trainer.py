@@ -244,8 +244,8 @@ def test_neighbour_sampled_training_runs(method, graph) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epochs": 0}, "'epochs' needs to be at least 1"),
-        ({"lr": -1.0}, "'lr' needs to be above 0"),
+        ({"epochs": 0}, "'epochs' needs to be an integer from 1 to"),
+        ({"lr": -1.0}, "'lr' needs to be a number above 0"),
     ],
 )
 def test_bad_training_options(values, message) -> None:

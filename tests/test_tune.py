@@ -69,7 +69,7 @@ def test_whole_ends_of_a_number_make_a_continuous_range() -> None:
         (["lr=1e-4:1e-2:ln"], "cannot be read"),
         (["lr=1e-2:1e-4"], "lower end first"),
         (["lr=0:1:log"], "above 0"),
-        (["lr=-1:1"], "'lr' needs to be above 0"),
+        (["lr=-1:1"], "'lr' needs to be a number above 0"),
         (["num_layer=1:3"], "'num_layer'.*did you mean 'num_layers'"),
         (["num_layers=1.5:3"], "'num_layers' needs to be an integer"),
         (["seed=0:9"], "'seed' is not to be tuned"),

@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -51,11 +51,11 @@ class ApeGNN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(3, "convolutions over the interactions, K")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(3, "convolutions over the interactions, K")
         kernel: Literal["heat", "ppr"] = option("heat", "heat or ppr (PageRank)")
         adaptive: bool = option(True, "learn each node's weights; else by its degree")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's weighted ids")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's weighted ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})

@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -58,12 +58,12 @@ class BM3(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(1, "convolutions over the interactions, L")
-        dropout: float = option(0.3, "share of a view's entries that are dropped")
-        inter_weight: float = option(2.0, "weight of features predicting items; 0: no")
-        intra_weight: float = option(2.0, "weight of features predicting themselves")
-        l2: float = option(0.0, "weight of the L2 penalty on a batch's ids; 0: none")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(1, "convolutions over the interactions, L")
+        dropout: Share = option(0.3, "share of a view's entries that are dropped")
+        inter_weight: Weight = option(2.0, "weight of features predicting items; 0: no")
+        intra_weight: Weight = option(2.0, "weight of features predicting themselves")
+        l2: Weight = option(0.0, "weight of the L2 penalty on a batch's ids; 0: none")
         learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -38,8 +38,8 @@ class MatrixFactorization(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        dim: Width = option(64, "width of the embeddings")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
 
     provides = frozenset({"ego"})
     # Chosen on validation.

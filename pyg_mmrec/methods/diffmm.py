@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, LearningRate, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -65,20 +65,29 @@ class DiffMM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(1, "convolutions over the interactions, L")
-        k: int = option(1, "generated interactions of a user; 0: the observed ones")
-        hidden: int = option(64, "hidden width of a denoiser")
-        steps: int = option(5, "steps of the diffusion")
-        noise: float = option(2e-3, "variance of the noise after the last step")
-        signal_weight: float = option(0.1, "weight of the modality signal injection")
-        generated_share: float = option(0.2, "weight of generated graphs, lambda_g")
-        residual: float = option(0.5, "weight of the normalised residual, lambda_r")
-        contrast_weight: float = option(0.01, "weight of the contrast; 0: none")
-        tau: float = option(0.5, "temperature of the contrast")
-        inner_lr: float = option(1e-3, "learning rate of the denoisers")
-        chunk_size: int = option(1024, "users that are denoised at a time")
-        l2: float = option(2e-5, "weight of the L2 penalty on all embeddings")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(1, "convolutions over the interactions, L")
+        k: int = option(
+            1,
+            "generated interactions of a user; 0: the observed ones",
+            min=0,
+            max=10_000,
+        )
+        hidden: Width = option(64, "hidden width of a denoiser")
+        steps: int = option(5, "steps of the diffusion", min=1, max=1_000)
+        noise: float = option(
+            2e-3, "variance of the noise after the last step", above=0, below=1
+        )
+        signal_weight: Weight = option(0.1, "weight of the modality signal injection")
+        generated_share: Weight = option(0.2, "weight of generated graphs, lambda_g")
+        residual: Weight = option(0.5, "weight of the normalised residual, lambda_r")
+        contrast_weight: Weight = option(0.01, "weight of the contrast; 0: none")
+        tau: Temperature = option(0.5, "temperature of the contrast")
+        inner_lr: LearningRate = option(1e-3, "learning rate of the denoisers")
+        chunk_size: int = option(
+            1024, "users that are denoised at a time", min=1, max=1_000_000
+        )
+        l2: Weight = option(2e-5, "weight of the L2 penalty on all embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"denoisers", "ego", "feats", "generate", "modal"})

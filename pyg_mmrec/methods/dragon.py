@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -56,18 +56,20 @@ class DRAGON(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of each modality's channel")
-        hidden: int = option(256, "hidden width of each modality's MLP")
-        num_layers: int = option(2, "convolutions over the interactions")
-        num_item_layers: int = option(1, "convolutions over the item graph; 0: none")
-        user_k: int = option(40, "neighbours of a user by co-occurrence; 0: none")
-        k: int = option(10, "neighbours of an item in each modality's graph")
-        modality_weights: dict[str, float] = option(
+        dim: Width = option(64, "width of each modality's channel")
+        hidden: Width = option(256, "hidden width of each modality's MLP")
+        num_layers: Layers = option(2, "convolutions over the interactions")
+        num_item_layers: Layers = option(1, "convolutions over the item graph; 0: none")
+        user_k: int = option(
+            40, "neighbours of a user by co-occurrence; 0: none", min=0, max=10_000
+        )
+        k: Count = option(10, "neighbours of an item in each modality's graph")
+        modality_weights: dict[str, Weight] = option(
             {},
             "weights of the modalities in the item graph; those of absent ones are "
             "dropped, the rest renormalised; uniform where none is given",
         )
-        l2: float = option(2e-5, "weight of the L2 penalty on a batch's preferences")
+        l2: Weight = option(2e-5, "weight of the L2 penalty on a batch's preferences")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal"})

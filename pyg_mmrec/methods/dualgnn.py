@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -58,15 +58,17 @@ class DualGNN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of each modality's channel")
-        hidden: int = option(256, "hidden width of each modality's MLP")
-        num_layers: int = option(2, "convolutions over the interactions")
-        user_k: int = option(40, "neighbours of a user by co-occurrence; 0: none")
+        dim: Width = option(64, "width of each modality's channel")
+        hidden: Width = option(256, "hidden width of each modality's MLP")
+        num_layers: Layers = option(2, "convolutions over the interactions")
+        user_k: int = option(
+            40, "neighbours of a user by co-occurrence; 0: none", min=0, max=10_000
+        )
         preference: bool = option(True, "learn each user's shares; else uniform")
         first_holds_all: bool = option(
             False, "a user's share of the first modality is one of all of them"
         )
-        l2: float = option(2e-3, "weight of the L2 penalty on a batch's preferences")
+        l2: Weight = option(2e-3, "weight of the L2 penalty on a batch's preferences")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal"})

@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
 from pyg_mmrec.methods.base import Recommender
@@ -51,17 +51,19 @@ class FREEDOM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions over the interactions, L_ui")
-        num_item_layers: int = option(1, "convolutions over the item graph, L_ii")
-        k: int = option(10, "neighbours of an item in each modality's graph")
-        modality_weights: dict[str, float] = option(
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions over the interactions, L_ui")
+        num_item_layers: Layers = option(1, "convolutions over the item graph, L_ii")
+        k: Count = option(10, "neighbours of an item in each modality's graph")
+        modality_weights: dict[str, Weight] = option(
             {},
             "weights of the modalities in the item graph; those of absent ones are "
             "dropped, the rest renormalised; uniform where none is given",
         )
-        drop_edges: float = option(0.8, "share of the interactions pruned each epoch")
-        feature_weight: float = option(1e-3, "weight of the features' BPR, lambda")
+        drop_edges: float = option(
+            0.8, "share of the interactions pruned each epoch", min=0, below=1
+        )
+        feature_weight: Weight = option(1e-3, "weight of the features' BPR, lambda")
         learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -59,14 +59,14 @@ class GRCN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids and of each modality")
-        num_layers: int = option(2, "convolutions of the ids, L")
-        num_routings: int = option(3, "times that users' prototypes are refined")
+        dim: Width = option(64, "width of ids and of each modality")
+        num_layers: Layers = option(2, "convolutions of the ids, L")
+        num_routings: Layers = option(3, "times that users' prototypes are refined")
         fuse: Literal["confidence", "max", "mean"] = option(
             "confidence", "how the modalities' weights of an interaction become one"
         )
-        confidence: float = option(1.0, "confidence of all nodes at the start, c")
-        l2: float = option(1e-3, "weight of the L2 penalty on ids and prototypes")
+        confidence: Weight = option(1.0, "confidence of all nodes at the start, c")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on ids and prototypes")
 
     provides = frozenset({"ego", "feats", "modal"})
     # Chosen on validation. Ids are normalised: a penalty would shrink them unseen, and

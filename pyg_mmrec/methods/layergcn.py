@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -49,11 +49,13 @@ class LayerGCN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(4, "convolutions over the interactions, L")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(4, "convolutions over the interactions, L")
         refine: bool = option(True, "weigh layers by their similarity to the ids")
-        drop_edges: float = option(0.1, "share of the interactions pruned each epoch")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        drop_edges: float = option(
+            0.1, "share of the interactions pruned each epoch", min=0, below=1
+        )
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})

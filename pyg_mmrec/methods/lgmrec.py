@@ -12,13 +12,13 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Hypergraph, ItemMeans, NodeEmbedding, Projector, Propagate
-from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 # Weights of the loss: 1e-4 of a sum over 2048 is 0.2 of a mean.
@@ -64,18 +64,24 @@ class LGMRec(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions of ids")
-        num_modal_layers: int = option(2, "convolutions of each modality")
-        num_hyper_layers: int = option(1, "propagations over the hyperedges")
-        num_hyperedges: int = option(4, "hyperedges of each modality, B")
-        hyper_tau: float = option(0.2, "temperature of the incidences")
-        hyper_dropout: float = option(0.5, "share of the incidences dropped")
-        modal_weight: float = option(1.0, "weight of the modalities, gamma")
-        global_weight: float = option(0.3, "weight of the hypergraphs, alpha")
-        tau: float = option(0.2, "temperature of the contrast")
-        cl_weight: float = option(1e-4, "weight of the contrast, lambda_1; 0: none")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions of ids")
+        num_modal_layers: Layers = option(2, "convolutions of each modality")
+        num_hyper_layers: Layers = option(1, "propagations over the hyperedges")
+        num_hyperedges: Count = option(4, "hyperedges of each modality, B")
+        hyper_tau: Temperature = option(0.2, "temperature of the incidences")
+        hyper_dropout: Share = option(0.5, "share of the incidences dropped")
+        modal_weight: Weight = option(1.0, "weight of the modalities, gamma")
+        global_weight: Weight = option(0.3, "weight of the hypergraphs, alpha")
+        tau: Temperature = option(0.2, "temperature of the contrast")
+        cl_weight: Weight = option(1e-4, "weight of the contrast, lambda_1; 0: none")
+        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
+        )
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global"})
@@ -165,9 +171,10 @@ class LGMRec(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of hypergraphs, and L2."""
         c = self.config
+        contrast = InfoNCE(c.tau, "global", c.cl_both_ways, c.cl_nodes)
         terms = [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, "global"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("l2", L2(), c.l2),
         ]
         return [term for term in terms if term.weight != 0]

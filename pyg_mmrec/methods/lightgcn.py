@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -42,9 +42,9 @@ class LightGCN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(3, "number of convolutions over the interactions")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(3, "number of convolutions over the interactions")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})

@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Length, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -64,14 +64,14 @@ class MDE(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of each modality")
-        num_layers: int = option(2, "convolutions over the interactions, L")
-        user_k: int = option(40, "neighbours of a user by co-occurrence")
-        item_k: int = option(10, "neighbours of an item in each modality's graph")
+        dim: Width = option(64, "width of each modality")
+        num_layers: Layers = option(2, "convolutions over the interactions, L")
+        user_k: Count = option(40, "neighbours of a user by co-occurrence")
+        item_k: Count = option(10, "neighbours of an item in each modality's graph")
         preference: Literal["node", "fixed"] = option(
             "node", "modality preferences: learned by node, or fixed for all (A)"
         )
-        fixed_weights: dict[str, float] = option(
+        fixed_weights: dict[str, Weight] = option(
             {},
             "fixed preferences of the modalities; those of absent ones are dropped, "
             "the rest renormalised; uniform where none is given",
@@ -81,12 +81,12 @@ class MDE(Recommender):
             "what weighs an item's amplification and alignment: its preferences, "
             "learned weights of its own (B), or nothing",
         )
-        diff_weight: float = option(1e-2, "weight of the amplification, sigma_diff")
-        cl_weight: float = option(1e-2, "weight of the alignment, sigma_cl")
-        tau: float = option(0.2, "temperature of the alignment")
-        l2_weight: float = option(1e-4, "weight of the L2 penalty, sigma_reg")
+        diff_weight: Weight = option(1e-2, "weight of the amplification, sigma_diff")
+        cl_weight: Weight = option(1e-2, "weight of the alignment, sigma_cl")
+        tau: Temperature = option(0.2, "temperature of the alignment")
+        l2_weight: Weight = option(1e-4, "weight of the L2 penalty, sigma_reg")
         residual: bool = option(True, "add nodes themselves to their neighbours")
-        feature_norm: float = option(1.0, "length of an item's rows at the start")
+        feature_norm: Length = option(1.0, "length of an item's rows at the start")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "amplify_item", "align_item"})

@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -62,21 +62,21 @@ class MGCN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions over the interactions, L_ui")
-        num_item_layers: int = option(1, "convolutions over the item graphs, L_ii")
-        k: int = option(10, "neighbours of an item in each modality's graph")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions over the interactions, L_ui")
+        num_item_layers: Layers = option(1, "convolutions over the item graphs, L_ii")
+        k: Count = option(10, "neighbours of an item in each modality's graph")
         purify: bool = option(True, "gate ids by features; else the features alone")
         fuse: bool = option(True, "fuse by behaviour; else by the modalities' mean")
-        cl_weight: float = option(0.01, "weight of the contrast, lambda; 0: none")
-        tau: float = option(0.2, "temperature of the contrast")
+        cl_weight: Weight = option(0.01, "weight of the contrast, lambda; 0: none")
+        tau: Temperature = option(0.2, "temperature of the contrast")
         cl_both_ways: bool = option(True, "contrast either part with the other")
         cl_nodes: Nodes = option(
             "distinct",
-            "contrast the batch's distinct nodes, negatives among them, or those of "
-            "its positive interactions with repeats",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
         )
-        l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
+        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's results")
         learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 

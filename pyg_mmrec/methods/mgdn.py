@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -51,15 +51,17 @@ class MGDN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(4, "steps of the diffusion, K")
-        alpha: float = option(0.1, "weight of the return to the ids")
-        beta: float = option(0.9, "weight of what was diffused")
-        dropout: float = option(0.3, "share of the ids' entries dropped")
-        final_dropout: float = option(0.1, "share of the results' entries dropped")
-        drop_edges: float = option(0.5, "share of the interactions dropped each epoch")
-        num_neg: int = option(300, "negatives of each positive; 1: plain BPR")
-        l2: float = option(1e-4, "weight of the L2 penalty on a batch's results")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(4, "steps of the diffusion, K")
+        alpha: Weight = option(0.1, "weight of the return to the ids")
+        beta: float = option(0.9, "weight of what was diffused", above=0, max=1_000)
+        dropout: Share = option(0.3, "share of the ids' entries dropped")
+        final_dropout: Share = option(0.1, "share of the results' entries dropped")
+        drop_edges: float = option(
+            0.5, "share of the interactions dropped each epoch", min=0, below=1
+        )
+        num_neg: Count = option(300, "negatives of each positive; 1: plain BPR")
+        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's results")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})

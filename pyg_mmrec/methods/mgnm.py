@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -25,7 +25,7 @@ from pyg_mmrec.nn import (
     Projector,
     Propagate,
 )
-from pyg_mmrec.objectives import BPR, L2, Decorrelation, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, Decorrelation, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -68,21 +68,29 @@ class MGNM(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions of ids and of each modality")
-        num_hyper_layers: int = option(1, "propagations over the hyperedges")
-        num_hyperedges: int = option(4, "hyperedges of each modality, B")
-        hyper_tau: float = option(0.2, "temperature of the incidences")
-        hyper_dropout: float = option(0.5, "share of the incidences dropped")
-        expansion: int = option(4, "hidden width of the filter, in multiples of dim")
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions of ids and of each modality")
+        num_hyper_layers: Layers = option(1, "propagations over the hyperedges")
+        num_hyperedges: Count = option(4, "hyperedges of each modality, B")
+        hyper_tau: Temperature = option(0.2, "temperature of the incidences")
+        hyper_dropout: Share = option(0.5, "share of the incidences dropped")
+        expansion: int = option(
+            4, "hidden width of the filter, in multiples of dim", min=1, max=64
+        )
         gate: bool = option(True, "filter ids by features; else features alone")
-        modal_weight: float = option(1.0, "weight of the local modalities, gamma")
-        global_weight: float = option(0.3, "weight of the global embeddings, alpha")
-        tau: float = option(0.2, "temperature of the contrast")
-        cl_weight: float = option(1e-4, "weight of the contrast, omega")
-        ddr_weight: float = option(1e-4, "weight of ids' decorrelation, beta")
-        modal_ddr_weight: float = option(1e-4, "weight of modalities', delta")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's ids")
+        modal_weight: Weight = option(1.0, "weight of the local modalities, gamma")
+        global_weight: Weight = option(0.3, "weight of the global embeddings, alpha")
+        tau: Temperature = option(0.2, "temperature of the contrast")
+        cl_weight: Weight = option(1e-4, "weight of the contrast, omega")
+        ddr_weight: Weight = option(1e-4, "weight of ids' decorrelation, beta")
+        modal_ddr_weight: Weight = option(1e-4, "weight of modalities', delta")
+        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_nodes: Nodes = option(
+            "distinct",
+            "contrast the batch's distinct nodes, negatives among them; those of its "
+            "positive interactions, with repeats; or these against all nodes",
+        )
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global", "layers"})
@@ -182,9 +190,10 @@ class MGNM(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the contrast of hypergraphs, decorrelation of layers, and L2."""
         c, groups = self.config, [f"layers_{m}" for m in self.modalities]
+        contrast = InfoNCE(c.tau, "global", c.cl_both_ways, c.cl_nodes)
         return [
             Term("bpr", BPR()),
-            Term("contrast", InfoNCE(c.tau, "global"), c.cl_weight),
+            Term("contrast", contrast, c.cl_weight),
             Term("ddr", Decorrelation(["layers"]), c.ddr_weight),
             Term("ddr_modal", Decorrelation(groups), c.modal_ddr_weight),
             Term("l2", L2(), c.l2),

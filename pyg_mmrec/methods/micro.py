@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.graph import presence
 from pyg_mmrec.methods.lattice import LatentStructure
 from pyg_mmrec.methods.registry import register
@@ -56,15 +56,18 @@ class MICRO(LatentStructure):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings and of the projections")
-        num_layers: int = option(2, "convolutions over the interactions, L_ui")
-        num_item_layers: int = option(1, "convolutions over the item graphs, L_ii")
-        k: int = option(10, "neighbours of an item in each graph")
-        skip: float = option(0.9, "share of the features' own graph, lambda; 1: fixed")
-        tau: float = option(0.5, "temperature of the contrast")
-        contrast_weight: float = option(0.03, "weight of the contrast, beta; 0: none")
-        l2: float = option(1e-5, "weight of the L2 penalty on a batch's results")
+        dim: Width = option(64, "width of the embeddings and of the projections")
+        num_layers: Layers = option(2, "convolutions over the interactions, L_ui")
+        num_item_layers: Layers = option(1, "convolutions over the item graphs, L_ii")
+        k: Count = option(10, "neighbours of an item in each graph")
+        skip: Share = option(0.9, "share of the features' own graph, lambda; 1: fixed")
+        tau: Temperature = option(0.5, "temperature of the contrast")
+        contrast_weight: Weight = option(0.03, "weight of the contrast, beta; 0: none")
+        l2: Weight = option(1e-5, "weight of the L2 penalty on a batch's results")
         learn_features: bool = option(False, "train the features as well")
+        average: bool = option(
+            False, "convolutions are means over a node and its neighbours"
+        )
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "latent"})

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, presence
 from pyg_mmrec.methods.base import Recommender
@@ -60,22 +60,28 @@ class MIGGT(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        hidden: int = option(512, "hidden width of each modality's MLP")
-        num_layers: int = option(4, "hops of the ids, K_id")
-        num_feature_layers: int = option(2, "hops of a modality that 'hops' lacks")
-        hops: dict[str, int] = option({}, "hops of a modality, K_m")
-        alpha: float = option(0.1, "weight of the input at every hop")
-        beta: float = option(0.9, "weight of what was propagated at every hop")
+        dim: Width = option(64, "width of the embeddings")
+        hidden: Width = option(512, "hidden width of each modality's MLP")
+        num_layers: Layers = option(4, "hops of the ids, K_id")
+        num_feature_layers: Layers = option(2, "hops of a modality that 'hops' lacks")
+        hops: dict[str, Layers] = option({}, "hops of a modality, K_m")
+        alpha: Weight = option(0.1, "weight of the input at every hop")
+        beta: float = option(
+            0.9, "weight of what was propagated at every hop", above=0, max=1_000
+        )
         item_ids: bool = option(False, "give items ids as well")
-        num_samples: int = option(10, "items that each node attends to, S; 0: none")
-        share: float = option(0.1, "share of what is attended to, lambda")
-        unsmooth_weight: float = option(1.0, "weight of the unsmooth loss; 0: none")
-        input_dropout: float = option(0.3, "dropout of ids and encoded features")
-        feature_dropout: float = option(0.3, "dropout within each MLP")
-        output_dropout: float = option(0.2, "dropout after the propagation")
-        drop_edges: float = option(0.2, "share of the edges dropped each epoch")
-        l2: float = option(1e-4, "weight of the L2 penalty on final embeddings")
+        num_samples: int = option(
+            10, "items that each node attends to, S; 0: none", min=0, max=10_000
+        )
+        share: Share = option(0.1, "share of what is attended to, lambda")
+        unsmooth_weight: Weight = option(1.0, "weight of the unsmooth loss; 0: none")
+        input_dropout: Share = option(0.3, "dropout of ids and encoded features")
+        feature_dropout: Share = option(0.3, "dropout within each MLP")
+        output_dropout: Share = option(0.2, "dropout after the propagation")
+        drop_edges: float = option(
+            0.2, "share of the edges dropped each epoch", min=0, below=1
+        )
+        l2: Weight = option(1e-4, "weight of the L2 penalty on final embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"feats", "modal"})

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -61,12 +61,12 @@ class MMGCN(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids and of each modality")
-        num_layers: int = option(3, "convolutions over the interactions, L")
+        dim: Width = option(64, "width of ids and of each modality")
+        num_layers: Layers = option(3, "convolutions over the interactions, L")
         combine: Literal["concat", "sum"] = option("concat", "how g combines")
         use_ids: bool = option(True, "tie the modalities by the ids")
         mean: bool = option(False, "the mean of the modalities; else their sum")
-        l2: float = option(1e-3, "weight of the L2 penalty on ids and preferences")
+        l2: Weight = option(1e-3, "weight of the L2 penalty on ids and preferences")
 
     provides = frozenset({"ego", "feats", "modal"})
     # Chosen on validation, of one seed and few epochs: 0.0955 at its best, at 3e-4

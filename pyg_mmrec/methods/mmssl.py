@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -64,20 +64,22 @@ class MMSSL(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the embeddings")
-        num_layers: int = option(2, "convolutions over the interactions, L")
-        num_heads: int = option(4, "heads of the mix of modalities")
-        k: int = option(10, "items that a modality makes up for a user")
-        id_share: float = option(0.36, "weight of the mix in the ids, eta")
-        feature_share: float = option(0.55, "weight of features in the end, omega")
-        dropout: float = option(0.2, "dropout of projected features")
-        adversarial_weight: float = option(
+        dim: Width = option(64, "width of the embeddings")
+        num_layers: Layers = option(2, "convolutions over the interactions, L")
+        num_heads: int = option(4, "heads of the mix of modalities", min=1, max=128)
+        k: Count = option(10, "items that a modality makes up for a user")
+        id_share: Weight = option(0.36, "weight of the mix in the ids, eta")
+        feature_share: Weight = option(0.55, "weight of features in the end, omega")
+        dropout: Share = option(0.2, "dropout of projected features")
+        adversarial_weight: Weight = option(
             1e-4, "weight of the critic's verdict; 0: interactions are not made up"
         )
-        contrast_weight: float = option(0.03, "weight of the contrast; 0: none")
-        tau: float = option(0.5, "temperature of the contrast")
-        rows: int = option(512, "interactions of a batch that the critic sees")
-        l2: float = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        contrast_weight: Weight = option(0.03, "weight of the contrast; 0: none")
+        tau: Temperature = option(0.5, "temperature of the contrast")
+        rows: int = option(
+            512, "interactions of a batch that the critic sees", min=1, max=1_000_000
+        )
+        l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "generate", "modal", "preference"})

@@ -12,13 +12,20 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
-from pyg_mmrec.objectives import L2, FineCoarse, InteractionContrast, Term, ViewContrast
+from pyg_mmrec.objectives import (
+    L2,
+    FineCoarse,
+    InteractionContrast,
+    Nodes,
+    Term,
+    ViewContrast,
+)
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -51,23 +58,33 @@ class SLMRec(Recommender):
     Multimedia Recommendation" <https://doi.org/10.1109/TMM.2022.3187556>`_.
 
     Differs from the paper: any number of modalities; features are normalised after
-    their projection; ``fd`` drops entries before the convolutions, where the authors'
-    code does after each; the penalty is on a batch's ids, in the place of weight
-    decay. Nodes of a batch count once in the tasks.
+    their projection, in the code in MMRec before it (``normalize``); ``fd`` drops
+    entries before the convolutions, where the authors' code does after each; the
+    penalty is on a batch's ids, in the place of weight decay. Nodes of a batch count
+    once in the tasks, there as often as they occur (``task_nodes``), and ``fac``
+    compares directions, there inner products (``cosine``), with one more linear map
+    before the last space.
     """
 
     @dataclass
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of ids, of each modality and of their fusion")
-        num_layers: int = option(3, "convolutions over the interactions, L")
+        dim: Width = option(64, "width of ids, of each modality and of their fusion")
+        num_layers: Layers = option(3, "convolutions over the interactions, L")
         task: Literal["fac", "fd", "fm", "none"] = option("fac", "self-supervised task")
-        task_weight: float = option(0.1, "weight of the task, alpha")
-        task_tau: float = option(0.2, "temperature of the task")
-        tau: float = option(0.2, "temperature of the ranking's softmax")
-        dropout: float = option(0.3, "share of the entries that the task fd drops")
-        l2: float = option(1e-4, "weight of the L2 penalty on a batch's ids")
+        task_weight: Weight = option(0.1, "weight of the task, alpha")
+        task_tau: Temperature = option(0.2, "temperature of the task")
+        tau: Temperature = option(0.2, "temperature of the ranking's softmax")
+        dropout: Share = option(0.3, "share of the entries that the task fd drops")
+        normalize: Literal["projections", "features"] = option(
+            "projections", "what is scaled to length 1 in each modality"
+        )
+        cosine: bool = option(True, "the task fac compares directions; else products")
+        task_nodes: Nodes = option(
+            "distinct", "the task's items: each once, or those of the interactions"
+        )
+        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"channels", "ego", "feats", "modal", "views"})
@@ -81,8 +98,9 @@ class SLMRec(Recommender):
         self.modalities = modalities(data)
         self.user = NodeEmbedding(self.num_users, config.dim, USER)
         self.item = NodeEmbedding(self.num_items, config.dim, ITEM)
-        # Without bias: what a modality lacks stays zero.
-        self.project = Projector(data, config.dim, bias=False)
+        before = config.normalize == "features"
+        # Rows that are scaled after have no bias: what a modality lacks stays zero.
+        self.project = Projector(data, config.dim, bias=before, unit=before)
         self.propagate = Propagate(config.num_layers, config.conv, config.dim)
         width = config.dim * (1 + len(self.modalities))
         fuse = {side: nn.Linear(width, config.dim) for side in (USER, ITEM)}
@@ -98,7 +116,9 @@ class SLMRec(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Id and modality channels of all nodes, side by side ``[N, (M + 1) d]``."""
         user, item = self.user(data), self.item(data)
-        feats = {m: F.normalize(x, dim=-1) for m, x in self.project(data).items()}
+        feats = dict(self.project(data))
+        if not self.project.unit:
+            feats = {m: F.normalize(x, dim=-1) for m, x in feats.items()}
         width = self.config.dim
         wide = Branch(
             user.repeat(1, 1 + len(feats)), torch.cat([item, *feats.values()], dim=-1)
@@ -138,8 +158,11 @@ class SLMRec(Recommender):
         c = self.config
         terms = [Term("contrast", InteractionContrast(c.tau))]
         if c.task == "fac":
-            fac = FineCoarse(c.dim, len(self.modalities), c.task_tau)
+            count = len(self.modalities)
+            fac = FineCoarse(c.dim, count, c.task_tau, c.cosine, c.task_nodes)
             terms.append(Term("fac", fac, c.task_weight))
         elif c.task in ("fd", "fm"):
-            terms.append(Term(c.task, ViewContrast(c.task_tau), c.task_weight))
+            terms.append(
+                Term(c.task, ViewContrast(c.task_tau, c.task_nodes), c.task_weight)
+            )
         return [*terms, Term("l2", L2(), c.l2)]

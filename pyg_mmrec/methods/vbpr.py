@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.config import option
+from pyg_mmrec.config import Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.methods.base import Recommender
@@ -48,8 +48,8 @@ class VBPR(Recommender):
     class Config:
         """Hyper-parameters."""
 
-        dim: int = option(64, "width of the latent factor and of each content factor")
-        l2: float = option(0.03, "weight of the L2 penalty on a batch's factors")
+        dim: Width = option(64, "width of the latent factor and of each content factor")
+        l2: Weight = option(0.03, "weight of the L2 penalty on a batch's factors")
 
     provides = frozenset({"ego", "feats", "modal"})
     # Chosen on validation, as the default was on sports.

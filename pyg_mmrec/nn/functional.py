@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
 _MAX_EXPONENT = 40.0  # exp(-2 * 40) is still a normal float32
 
@@ -122,6 +123,44 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
     with the arguments and the scores of :func:`two_way_contrast`.
     """
     return _contrast(a, b, tau, block, share=1.0)
+
+
+def contrast_against(
+    a: Tensor,
+    b: Tensor,
+    others: Tensor,
+    tau: float,
+    cosine: bool = True,
+    block: int = 512,
+) -> Tensor:
+    r"""Contrast of rows with their counterparts among others.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n - \log \frac{e^{s(\mathbf{a}_i, \mathbf{b}_i)}}
+        {\sum_j e^{s(\mathbf{a}_i, \mathbf{o}_j)}}
+
+    Args:
+        a: Rows, ``[n, d]``.
+        b: Their counterparts, ``[n, d]``.
+        others: What they are told from, with the counterparts, ``[m, d]``.
+        tau: Temperature.
+        cosine: Whether :math:`s` is the cosine over ``tau``; else the inner product.
+        block: Rows compared at a time; memory is ``block * m``.
+
+    Returns:
+        A scalar.
+    """
+    if cosine:
+        a, b, others = (F.normalize(x, dim=-1) for x in (a, b, others))
+    sums = [
+        checkpoint(_log_sum, part, others, tau, use_reentrant=False)
+        for part in a.split(block)
+    ]
+    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
+
+
+def _log_sum(part: Tensor, others: Tensor, tau: float) -> Tensor:
+    return (part @ others.T / tau).logsumexp(1)
 
 
 def _contrast(a: Tensor, b: Tensor, tau: float, block: int, share: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from pyg_mmrec.graph import ITEM, knn_relation, presence
 from pyg_mmrec.nn.functional import rescale
 from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.nn.projector import Projector
-from pyg_mmrec.transforms.knn import normalized
+from pyg_mmrec.transforms.knn import Normalize, normalized
 from pyg_mmrec.transforms.nearest import cosine_top_k
 
 _KEPT = "_latent_neighbours"
@@ -33,7 +34,7 @@ class LatentGraph(NamedTuple):
     """
 
     initial: Adjacency | None
-    learned: Adjacency | None
+    learned: LearnedAdjacency | None
     skip: float
 
     def convolve(self, layer: nn.Module, x: Tensor) -> Tensor:
@@ -42,6 +43,22 @@ class LatentGraph(NamedTuple):
         parts = zip(shares, (self.initial, self.learned), strict=True)
         outs = [share * layer(x, adj) for share, adj in parts if adj is not None]
         return outs[0] if len(outs) == 1 else outs[0] + outs[1]
+
+
+def joined(graphs: Mapping[str, LatentGraph], shares: Tensor) -> dict[str, LatentGraph]:
+    """Learned graphs normalised by the degrees of the mix that they go into.
+
+    Args:
+        graphs: The graphs of the modalities, as they are learned.
+        shares: What they weigh in the mix, ``[M]``.
+    """
+    learned = {m: g.learned for m, g in graphs.items() if g.learned is not None}
+    if not learned:
+        return dict(graphs)
+    degrees = [x.degree() for x in learned.values()]
+    degree = torch.einsum("m,mn->n", shares, torch.stack(degrees))
+    scale = degree.clamp(min=1e-7).rsqrt()
+    return {m: graphs[m]._replace(learned=x.scaled(scale)) for m, x in learned.items()}
 
 
 class LatentGraphs(nn.Module):
@@ -68,6 +85,7 @@ class LatentGraphs(nn.Module):
         k: Neighbours of an item, itself among them.
         skip: Share of the initial graph, :math:`\lambda`; 1: nothing is learned.
         learn: Whether to train the features as well.
+        joint: Leave the normalisation of what is learned to :func:`joined`.
 
     Shapes:
         - **output:** a :class:`LatentGraph` per modality, and the projections
@@ -75,11 +93,18 @@ class LatentGraphs(nn.Module):
     """
 
     def __init__(
-        self, data: HeteroData, dim: int, k: int, skip: float, learn: bool = False
+        self,
+        data: HeteroData,
+        dim: int,
+        k: int,
+        skip: float,
+        learn: bool = False,
+        joint: bool = False,
     ) -> None:
         super().__init__()
         self.k = k
         self.skip = skip
+        self.joint = joint
         self.project = Projector(data, dim, learn=learn)
 
     def forward(
@@ -95,14 +120,15 @@ class LatentGraphs(nn.Module):
 
     def _parts(
         self, data: HeteroData, modality: str, x: Tensor
-    ) -> tuple[Adjacency | None, Adjacency | None, float]:
+    ) -> tuple[Adjacency | None, LearnedAdjacency | None, float]:
         initial = learned = None
         if self.skip > 0:
             initial = adjacency(data, knn_relation(ITEM, modality))
         if self.skip < 1:
             pattern = self._pattern(data, modality, x)
             cosine = edge_products(rescale(x), pattern).clamp(min=0.0)
-            weight = normalized(cosine, pattern.edge_index, x.size(0), "sym")
+            how: Normalize | None = None if self.joint else "sym"
+            weight = normalized(cosine, pattern.edge_index, x.size(0), how)
             learned = LearnedAdjacency(pattern, weight)
         return initial, learned, self.skip
 

@@ -67,7 +67,17 @@ class LearnedAdjacency(Adjacency):
     def __init__(self, pattern: EdgePattern, edge_weight: Tensor) -> None:
         weight = full_precision(edge_weight)
         super().__init__(pattern.edge_index, weight, pattern.size)
-        self.pattern = pattern
+        self.pattern, self.weight = pattern, weight
+
+    def degree(self) -> Tensor:
+        """Sums of the weights of each centre's edges, ``[N]``."""
+        zeros = self.weight.new_zeros(self.size[1])
+        return zeros.index_add(0, self.edge_index[1], self.weight)
+
+    def scaled(self, scale: Tensor) -> LearnedAdjacency:
+        """Weights times a factor ``[N]`` of both ends of their edge."""
+        weight = self.weight * scale[self.edge_index].prod(0)
+        return LearnedAdjacency(self.pattern, weight)
 
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over neighbours, differentiable in ``x`` and the weights."""

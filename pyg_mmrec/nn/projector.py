@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -28,6 +29,7 @@ class Projector(nn.Module):
         bias: Whether the maps have a bias.
         learn: Whether to train the features as well, see
             :class:`~pyg_mmrec.nn.Content`.
+        unit: Whether to scale features to length 1 before.
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
@@ -41,10 +43,12 @@ class Projector(nn.Module):
         names: Sequence[str] | None = None,
         bias: bool = True,
         learn: bool = False,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.node_type = node_type
+        self.unit = unit
         names = modalities(data, node_type) if names is None else names
         content = {m: Content(data, m, node_type, learn) for m in names}
         self.content = nn.ModuleDict(content)
@@ -93,6 +97,8 @@ class Projector(nn.Module):
         mask = data[node_type].get(f"mask_{modality}")
         if mask is not None and index is not None:
             mask = mask.index_select(0, index)
+        if self.unit:
+            x = F.normalize(x, dim=-1)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Literal, get_args
 
 import torch
@@ -21,7 +22,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def build_conv(conv: Conv, dim: int) -> nn.Module:
-    """Make one layer from a name or a callable.
+    """Make one layer from a name or a callable, and see that it fits.
 
     Args:
         conv: ``"WeightedConv"`` (the light one), the name of a class of
@@ -30,12 +31,26 @@ def build_conv(conv: Conv, dim: int) -> nn.Module:
         dim: Width of its input and output.
 
     Raises:
-        MMRecError: If no layer has this name.
+        MMRecError: If no layer has this name, or it cannot be made from the width
+            alone, does not work on features and edges, or returns another width.
     """
-    if not isinstance(conv, str):
-        return conv()
     if conv == WeightedConv.__name__:
         return WeightedConv()
+    name = conv if isinstance(conv, str) else "the given one"
+    try:
+        layer = _named(conv, dim) if isinstance(conv, str) else conv()
+    except MMRecError:
+        raise
+    except Exception as error:  # layers of others raise whatever they like
+        raise MMRecError(
+            f"the layer {name!r} cannot be made from its width alone "
+            f"({_first_line(error)}): choose another, or give a callable that makes it"
+        ) from error
+    _check_conv(name, layer, dim)
+    return layer
+
+
+def _named(conv: str, dim: int) -> nn.Module:
     cls = getattr(pyg_nn, conv, None)
     if cls is None or not conv.endswith("Conv"):
         names = [name for name in dir(pyg_nn) if name.endswith("Conv")]
@@ -46,6 +61,33 @@ def build_conv(conv: Conv, dim: int) -> nn.Module:
     if "in_channels" in accepted:
         return cls(dim, dim, **options)
     return cls(**options)
+
+
+@torch.no_grad()
+def _check_conv(name: str, layer: nn.Module, dim: int) -> None:
+    """Try a copy of a layer on two nodes; the layer itself may keep what it saw."""
+    trial = deepcopy(layer).eval()
+    device = next((p.device for p in layer.parameters()), torch.device("cpu"))
+    edges = torch.tensor([[0, 1], [1, 0]], device=device)
+    adj = Adjacency(edges, torch.ones(2, device=device), (2, 2))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            out = apply_conv(trial, torch.zeros(2, dim, device=device), adj)
+    except Exception as error:  # likewise
+        raise MMRecError(
+            f"the layer {name!r} does not take {dim} columns and edges alone "
+            f"({_first_line(error)}): choose another, or one of this width"
+        ) from error
+    if not isinstance(out, Tensor) or out.shape != (2, dim):
+        found = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise MMRecError(
+            f"the layer {name!r} makes {found} of [2, {dim}]: give one whose output "
+            f"is as wide as its input"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def apply_conv(layer: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:

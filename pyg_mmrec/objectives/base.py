@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
 
 
-Nodes = Literal["distinct", "positive"]
+Nodes = Literal["distinct", "positive", "all"]
 
 
 def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -107,10 +107,11 @@ class Step:
 
         Args:
             kind: Their type.
-            which: ``"distinct"``, each once, negatives among the items; or
-                ``"positive"``, those of the interactions, as often as they occur.
+            which: ``"distinct"``, each once, negatives among the items; or those of
+                the interactions, as often as they occur, which ``"positive"``
+                tells from each other, and ``"all"`` from all nodes.
         """
-        if which == "positive":
+        if which != "distinct":
             return self.batch.user if kind == "user" else self.batch.pos
         return self.users if kind == "user" else self.items
 

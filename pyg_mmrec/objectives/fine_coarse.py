@@ -10,8 +10,8 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM
-from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.nn.functional import contrast_against
+from pyg_mmrec.objectives.base import Nodes, Objective, Step
 
 if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
@@ -33,12 +33,14 @@ class FineCoarse(Objective):
     modalities, in this order, in ``groups['channels']``.
 
     Differs from the paper: any number of modalities, in stored order; similarities
-    are cosines, where the authors' code has inner products.
+    are cosines, where the authors' code has inner products (``cosine``).
 
     Args:
         dim: Width ``d`` of a channel.
         num_modalities: Number of modalities ``M``.
         tau: Temperature, above 0.
+        cosine: Whether similarities are cosines, or else inner products.
+        nodes: See :meth:`Step.nodes <pyg_mmrec.objectives.Step.nodes>`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
@@ -47,9 +49,18 @@ class FineCoarse(Objective):
     requires = frozenset({"channels"})
     num_neg = 0
 
-    def __init__(self, dim: int, num_modalities: int, tau: float = 0.2) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_modalities: int,
+        tau: float = 0.2,
+        cosine: bool = True,
+        nodes: Nodes = "distinct",
+    ) -> None:
         super().__init__()
         self.tau = positive("tau", tau)
+        self.cosine = cosine
+        self.nodes = nodes
         last = dim // 2 if num_modalities > 1 else dim
         widths = [dim] * (num_modalities - 1) + [last]
         before = [dim] * num_modalities
@@ -64,11 +75,12 @@ class FineCoarse(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's positives, summed over the spaces."""
-        index = step.nodes(ITEM)
+        index = step.nodes(ITEM, self.nodes)
         branches = step.out.groups["channels"]
         z, *rows = (x.item.index_select(0, index) for x in branches)
         losses = []
         for chain, modal, x in zip(self.chain, self.modal, rows, strict=True):
             z = chain(z)
-            losses.append(one_way_contrast(z, modal(x), self.tau))
+            other = modal(x)
+            losses.append(contrast_against(z, other, other, self.tau, self.cosine))
         return torch.stack(losses).sum()

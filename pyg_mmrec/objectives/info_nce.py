@@ -8,7 +8,11 @@ from torch import Tensor
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.nn.functional import one_way_contrast, two_way_contrast
+from pyg_mmrec.nn.functional import (
+    contrast_against,
+    one_way_contrast,
+    two_way_contrast,
+)
 from pyg_mmrec.objectives.base import Nodes, Objective, Step
 
 
@@ -45,7 +49,7 @@ class InfoNCE(Objective):
         super().__init__()
         self.tau = positive("tau", tau)
         self.branches = branches
-        self.contrast = two_way_contrast if both_ways else one_way_contrast
+        self.both_ways = both_ways
         self.nodes = nodes
         self.requires = frozenset({branches})
 
@@ -58,7 +62,18 @@ class InfoNCE(Objective):
         total = out.user.new_zeros(())
         for side in (USER, ITEM):
             index = step.nodes(side, self.nodes)
-            rows = [getattr(x, side).index_select(0, index) for x in branches]
+            rows = [getattr(x, side) for x in branches]
             for a, b in pairs:
-                total = total + self.contrast(rows[a], rows[b], self.tau)
+                total = total + self._contrast(rows[a], rows[b], index)
         return total / max(len(pairs), 1)
+
+    def _contrast(self, a: Tensor, b: Tensor, index: Tensor) -> Tensor:
+        """Of some rows of one branch with those of another."""
+        x, y = a.index_select(0, index), b.index_select(0, index)
+        if self.nodes == "all":
+            loss = contrast_against(x, y, b, self.tau)
+            if not self.both_ways:
+                return loss
+            return (loss + contrast_against(y, x, a, self.tau)) / 2
+        contrast = two_way_contrast if self.both_ways else one_way_contrast
+        return contrast(x, y, self.tau)

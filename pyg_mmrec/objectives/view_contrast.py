@@ -8,7 +8,7 @@ from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Nodes, Objective, Step
 
 
 class ViewContrast(Objective):
@@ -26,6 +26,7 @@ class ViewContrast(Objective):
 
     Args:
         tau: Temperature, above 0.
+        nodes: See :meth:`Step.nodes <pyg_mmrec.objectives.Step.nodes>`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
@@ -34,16 +35,17 @@ class ViewContrast(Objective):
     requires = frozenset({"views"})
     num_neg = 0
 
-    def __init__(self, tau: float = 0.2) -> None:
+    def __init__(self, tau: float = 0.2, nodes: Nodes = "distinct") -> None:
         super().__init__()
         self.tau = positive("tau", tau)
+        self.nodes = nodes
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's users and positives."""
         views = [Embeddings(*branch) for branch in step.out.groups["views"]]
         total = step.out.user.new_zeros(())
         for side in (USER, ITEM):
-            index = step.nodes(side)
+            index = step.nodes(side, self.nodes)
             a, b = (step.model.readout(view, side, index) for view in views)
             total = total + one_way_contrast(a, b, self.tau)
         return total

@@ -19,7 +19,6 @@ from pyg_mmrec.parity import weights
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.checkout import quiet
 from pyg_mmrec.parity.peer import LR, Record, gradients, some_rows
-from pyg_mmrec.sampler import Batch, BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import TrainConfig, Trainer
 
@@ -67,19 +66,6 @@ def relative(ours: Tensor, theirs: Tensor, least: float = 0.0) -> float:
     ours, theirs = ours.detach().double(), theirs.detach().double()
     gap, norm = float((ours - theirs).norm()), max(float(theirs.norm()), least)
     return gap / norm if norm > 0 else gap
-
-
-def draw_batches(
-    data: HeteroData, size: int, steps: int, num_neg: int = 1
-) -> list[Batch]:
-    """The batches of the first steps, over as many epochs as they take."""
-    sampler = BatchSampler(data, size, num_neg)
-    generator = torch.Generator().manual_seed(_SEED)
-    found: list[Batch] = []
-    while len(found) < steps:
-        drawn = [batch for _, batch in sampler.epoch(data, generator)]
-        found += drawn[:-1] or drawn  # whole ones: a sum and a mean are in proportion
-    return found[:steps]
 
 
 class Ours:
@@ -227,9 +213,10 @@ def _whole(theirs: Record, term: str) -> dict[str, Tensor]:
 def _steps(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference]:
     trainer = ours.trainer
     with seeded(_SEED):
-        view = trainer._view()
         weight = torch.tensor([term.weight for term in trainer.terms])
-        losses = [(trainer._step(view, b) * weight).sum() for b in theirs.batches]
+        losses = [
+            (trainer._step(trainer._view(), b) * weight).sum() for b in theirs.batches
+        ]
     yield Difference("step", "losses", relative(torch.stack(losses), theirs.steps))
     expected = weights.ours(adapter.weights, theirs.trained, theirs.weights)
     for name, param in ours.params.items():

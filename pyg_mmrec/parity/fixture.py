@@ -20,7 +20,6 @@ from pyg_mmrec.parity.peer import Record
 from pyg_mmrec.sampler import Batch
 
 LARGEST = 100_000  # bytes
-STEPS, BATCH_SIZE = 20, 64
 _SEP = "|"  # names of weights hold dots and slashes
 
 

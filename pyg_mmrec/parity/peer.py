@@ -138,8 +138,9 @@ def record(
         trained &= weights.used(adapter.trained)
     alone = sorted(set(params) - weights.used(adapter.trained))
     fill(params[name] for name in params if name in used)
-    for name in alone:
-        params[name].requires_grad_(not freeze)
+    if freeze:
+        for name in alone:
+            params[name].requires_grad_(False)
     found = Record(
         weights=_copied(peer, used), batches=batches, users=users, alone=alone
     )

@@ -43,4 +43,4 @@ def head() -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0e}" if value < 0.095 else f"{value:.2f}"
+    return f"{value:.2f}" if 0.095 <= value < 1000 else f"{value:.0e}"

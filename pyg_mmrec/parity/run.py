@@ -10,9 +10,9 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import USER
 from pyg_mmrec.parity.adapter import Adapter
+from pyg_mmrec.parity.batches import BATCH_SIZE, STEPS, draw_batches
 from pyg_mmrec.parity.checkout import imported, quiet
-from pyg_mmrec.parity.compare import Difference, compare, draw_batches, in_double
-from pyg_mmrec.parity.fixture import BATCH_SIZE, STEPS
+from pyg_mmrec.parity.compare import Difference, compare, in_double
 from pyg_mmrec.parity.peer import Record, record
 from pyg_mmrec.seeding import seeded
 

@@ -13,6 +13,7 @@ import torch
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.parity import ADAPTERS, compare, find, fixture, worst
+from pyg_mmrec.parity.batches import STEPS
 
 FIXTURES = sorted(Path(__file__).with_name("fixtures").glob("*.npz"))
 CLOSE = 2e-5  # fixtures and graphs are in single precision
@@ -68,7 +69,7 @@ def test_a_fixture_comes_back_as_it_was(freedom, tmp_path) -> None:
     _, again = fixture.read(tmp_path / "again.npz")
     for name, value in theirs.weights.items():
         assert torch.equal(again.weights[name], value)
-    assert len(again.batches) == len(theirs.batches) == fixture.STEPS
+    assert len(again.batches) == len(theirs.batches) == STEPS
     for batch, other in zip(again.batches, theirs.batches, strict=True):
         assert all(torch.equal(*pair) for pair in zip(batch, other, strict=True))
 

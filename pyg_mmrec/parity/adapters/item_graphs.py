@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
-from pyg_mmrec.parity.adapters.collaborative import CODE
+from pyg_mmrec.parity.adapters.collaborative import CODE, NORMS
+from pyg_mmrec.parity.batches import BATCH_SIZE
 from pyg_mmrec.parity.toolbox import Toolbox
-from pyg_mmrec.parity.weights import Moved, gained, rows
+from pyg_mmrec.parity.weights import Moved, gained, rows, turned
 
 _PROJECTIONS = {
     "project.linear.image.weight": "image_trs.weight",
@@ -25,6 +28,15 @@ def _features(prefix: str) -> dict[str, Moved]:
     return {
         prefix.format(m): gained(f"{m}_embedding.weight") for m in ("image", "text")
     }
+
+
+def _always_rebuilt(module: Any) -> None:
+    """Build the item graph in each step, and not in an epoch's first alone."""
+    always = property(lambda self: True, lambda self, value: None)
+    module.__class__ = type(
+        type(module).__name__, (type(module),), {"build_item_graph": always}
+    )
+    del module.__dict__["build_item_graph"]
 
 
 _LEARNED = {"features stay frozen": {"learn_features": False}}
@@ -115,5 +127,117 @@ ADAPTERS = (
             "text_original_adj": relation_matrix(knn_relation(ITEM, "text")),
         },
         notes=("theirs: the rate falls by 4 % in 50 epochs",),
+    ),
+    Adapter(
+        method="bm3",
+        code=CODE,
+        load=Toolbox(
+            "BM3",
+            {"embedding_size": 8, "n_layers": 2, "dropout": 0.3, "reg_weight": 0.0},
+            terms={"modal": "cl_weight"},
+            first="bootstrap",
+            pairs=True,
+        ),
+        weights={
+            **_IDS,
+            **_PROJECTIONS,
+            **_features("project.content.{}.offset.table.weight"),
+            "predictor.weight": "predictor.weight",
+            "predictor.bias": "predictor.bias",
+        },
+        ours={"dim": 8, "num_layers": 2, "l2": 0.0, "learn_features": True},
+        joined={"modal": ("inter", "intra")},
+        graphs={"norm_adj": bipartite_matrix(INTERACTS)},
+        choices=_LEARNED,
+        notes=("no penalty; theirs: norms, not squared, of all embeddings",),
+    ),
+    Adapter(
+        method="lgmrec",
+        code=CODE,
+        load=Toolbox(
+            "LGMRec",
+            {
+                "embedding_size": 8,
+                "feat_embed_dim": 8,
+                "n_ui_layers": 2,
+                "n_mm_layers": 2,
+                "n_hyper_layer": 1,
+                "hyper_num": 4,
+                "keep_rate": 0.5,
+                "alpha": 0.3,
+                "cl_weight": 0.1 / BATCH_SIZE,
+                "reg_weight": 0.0,
+            },
+            terms={"contrast": "cl_weight"},
+            sums=("contrast",),
+        ),
+        weights={
+            **_IDS,
+            "project.linear.image.weight": turned("item_image_trs"),
+            "project.linear.text.weight": turned("item_text_trs"),
+            "hypergraphs.image.edges": turned("v_hyper"),
+            "hypergraphs.text.edges": turned("t_hyper"),
+        },
+        ours={
+            "dim": 8,
+            "num_layers": 2,
+            "num_modal_layers": 2,
+            "global_weight": 0.3,
+            "cl_weight": 0.1,
+            "cl_both_ways": False,
+            "cl_nodes": "all",
+            "l2": 0.0,
+        },
+        graphs={"norm_adj": bipartite_matrix(INTERACTS)},
+        choices={
+            "contrast both ways": {"cl_both_ways": True},
+            "contrast with the batch's nodes": {"cl_nodes": "distinct"},
+        },
+        notes=("a mean over the batch; theirs: a sum", NORMS),
+    ),
+    Adapter(
+        method="lattice",
+        code=CODE,
+        load=Toolbox(
+            "LATTICE",
+            {
+                "embedding_size": 8,
+                "feat_embed_dim": 8,
+                "weight_size": [8, 8],
+                "n_layers": 1,
+                "knn_k": 4,
+                "lambda_coeff": 0.7,
+                "reg_weight": 0.01,
+            },
+            terms={"l2": "reg_weight"},
+            mend=_always_rebuilt,
+        ),
+        weights={
+            **_IDS,
+            **{f"graphs.{k}": v for k, v in _PROJECTIONS.items()},
+            **_features("graphs.project.content.{}.offset.table.weight"),
+            "logits": "modal_weight",
+        },
+        ours={
+            "dim": 8,
+            "k": 4,
+            "skip": 0.7,
+            "l2": 0.01,
+            "average": True,
+            "joint": True,
+            "learn_features": True,
+        },
+        graphs={
+            "image_original_adj": relation_matrix(knn_relation(ITEM, "image")),
+            "text_original_adj": relation_matrix(knn_relation(ITEM, "text")),
+        },
+        choices={
+            "LightGCN's convolutions; theirs: means": {"average": False},
+            "graphs normalised before their mix": {"joint": False},
+            **_LEARNED,
+        },
+        notes=(
+            "similarities have a gradient in each step; theirs: in an epoch's first",
+        ),
     ),
 )

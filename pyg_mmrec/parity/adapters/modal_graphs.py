@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import ITEM, USER, relation
-from pyg_mmrec.parity.adapter import Adapter, relation_matrix
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
+from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
 from pyg_mmrec.parity.adapters.collaborative import CODE
 from pyg_mmrec.parity.checkout import plain
 from pyg_mmrec.parity.toolbox import Toolbox
@@ -118,6 +118,23 @@ _HOMOGENEOUS = {
     "user_graph_dict_file": "users.npy",
     "reg_weight": 0.0,
 }
+
+
+def _linear(ours: str, theirs: str) -> dict[str, Any]:
+    return {f"{ours}.{part}": f"{theirs}.{part}" for part in ("weight", "bias")}
+
+
+def _two_modalities(module: Any) -> None:
+    """Take out the space of the audio, which the toolbox does not have."""
+    nn.init.eye_(module.g_iv_iva.weight)
+    nn.init.zeros_(module.g_iv_iva.bias)
+    module.f = nn.Identity()  # a sigmoid, which ranks the same
+
+
+def _compute(module: Any) -> None:
+    module.all_users, module.all_items = module.compute()
+
+
 _SHARES = "shares that stay a softmax; theirs: free after their start as one"
 _NO_BIAS = "no bias after the hidden layer, so that what is missing stays zero"
 _MEANS = "penalty: half the squares of a batch's preferences; theirs: their mean"
@@ -226,5 +243,54 @@ ADAPTERS = (
         own=("user.table.weight", "item.table.weight", "preference.table.weight"),
         choices={"the sum of the modalities": {"mean": False}},
         notes=("features projected to one width; theirs: to 256, or not", _MEANS),
+    ),
+    Adapter(
+        method="slmrec",
+        code=CODE,
+        load=Toolbox(
+            "SLMRec",
+            {
+                "recdim": _DIM,
+                "layer_num": 3,
+                "ssl_task": "FAC",
+                "ssl_alpha": 0.1,
+                "ssl_temp": 0.2,
+                "temp": 0.2,
+                "weight_decay": 0.0,
+            },
+            terms={"fac": "config.ssl_alpha"},
+            first="contrast",
+            mend=_two_modalities,
+            before=_compute,
+        ),
+        weights={
+            "user.table.weight": "embedding_user.weight",
+            "item.table.weight": "embedding_item.weight",
+            **_linear("project.linear.image", "v_dense"),
+            **_linear("project.linear.text", "t_dense"),
+            **_linear("fuse.user", "embedding_user_after_GCN"),
+            **_linear("fuse.item", "embedding_item_after_GCN"),
+            **_linear("objectives.fac.chain.0", "g_i_iv"),
+            **_linear("objectives.fac.modal.0", "g_v_iv"),
+            **_linear("objectives.fac.chain.1", "g_iva_ivat"),
+            **_linear("objectives.fac.modal.1", "g_t_ivat"),
+        },
+        ours={
+            "dim": _DIM,
+            "normalize": "features",
+            "cosine": False,
+            "task_nodes": "positive",
+            "l2": 0.0,
+        },
+        graphs={"norm_adj": bipartite_matrix(INTERACTS)},
+        choices={
+            "projections normalised; theirs: features": {"normalize": "projections"},
+            "the task's items each once": {"task_nodes": "distinct"},
+            "the task compares directions": {"cosine": True},
+        },
+        notes=(
+            "one map into the last space; theirs: two",
+            "penalty on a batch's ids; theirs: weight decay",
+        ),
     ),
 )
