@@ -119,11 +119,12 @@ def check_options(
             "'tensorboard' is not installed: pip install 'pyg_mmrec[plot]', or leave "
             "the option out"
         )
-    names = list(plugs)
+    plugs = list(plugs)
+    names = [text.partition(":")[0] for text in plugs]
     for name in names:
         if names.count(name) > 1:
             raise MMRecError(f"the plug {name!r} is named twice: once adds its terms")
-    return config, train, [term for name in names for term in plug(name)]
+    return config, train, [term for text in plugs for term in plug(text)]
 
 
 def _check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:

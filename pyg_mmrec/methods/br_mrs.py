@@ -53,8 +53,9 @@ class BRMRS(Recommender):
     features apart. Rows of each channel have one length after the homogeneous graphs,
     so that no modality leads by the scale of its features. A channel of ids
     (``id_channel``) and a learned map of the concatenation (``fusion_map``) are off:
-    together they cost a tenth and more on three data sets. The maximum of the synergy
-    term has no gradient. L2 is on the channels before propagation.
+    together they cost a tenth and more on three data sets, but help on MovieLens-100K.
+    The maximum of the synergy term has no gradient. L2 is on the channels before
+    propagation. A pool is drawn with replacement.
     """
 
     @dataclass
@@ -71,7 +72,7 @@ class BRMRS(Recommender):
         item_overlap: Share = option(0.5, "overlap's share of the item graph, alpha")
         user_weights: dict[str, Weight] = option({}, "modality weights, users, beta")
         item_weights: dict[str, Weight] = option({}, "modality weights, items, beta")
-        channel_norm: Length = option(1.0, "length of a channel's rows")
+        channel_norm: Length = option(2.0, "length of a channel's rows")
         feature_offset: bool = option(True, "learn a vector per node and modality")
         id_channel: bool = option(False, "add a channel of ids to the fusion")
         fusion_map: bool = option(False, "learn a linear map of the fusion")
@@ -86,11 +87,16 @@ class BRMRS(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal"})
-    # The draft gives none: chosen on validation (sports: 0.095, at 1e-3 0.089).
+    # The draft gives no rates. Chosen on validation, as all here: on data as dense as
+    # ml-100k's ids help (recall@20 .344 with their channel and the map, .329 without).
     presets = {
-        "tiktok": {"channel_norm": 0.3},
-        "ml-100k": {"lr": 3e-4},
-        "sports": {"lr": 2e-4},
+        "ml-100k": {
+            "lr": 3e-4,
+            "id_channel": True,
+            "fusion_map": True,
+            "hard_weight": 0.1,
+        },
+        "sports": {"lr": 5e-4},
     }
     ablations = {
         "hard": {"hard_weight": 0.0},

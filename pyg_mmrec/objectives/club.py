@@ -116,11 +116,14 @@ class CLUB(HalvesObjective):
     optimiser of its own, on the pairs that the bound is then taken over; the bound
     trains the halves alone.
 
-    Differs from the paper: :math:`q_\phi` is fitted on those same pairs, while the
-    authors' code fits it on others; columns are standardised over the batch, which
-    leaves mutual information as it is and the bound free of the halves' scale; and it
-    is a mean over the ``h`` columns, for their sum, at the authors' weight, outweighs
-    the ranking: it takes a seventh of SAND's recall on MovieLens-100K.
+    Differs from the paper: columns are standardised over the batch, which leaves mutual
+    information as it is and the bound free of the halves' scale; and it is a mean over
+    the ``h`` columns, for their sum, at the authors' weight, outweighs the ranking: it
+    takes a seventh of SAND's recall on MovieLens-100K. The authors' code computes
+    something else, see :class:`~pyg_mmrec.objectives.SampledCLUB`: projections to 32
+    columns that the bound alone trains, one network for all modalities, fitted by 50
+    steps on other pairs, one sampled pair in the place of the mean, and no value below
+    zero.
 
     Args:
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.

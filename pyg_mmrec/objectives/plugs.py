@@ -86,7 +86,7 @@ class GenericAndUnique(Plug):
 
     align_weight: Weight = option(0.012, "weight of the alignment")
     distance_weight: Weight = option(0.006, "weight of the distance")
-    tau: Temperature = option(0.046, "temperature of the alignment")
+    tau: Temperature = option(0.2, "temperature of the alignment")
     inner_steps: Count = option(5, "steps of the network behind mi, for each step")
 
     def terms(self) -> list[Term]:
