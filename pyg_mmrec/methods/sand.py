@@ -120,8 +120,8 @@ class SAND(Recommender):
 
     provides = frozenset({"feats", "modal"})
     # The authors' rate and weights at the start on baby, sports and clothing (their
-    # logs are best at epoch 85, 144, 182), carried over to the other two; categories take
-    # the place of images where those lack.
+    # logs are best at epoch 85, 144 and 182), carried over to the other two; categories
+    # take the place of images where those lack.
     presets = {
         **{
             name: {
