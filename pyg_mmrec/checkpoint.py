@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 import pyg_mmrec
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
-from pyg_mmrec.graph import ITEM, USER, features, modalities, train_edges
 
-FORMAT = 1
+FORMAT = 2
 _PLAIN = (str, int, float, bool, type(None))
+# The end of the file: PyTorch's reader crashes on some of what a flipped bit makes,
+# so nothing is given to it that was not written here.
+_MARK = b"pyg_mmrec sha256"
+_TAIL = len(_MARK) + hashlib.sha256().digest_size
+
+
+class _Hashed:
+    """A file that hashes what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def save(path: Path | str, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically.
+    """Write a checkpoint atomically, with its format and a checksum of the whole.
 
     Args:
         path: The file.
@@ -35,10 +53,12 @@ def save(path: Path | str, state: Mapping[str, Any]) -> None:
     _check_plain(state, "state")
     content = {**state, "format": FORMAT, "version": pyg_mmrec.__version__}
     with replacing(path) as file:
+        hashed = _Hashed(file)
         try:
-            torch.save(content, file)
+            torch.save(content, hashed)  # type: ignore[arg-type]
         except RuntimeError as error:  # what a full disk comes to inside PyTorch
             raise OSError("the disk may be full") from error
+        file.write(_MARK + hashed.digest.digest())
 
 
 def _check_plain(value: Any, name: str) -> None:
@@ -61,28 +81,21 @@ def _check_plain(value: Any, name: str) -> None:
         )
 
 
-def load(path: Path | str, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint, without running any code that it may contain.
+def load(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint to the CPU, without running any code that it may contain.
 
     Args:
         path: The file.
-        map_location: Device for its tensors.
 
     Raises:
         MMRecError: If it is missing, damaged, or not a checkpoint of this format.
     """
     path = Path(path)
-    if not path.exists():
-        raise MMRecError(
-            f"no checkpoint at {path}: train with output={str(path.parent)!r} first"
-        )
+    content = _verified(path)
     try:
-        state = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # a foreign file may fail the reader anywhere
-        raise MMRecError(
-            f"{path} cannot be read as a checkpoint, for it is damaged or another "
-            f"kind of file ({type(error).__name__}): train again, or name another file"
-        ) from error
+        state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+    except Exception as error:  # a checksum can be put under anything
+        raise _unreadable(path, type(error).__name__) from error
     if not isinstance(state, dict) or "format" not in state:
         raise MMRecError(
             f"{path} is no checkpoint of this package (found "
@@ -98,30 +111,33 @@ def load(path: Path | str, map_location: str | torch.device = "cpu") -> dict[str
     return state
 
 
-def fingerprint(data: HeteroData) -> str:
-    """Digest of a graph's sizes, modalities and train edges.
-
-    It tells a checkpoint of other data; relations that a method adds do not count.
-    """
-    digest = hashlib.sha256()
-    digest.update(f"{data[USER].num_nodes},{data[ITEM].num_nodes}".encode())
-    for name in sorted(modalities(data)):
-        digest.update(f",{name}{tuple(features(data, name).shape)}".encode())
-    edges = train_edges(data)
-    keys = (edges[0] * int(data[ITEM].num_nodes) + edges[1]).sort().values
-    digest.update(keys.cpu().numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
-def check_fingerprint(state: Mapping[str, Any], data: HeteroData) -> None:
-    """Refuse a checkpoint of other data.
+def _verified(path: Path) -> bytes:
+    """What was written to the file, without its end.
 
     Raises:
-        MMRecError: If its fingerprint is not that of ``data``.
+        MMRecError: If it is missing, or not what was written.
     """
-    if state.get("fingerprint") != fingerprint(data):
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
         raise MMRecError(
-            "the checkpoint was trained on other data (users, items, modalities or "
-            "train interactions differ): resume with the same data set, split and "
-            "modalities, or train into another folder"
-        )
+            f"no checkpoint at {path}: train with output={str(path.parent)!r} first"
+        ) from error
+    except OSError as error:
+        raise MMRecError(
+            f"the checkpoint {path} cannot be read ({error.strerror}): name the "
+            f"checkpoint.pt of a run, and see that you may read it"
+        ) from error
+    content, tail = content[:-_TAIL], content[-_TAIL:]
+    if not tail.startswith(_MARK):
+        raise _unreadable(path, "it does not end in the checksum of its format")
+    if tail[len(_MARK) :] != hashlib.sha256(content).digest():
+        raise _unreadable(path, "its content does not have its checksum")
+    return content
+
+
+def _unreadable(path: Path, reason: str) -> MMRecError:
+    return MMRecError(
+        f"{path} cannot be read as a checkpoint, for it is damaged, of an older "
+        f"version or another kind of file ({reason}): train again, or name another file"
+    )

@@ -227,6 +227,11 @@ def _parser(dataset: str, method: str) -> Parser:
         action="store_true",
         help="continue from the checkpoint in the output folder",
     )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="remove the run in the output folder first, if there is one",
+    )
     if dataset == "movielens":
         add(
             "--text-encoder",
@@ -342,10 +347,20 @@ def run_options(args: argparse.Namespace, method: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def output_folder(data: Dataset, args: argparse.Namespace, method: str) -> Path:
+    """The folder that the options name, or that of the data set and the method."""
+    return Path(args.output or Path("runs") / data.name / method)
+
+
 def run_method(data: Dataset, args: argparse.Namespace, method: str) -> Run:
     """Train one method with the options of the command line."""
-    output = Path(args.output or Path("runs") / data.name / method)
-    return run(data, output=output, resume=args.resume, **run_options(args, method))
+    return run(
+        data,
+        output=output_folder(data, args, method),
+        resume=args.resume,
+        overwrite=args.overwrite,
+        **run_options(args, method),
+    )
 
 
 def table(runs: dict[str, Run]) -> str:

@@ -82,3 +82,8 @@ def positive(name: str, value: float) -> float:
     if value <= 0:
         raise MMRecError(f"{name!r} needs to be above 0 (got {value})")
     return value
+
+
+def spelled(option: str) -> str:
+    """An option as it is written on the command line and in Python."""
+    return f"--{option.replace('_', '-')} (in Python: {option}=...)"

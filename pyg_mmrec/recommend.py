@@ -6,29 +6,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets.ids import ids_from_json, ids_to_json, plain, same_kind
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import Ragged, best_columns, top_k
+from pyg_mmrec.exports import bad_suffix, write_table
 from pyg_mmrec.files import replacing
-from pyg_mmrec.graph import USER, train_edges
+from pyg_mmrec.graph import INTERACTS, USER, train_edges
+from pyg_mmrec.schema import check_index
 
 _CHUNK = 256
+Exclude = bool | Literal["known", "train"]
 
 
 class Index:
-    """Final embeddings, what each user has seen, and raw ids.
+    """Final embeddings, what each user is known to have taken, and raw ids.
+
+    What is known are all interactions of the data set, those that were held out for
+    validation and test as well: a user has those items too.
 
     Args:
         rows: Final embeddings, ``[U, d]`` and ``[I, d]``.
@@ -36,6 +41,7 @@ class Index:
         user_ids: Raw ids of users; position = internal id.
         item_ids: Raw ids of items.
         item_titles: A title per item, or ``None``.
+        held_out: Interactions of validation and test, ``[2, n]``; none if ``None``.
 
     Raises:
         MMRecError: If an id occurs twice, or their number is not that of the rows.
@@ -48,9 +54,11 @@ class Index:
         user_ids: pd.Index,
         item_ids: pd.Index,
         item_titles: list[str] | None = None,
+        held_out: Tensor | None = None,
     ) -> None:
         self.rows = Branch(rows.user.cpu(), rows.item.cpu())
         self.seen = seen.cpu()
+        self.held_out = self.seen[:, :0] if held_out is None else held_out.cpu()
         self.user_ids = user_ids
         self.item_ids = item_ids
         self.item_titles = item_titles
@@ -58,7 +66,9 @@ class Index:
         _check_ids("item", item_ids, self.rows.item)
         if item_titles is not None:
             _check_count("item titles", len(item_titles), self.rows.item)
-        self._seen_by_user = Ragged(self.seen, len(user_ids))
+        known = torch.cat([self.seen, self.held_out], dim=1)
+        self._known = Ragged(known, len(user_ids))
+        self._trained = Ragged(self.seen, len(user_ids))
 
     @classmethod
     def build(cls, rows: Branch, data: HeteroData, dataset: Dataset) -> Index:
@@ -69,6 +79,7 @@ class Index:
             dataset.user_ids[: int(data[USER].num_nodes)],
             dataset.item_ids,
             dataset.item_titles,
+            _held_out(data),
         )
 
     @classmethod
@@ -92,8 +103,9 @@ class Index:
             "user": self.rows.user,
             "item": self.rows.item,
             "seen": self.seen,
-            "user_ids": _ids_to_json(self.user_ids),
-            "item_ids": _ids_to_json(self.item_ids),
+            "held_out": self.held_out,
+            "user_ids": ids_to_json(self.user_ids),
+            "item_ids": ids_to_json(self.item_ids),
             "item_titles": self.item_titles,
         }
 
@@ -102,35 +114,33 @@ class Index:
         """The index that :meth:`to_tensors` took apart.
 
         Raises:
-            MMRecError: If a part is missing.
+            MMRecError: If a part is missing, or not what it has to be.
         """
-        for name in ("user", "item", "seen", "user_ids", "item_ids", "item_titles"):
-            if name not in state:
-                raise MMRecError(
-                    f"the index of the checkpoint has no {name!r}, so it is of another "
-                    f"version: continue the run with --resume to write it anew"
-                )
+        check_index(state)
         return cls(
             Branch(state["user"], state["item"]),
             state["seen"],
-            _ids_from_json(state["user_ids"]),
-            _ids_from_json(state["item_ids"]),
+            ids_from_json(state["user_ids"]),
+            ids_from_json(state["item_ids"]),
             state["item_titles"],
+            state["held_out"],
         )
 
     def recommend(
-        self, users: Sequence[Any] | Any, k: int = 10, exclude_seen: bool = True
+        self, users: Sequence[Any] | Any, k: int = 10, exclude_seen: Exclude = True
     ) -> pd.DataFrame:
         """The best items of each user.
 
         Args:
             users: Raw ids, or one.
             k: Items a user.
-            exclude_seen: Leave out what the user took in training.
+            exclude_seen: Leave out all that the user is known to have (``True`` or
+                ``"known"``: train, validation and test), only what the model was
+                trained on (``"train"``, as in evaluation), or nothing (``False``).
 
         Returns:
             Columns ``user``, ``rank`` (from 1), ``item``, ``score`` and, where
-            known, ``title``. A user who has seen all but few items gets those few.
+            known, ``title``. A user who has all but few items gets those few.
 
         Raises:
             MMRecError: For an unknown user or ``k`` below 1.
@@ -163,9 +173,12 @@ class Index:
         return self._with_titles(frame, items[0])
 
     def history(self, user: Any) -> pd.DataFrame:
-        """What a user took in training: ``item`` and, where known, ``title``."""
+        """All that a user is known to have: ``item`` and, where known, ``title``.
+
+        Train interactions come first, then those of validation and test.
+        """
         code = self._code("user", user, self.user_ids)
-        items = self._seen_by_user.of(torch.tensor([code]))[1]
+        items = self._known.of(torch.tensor([code]))[1]
         return self._with_titles(
             pd.DataFrame({"item": self.item_ids[items.numpy()]}), items
         )
@@ -175,7 +188,8 @@ class Index:
         path: Path | str,
         k: int = 10,
         users: Sequence[Any] | None = None,
-        exclude_seen: bool = True,
+        exclude_seen: Exclude = True,
+        escape_formulas: bool = True,
     ) -> None:
         """Write the best items of users to CSV or Parquet, whole or not at all.
 
@@ -183,12 +197,21 @@ class Index:
             path: The file, ending in ``.csv`` or ``.parquet``.
             k: Items a user.
             users: Raw ids; all users if ``None``.
-            exclude_seen: Leave out what the user took in training.
+            exclude_seen: As in :meth:`recommend`.
+            escape_formulas: In CSV, put an apostrophe before text, ids as well, that
+                begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return,
+                which a spreadsheet would run as a formula. Numbers stay numbers.
+                Without it ids are exactly those of the data.
+
+        Raises:
+            MMRecError: For another ending, an unknown user, or a place that cannot
+                be written.
         """
         codes = torch.arange(len(self.user_ids))
         if users is not None:
             codes = self._codes("user", users, self.user_ids)
-        _write_table(self._ranked(codes, k, exclude_seen), Path(path))
+        ranked = self._ranked(codes, k, exclude_seen)
+        write_table(ranked, Path(path), escape_formulas)
 
     def export_embeddings(self, path: Path | str) -> None:
         """Write raw ids and embeddings, whole or not at all.
@@ -207,13 +230,13 @@ class Index:
         if path.suffix == ".npz":
             self._write_arrays(path)
         elif path.suffix == ".parquet":
-            _write_table(self._embedding_tables(), path)
+            write_table(self._embedding_tables(), path)
         elif path.suffix and not path.is_dir():
-            raise _bad_suffix(path, ".npz or .parquet, or be a folder")
+            raise bad_suffix(path, ".npz or .parquet, or be a folder")
         else:
             for name, ids, rows in self._sides():
                 frame = pd.DataFrame({name: ids, "embedding": list(rows.numpy())})
-                _write_table([frame], path / f"{name}s.parquet")
+                write_table([frame], path / f"{name}s.parquet")
 
     def _sides(self) -> tuple[tuple[str, pd.Index, Tensor], ...]:
         return (
@@ -226,7 +249,9 @@ class Index:
         for name, ids, rows in self._sides():
             arrays[name] = rows.numpy()
             # Text of fixed width: arrays of objects are only read by unpickling.
-            arrays[f"{name}_ids"] = np.array(ids.tolist())
+            number = pd.api.types.is_numeric_dtype(ids.dtype)
+            values = ids.to_numpy() if number else np.array(ids.tolist())
+            arrays[f"{name}_ids"] = values
         with replacing(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -238,10 +263,10 @@ class Index:
             yield pd.DataFrame({"kind": name, "id": shown, "embedding": embedding})
 
     def _ranked(
-        self, users: Tensor, k: int, exclude_seen: bool
+        self, users: Tensor, k: int, exclude_seen: Exclude
     ) -> Iterator[pd.DataFrame]:
         _check_k(k)
-        exclude = self._seen_by_user if exclude_seen else None
+        exclude = self._excluded(exclude_seen)
         for chunk in users.split(_CHUNK):
             scores, items = top_k(self.rows, chunk, k, exclude)
             width = scores.size(1)
@@ -256,6 +281,17 @@ class Index:
             )
             frame = self._with_titles(frame, flat)
             yield frame[frame["score"] > float("-inf")]
+
+    def _excluded(self, exclude_seen: Exclude | None) -> Ragged | None:
+        lists = {"known": self._known, "train": self._trained}
+        if exclude_seen in lists:
+            return lists[str(exclude_seen)]
+        if exclude_seen is None or isinstance(exclude_seen, bool):
+            return self._known if exclude_seen else None
+        raise MMRecError(
+            f"exclude_seen={exclude_seen!r} is not among True, 'known', 'train' and "
+            f"False: choose one of them"
+        )
 
     def _with_titles(self, frame: pd.DataFrame, items: Tensor) -> pd.DataFrame:
         if self.item_titles is not None:
@@ -275,7 +311,10 @@ class Index:
         if isinstance(ids, str) or not hasattr(ids, "__iter__"):
             ids = [ids]
         ids = list(ids)
-        codes = index.get_indexer(pd.Index(ids))
+        left, right = pd.Index(ids), index
+        if {left.dtype.kind, right.dtype.kind} <= set("iu"):
+            left, right = same_kind(left, right)
+        codes = right.get_indexer(left)
         for raw, code in zip(ids, codes, strict=True):
             if code < 0:
                 raise _unknown_id(kind, raw, index)
@@ -286,7 +325,7 @@ def recommend(
     source: Index | Path | str,
     users: Sequence[Any] | Any,
     k: int = 10,
-    exclude_seen: bool = True,
+    exclude_seen: Exclude = True,
 ) -> pd.DataFrame:
     """:meth:`Index.recommend` of an index or of the checkpoint at a path."""
     return _index(source).recommend(users, k, exclude_seen)
@@ -297,10 +336,11 @@ def export_topk(
     path: Path | str,
     k: int = 10,
     users: Sequence[Any] | None = None,
-    exclude_seen: bool = True,
+    exclude_seen: Exclude = True,
+    escape_formulas: bool = True,
 ) -> None:
     """:meth:`Index.export_topk` of an index or of the checkpoint at a path."""
-    _index(source).export_topk(path, k, users, exclude_seen)
+    _index(source).export_topk(path, k, users, exclude_seen, escape_formulas)
 
 
 def export_embeddings(source: Index | Path | str, path: Path | str) -> None:
@@ -310,6 +350,13 @@ def export_embeddings(source: Index | Path | str, path: Path | str) -> None:
 
 def _index(source: Index | Path | str) -> Index:
     return source if isinstance(source, Index) else Index.load(source)
+
+
+def _held_out(data: HeteroData) -> Tensor:
+    """Interactions of validation and test (user, item), ``[2, n]``."""
+    keys = ("val_label_index", "test_label_index")
+    parts = [data[INTERACTS][key] for key in keys if key in data[INTERACTS]]
+    return torch.cat([train_edges(data)[:, :0], *parts], dim=1)
 
 
 def _check_k(k: int) -> None:
@@ -329,20 +376,9 @@ def _check_ids(kind: str, ids: pd.Index, rows: Tensor) -> None:
     _check_count(f"{kind} ids", len(ids), rows)
     if not ids.is_unique:
         raise MMRecError(
-            f"the {kind} id {ids[ids.duplicated()][0]!r} occurs twice, so it names no "
-            f"row: give each {kind} an id of its own"
+            f"the {kind} id {plain(ids[ids.duplicated()][0])!r} occurs twice, so it "
+            f"names no row: give each {kind} an id of its own"
         )
-
-
-def _ids_to_json(ids: pd.Index) -> int | list:
-    # Ids that are their own positions need no list.
-    if isinstance(ids, pd.RangeIndex) and ids.equals(pd.RangeIndex(len(ids))):
-        return len(ids)
-    return ids.tolist()
-
-
-def _ids_from_json(value: int | list) -> pd.Index:
-    return pd.RangeIndex(value) if isinstance(value, int) else pd.Index(value)
 
 
 def _unknown_id(kind: str, raw: Any, index: pd.Index) -> MMRecError:
@@ -367,31 +403,3 @@ def _id_hint(raw: Any, index: pd.Index) -> str:
         if near:
             return f"the nearest known id is {near[0]!r}"
     return f"known ids are such as {sample!r}"
-
-
-def _bad_suffix(path: Path, expected: str) -> MMRecError:
-    return MMRecError(
-        f"{path} needs to end in {expected} (got {path.suffix or 'nothing'!r})"
-    )
-
-
-def _write_table(frames: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write tables of the same columns one below the other, as they come."""
-    writers = {".csv": _write_csv, ".parquet": _write_parquet}
-    if path.suffix not in writers:
-        raise _bad_suffix(path, ".csv or .parquet")
-    with replacing(path) as file:
-        writers[path.suffix](frames, file)
-
-
-def _write_csv(frames: Iterable[pd.DataFrame], file: BinaryIO) -> None:
-    for i, frame in enumerate(frames):
-        frame.to_csv(file, index=False, header=i == 0, mode="wb")
-
-
-def _write_parquet(frames: Iterable[pd.DataFrame], file: BinaryIO) -> None:
-    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
-    first = next(tables)
-    with pq.ParquetWriter(file, first.schema) as writer:
-        for table in chain([first], tables):
-            writer.write_table(table.cast(first.schema))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,19 +14,36 @@ from typing import Any
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec import checkpoint
-from pyg_mmrec.config import from_dict, to_dict
+from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.devices import resolve_device
+from pyg_mmrec.environment import environment
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.files import replacing
+from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
+from pyg_mmrec.identity import data_parts
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.objectives import Term, plug
+from pyg_mmrec.outputs import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    check_config,
+    check_free,
+    clear,
+    read_json,
+    write_json,
+)
 from pyg_mmrec.recommend import Index
 from pyg_mmrec.sampler import check_neighbor_sampling
 from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.trainer import EpochHook, Result, TrainConfig, Trainer
 from pyg_mmrec.transforms import cached
+
+logger = logging.getLogger(__name__)
+
+# What of TrainConfig a finished run may not differ in to be what is asked for.
+_LENGTHS = ("epochs", "patience", "ks")
 
 
 @dataclass
@@ -37,6 +55,7 @@ class Run:
         index: What recommends: final embeddings, what was seen, raw ids.
         model: The trained method, with its best weights.
         data: The graph that it was trained on.
+        train_config: How it was trained; the method's own is ``model.config``.
         graph_seconds: Time to build the method's relations, or to load them.
     """
 
@@ -44,6 +63,7 @@ class Run:
     index: Index
     model: Recommender
     data: HeteroData
+    train_config: TrainConfig
     graph_seconds: float
 
 
@@ -130,12 +150,14 @@ def check_options(
 def _check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
     """Refuse what the user says of a modality that the data do not have.
 
-    A preset may: it is for data with whichever of them.
+    A preset may: it is for data with whichever of them. Data without any are refused
+    by :func:`prepare`.
     """
+    present = modalities(data)
     for name, value in overrides.items():
-        for modality in value if isinstance(value, Mapping) else ():
-            if modality not in modalities(data):
-                raise unknown(f"modality in {name!r}", modality, modalities(data))
+        for modality in value if isinstance(value, Mapping) and present else ():
+            if modality not in present:
+                raise unknown(f"modality in {name!r}", modality, present)
 
 
 def run(
@@ -146,11 +168,15 @@ def run(
     ablate: Iterable[str] = (),
     output: Path | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_epoch_end: EpochHook | None = None,
     score_test: bool = True,
     **overrides: Any,
 ) -> Run:
     """Train a method on a data set and evaluate it.
+
+    A folder belongs to one experiment. Nothing in it changes before the run is
+    accepted, and a finished run that is asked for again is left as it is.
 
     Args:
         dataset: The data set.
@@ -160,54 +186,108 @@ def run(
         ablate: Parts of the method to switch off, by name.
         output: Folder for ``checkpoint.pt``, ``history.csv``, ``config.json`` and
             ``result.json``; none are written if ``None``.
-        resume: Continue from the checkpoint in ``output``, if there is one.
+        resume: Continue the run in ``output``, if there is one: to more epochs or
+            more patience as well.
+        overwrite: Remove the run in ``output``, if there is one.
         on_epoch_end: See :meth:`Trainer.fit <pyg_mmrec.trainer.Trainer.fit>`.
         score_test: Likewise.
         **overrides: Fields of the method's ``Config`` or of ``TrainConfig``.
 
     Raises:
-        MMRecError: For whatever the user can put right.
+        MMRecError: For whatever the user can put right, such as an output folder
+            that holds another run, or that another process works in.
     """
     plugs, ablate = list(plugs), list(ablate)
     config, train, terms = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
-    cls = get(method)
-    data = dataset[0]
+    _check_modalities(overrides, dataset[0])
+    folder = None if output is None else Path(output)
+    with nullcontext() if folder is None else claimed(folder):
+        if folder is not None:
+            check_free(folder, resume, overwrite)
+        data, parts, graph_seconds = prepare(dataset, method, config)
+        with seeded(epoch_seed(train.seed, 0)):
+            model = get(method)(data, config)
+            terms = model.objectives() + terms
+        trainer = Trainer(model, data, terms, train, folder, parts)
+        description = {
+            **trainer.description,
+            "dataset": dataset.name,
+            "seed": train.seed,
+            "plugs": plugs,
+            "ablate": ablate,
+            "modalities": modalities(data),
+            "source": dataset.source(),
+        }
+        done = folder is not None and _accept(
+            folder, trainer, description, overwrite, score_test
+        )
+        result = trainer.fit(resume, on_epoch_end, score_test)
+        index = Index.build(model.rows(trainer.data), trainer.data, dataset)
+        if folder is not None and not done:
+            _write_results(folder, description, result, graph_seconds, trainer, index)
+    if score_test:
+        for hint in result.hints:
+            logger.warning("%s: %s", method, hint)
+    return Run(result, index, model, trainer.data, train, graph_seconds)
+
+
+def prepare(
+    dataset: Dataset, method: str, config: Any
+) -> tuple[HeteroData, dict[str, str], float]:
+    """The graph of a data set with the relations of a method.
+
+    Returns:
+        The graph, what the data set consists of (see
+        :func:`~pyg_mmrec.identity.data_parts`), and the seconds that the relations
+        took to build or to load.
+
+    Raises:
+        MMRecError: If the method needs features and there are none.
+    """
+    cls, data = get(method), dataset[0]
     if cls.uses_features and not modalities(data):
         raise MMRecError(
             f"the method {method!r} reads item features, but the data set "
             f"{dataset.name!r} has none: put <modality>_feat.npy files beside its "
             f"interactions, or choose a method without features such as 'lightgcn'"
         )
-    _check_modalities(overrides, data)
+    parts = data_parts(data)
     start = time.perf_counter()
     transform = cls.graph(config)
     if transform is not None:
         data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
-    graph_seconds = time.perf_counter() - start
-    with seeded(epoch_seed(train.seed, 0)):
-        model = cls(data, config)
-        terms = model.objectives() + terms
-    folder = None if output is None else Path(output)
-    description = {
-        "method": method,
-        "dataset": dataset.name,
-        "seed": train.seed,
-        "plugs": plugs,
-        "ablate": ablate,
-        "modalities": modalities(data),
-        "config": to_dict(config),
-        "train_config": to_dict(train),
-    }
-    trainer = Trainer(model, data, terms, train, folder)
-    if folder is not None:
-        write_json(folder / "config.json", description)
-    result = trainer.fit(resume, on_epoch_end, score_test)
-    index = Index.build(model.rows(trainer.data), trainer.data, dataset)
-    if folder is not None:
-        _write_results(folder, description, result, graph_seconds, trainer, index)
-    return Run(result, index, model, trainer.data, graph_seconds)
+    return data, parts, time.perf_counter() - start
+
+
+def _accept(
+    folder: Path,
+    trainer: Trainer,
+    description: Mapping[str, Any],
+    overwrite: bool,
+    score_test: bool,
+) -> bool:
+    """Make the folder this run's; returns whether the run is there already, whole.
+
+    Raises:
+        MMRecError: If the folder holds another experiment, or one that is damaged.
+    """
+    if overwrite:
+        clear(folder)
+    configs = type(trainer.model.config), TrainConfig
+    kept = check_config(folder, description, configs)
+    trainer.load_checkpoint()
+    result = folder / RESULT
+    if kept and trainer.finished and result.exists():
+        lengths, wanted = kept["train_config"], description["train_config"]
+        same = all(lengths.get(name) == wanted[name] for name in _LENGTHS)
+        if same and bool(read_json(result).get("test")) == score_test:
+            return True
+    # From here on the folder holds a run that has not finished.
+    result.unlink(missing_ok=True)
+    write_json(folder / CONFIG, description)
+    return False
 
 
 def _write_results(
@@ -218,27 +298,25 @@ def _write_results(
     trainer: Trainer,
     index: Index,
 ) -> None:
-    state = trainer.state() if trainer.trainable else {"method": description["method"]}
-    checkpoint.save(folder / "checkpoint.pt", {**state, "index": index.to_tensors()})
+    state = trainer.state()
+    checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
+    options = {**description["config"], **description["train_config"]}
+    left_out = ("train_config", "terms", "data", "source")
     write_json(
-        folder / "result.json",
+        folder / RESULT,
         {
-            **{k: v for k, v in description.items() if k != "train_config"},
-            "config": {**description["config"], **description["train_config"]},
+            **{k: v for k, v in description.items() if k not in left_out},
+            "config": options,
             "best_epoch": result.best_epoch,
             "epochs": len(result.history),
             "valid": result.valid,
             "test": result.test,
             "branches": result.branches,
+            "hints": result.hints,
             "seconds_per_epoch": result.seconds_per_epoch,
             "graph_seconds": graph_seconds,
             "peak_memory_bytes": result.peak_memory_bytes,
             "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            **environment(trainer.device),
         },
     )
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all."""
-    with replacing(path) as file:
-        file.write((json.dumps(value, indent=2) + "\n").encode())

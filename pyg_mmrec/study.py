@@ -13,6 +13,8 @@ from pyg_mmrec.files import replacing
 from pyg_mmrec.run import run
 
 SHOWN = ("recall@5", "recall@20", "ndcg@20")
+_MARK = "†"
+_EARLY = f"{_MARK} the best epoch was the last one: more epochs may give more."
 
 
 def measure(
@@ -20,6 +22,7 @@ def measure(
     cases: Mapping[str, Mapping[str, Any]],
     seeds: Iterable[int],
     folder: Path,
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Run every case with every seed; runs that are finished are not repeated.
 
@@ -28,23 +31,35 @@ def measure(
         cases: Arguments of :func:`~pyg_mmrec.run.run` by the name of the case.
         seeds: Seeds.
         folder: Where results lie, as ``CASE/seedN``.
+        overwrite: Remove the runs there first.
 
     Returns:
         A row per case and seed, with test metrics by their names, those of
         validation after ``"valid "``, and ``"s/epoch"``.
+
+    Raises:
+        MMRecError: If a folder holds another experiment, such as one on other data.
     """
     rows = []
     for name, options in cases.items():
         for seed in seeds:
             # Not every file system has colons in its names.
             output = folder / name.replace(":", ",") / f"seed{seed}"
-            done = run(data, output=output, resume=True, seed=seed, **options)
+            done = run(
+                data,
+                output=output,
+                seed=seed,
+                resume=not overwrite,
+                overwrite=overwrite,
+                **options,
+            )
             result = done.result
             rows.append(
                 {
                     "case": name,
                     "seed": seed,
                     "best epoch": result.best_epoch,
+                    "epochs": len(result.history),
                     **{f"valid {k}": v for k, v in result.valid.items()},
                     **result.test,
                     "s/epoch": result.seconds_per_epoch,
@@ -59,6 +74,8 @@ def measure(
 def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
     """A row per case, as text: mean and standard deviation over seeds.
 
+    The best epoch is marked where a run may have ended too early.
+
     Args:
         rows: What :func:`measure` returned.
         shown: Test metrics to show; those that were not measured are left out.
@@ -70,6 +87,10 @@ def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
         if metric in rows
     }
     columns["best epoch"] = groups["best epoch"].mean().map("{:.0f}".format)
+    if "epochs" in rows:
+        early = rows["epochs"].gt(0) & rows["best epoch"].eq(rows["epochs"])
+        marks = early.groupby(rows["case"], sort=False).any()
+        columns["best epoch"] += marks.map({True: f" {_MARK}", False: ""})
     if "s/epoch" in rows:
         columns["s/epoch"] = groups["s/epoch"].mean().map("{:.2f}".format)
     return pd.DataFrame(columns)
@@ -81,9 +102,10 @@ def _mean_and_deviation(values: pd.Series) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of text in Markdown."""
+    """A table of text in Markdown, and what its mark means."""
     rows = [[str(name), *row] for name, *row in table.itertuples()]
-    return markdown_rows([["", *table.columns], *rows])
+    text = markdown_rows([["", *table.columns], *rows])
+    return f"{text}\n{_EARLY}\n" if _MARK in text else text
 
 
 def markdown_rows(rows: Sequence[Sequence[str]]) -> str:

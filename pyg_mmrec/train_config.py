@@ -41,8 +41,11 @@ class TrainConfig:
     # As many epochs as a seed has streams of its own, see seeding.py.
     epochs: int = option(1000, "most epochs to train", min=1, max=1_000_000)
     patience: int = option(
-        20, "validations without a better one before stopping", min=1, max=1_000_000
-    )
+        20,
+        "validations without a better one before stopping; five times as many while "
+        "none is clearly above popularity",
+        min=1, max=1_000_000,
+    )  # fmt: skip
     batch_size: int = option(2048, "interactions a batch", min=1, max=10_000_000)
     lr: LearningRate = option(1e-3, "learning rate")
     lr_decay: float = option(

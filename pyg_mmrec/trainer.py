@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,22 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 from torch_geometric.data import HeteroData
-from tqdm import tqdm
 
 from pyg_mmrec import checkpoint
-from pyg_mmrec.config import default_values, to_dict
 from pyg_mmrec.contribution import branch_recalls
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.files import replacing
+from pyg_mmrec.identity import check_same, data_parts, describe
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
+from pyg_mmrec.reporting import Reporter, hints, popularity, reporter, summary
+from pyg_mmrec.resuming import Progress, Trained
 from pyg_mmrec.sampler import Batch, BatchSampler, NeighborBatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
+from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.train_config import TrainConfig
 
 __all__ = ["EpochHook", "Result", "TrainConfig", "Trainer"]
@@ -49,6 +51,7 @@ class Result:
         peak_memory_bytes: Peak of the device's memory on a GPU, else of the process.
         branches: Recall of each modality's branch by itself, by ``"valid"`` and
             ``"test"`` and then by modality; empty for a method without branches.
+        hints: Why these figures may not be what the method can do.
     """
 
     best_epoch: int
@@ -57,18 +60,8 @@ class Result:
     history: list[dict[str, float]]
     seconds_per_epoch: float
     peak_memory_bytes: int
-    branches: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-
-
-@dataclass
-class _Progress:
-    """Where the training stands: what a checkpoint has to bring back."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_value: float = float("-inf")
-    best_state: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    hints: list[str]
+    branches: dict[str, dict[str, dict[str, float]]]
 
 
 class Trainer:
@@ -84,12 +77,15 @@ class Trainer:
         config: How to train.
         output: Folder for ``checkpoint.pt`` and ``history.csv``; none are written
             if ``None``.
+        parts: What the data set consists of, see
+            :func:`~pyg_mmrec.identity.data_parts`; that of ``data`` if ``None``.
 
     Attributes:
         phase: Labels the phases of an epoch: ``"epoch start"``, and of each step
             ``"sampling"``, ``"forward"``, ``"losses"``, ``"backward"`` and
             ``"optimiser"``. ``torch.profiler`` shows them; a stopwatch may take its
             place.
+        description: The experiment, see :func:`~pyg_mmrec.identity.describe`.
 
     Raises:
         MMRecError: If the method does not provide what a term requires.
@@ -104,12 +100,21 @@ class Trainer:
         terms: Sequence[Term] | None = None,
         config: TrainConfig | None = None,
         output: Path | str | None = None,
+        parts: Mapping[str, str] | None = None,
     ) -> None:
         self.config = config or TrainConfig()
         self.device = resolve_device(self.config.device)
         self.phase = record_function
         self.terms = list(model.objectives() if terms is None else terms)
         check_terms(model, self.terms)
+        # Before objectives are set up: what was chosen, not what came of it.
+        self.description = describe(
+            model.name,
+            model.config,
+            self.config,
+            self.terms,
+            data_parts(data) if parts is None else parts,
+        )
         self.model = model.to(self.device)
         if self.config.compile:
             self.model.compile()
@@ -120,9 +125,13 @@ class Trainer:
             for term in self.terms:
                 term.objective.setup(self.model, self.data)
         self.objectives.to(self.device)
-        self.progress = _Progress()
+        self.progress = Progress()
         self.optimizer = self._make_optimizer()
-        self._fingerprint = checkpoint.fingerprint(self.data)
+        self.trained = Trained(
+            {"model": self.model, "objectives": self.objectives},
+            self.optimizer,
+            self._inner_optimizers(),
+        )
 
     @property
     def trainable(self) -> bool:
@@ -138,13 +147,20 @@ class Trainer:
         """Train to early stopping, restore the best weights, score the test once.
 
         Args:
-            resume: Continue from ``checkpoint.pt`` in the output folder, if any.
+            resume: Continue from ``checkpoint.pt`` in the output folder, if any;
+                without it, one that lies there is refused.
             on_epoch_end: Called with the history's row of each epoch, once that is
                 saved; what it raises ends the training.
             score_test: Whether to score the test; :attr:`Result.test` is empty if not.
         """
         if resume:
-            self.load_checkpoint()
+            if not self.progress.epoch:
+                self.load_checkpoint()
+        elif self.output is not None and (self.output / "checkpoint.pt").exists():
+            raise MMRecError(
+                f"{self.output} holds the checkpoint of a run: continue it with "
+                f"resume=True, remove it, or train into another folder"
+            )
         if self.trainable:
             self._fit(on_epoch_end)
         rows = self.model.rows(self.data)
@@ -156,6 +172,7 @@ class Trainer:
             history=self.progress.history,
             seconds_per_epoch=self._seconds_per_epoch(),
             peak_memory_bytes=peak_memory(self.device),
+            hints=self._hints(),
             branches=self._branches(score_test),
         )
 
@@ -167,6 +184,12 @@ class Trainer:
         }
         return {name: recalls for name, recalls in found.items() if recalls}
 
+    def _hints(self) -> list[str]:
+        if not self.trainable:
+            return []
+        floor = self.stopping.popularity
+        return hints(self.progress, floor, self.config.monitor)
+
     def _fit(self, on_epoch_end: EpochHook | None = None) -> None:
         config, state = self.config, self.progress
         metric, _, k = config.monitor.partition("@")
@@ -174,20 +197,19 @@ class Trainer:
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self._make_sampler(num_neg)
         writer = self._make_writer()
-        with tqdm(
-            total=config.epochs,
-            initial=state.epoch,
-            desc=self.model.name,
-            unit="epoch",
-            disable=not config.progress,
-            file=sys.stderr,
-        ) as bar:
-            while state.epoch < config.epochs and not self._out_of_patience():
-                row = self._epoch(state.epoch + 1, sampler, bar)
+        if state.last_weights:  # fitted before: the best ones are in the model
+            self.trained.load_weights(state.last_weights)
+            state.last_weights = {}
+        self._complete_history()
+        terms = [term.name for term in self.terms]
+        with reporter(
+            self.model.name, config.epochs, state.epoch, config.progress
+        ) as report:
+            while not self.finished:
+                row = self._epoch(state.epoch + 1, sampler, report)
                 self._validate(row, validate)
                 self._save()
-                bar.set_postfix(self._summary(row))
-                bar.update()
+                report.epoch(row, summary(row, terms, config.monitor, state))
                 for name, value in row.items():
                     if writer is not None:
                         writer.add_scalar(name, value, state.epoch)
@@ -195,10 +217,12 @@ class Trainer:
                     on_epoch_end(row)
         if writer is not None:
             writer.close()
-        self._load_weights(state.best_state)
+        state.last_weights = self.trained.weights()
+        if state.best_epoch:
+            self.trained.load_weights(state.best_weights)
 
     def _epoch(
-        self, epoch: int, sampler: BatchSampler, bar: tqdm | None = None
+        self, epoch: int, sampler: BatchSampler, report: Reporter | None = None
     ) -> dict[str, float]:
         """Train one epoch; returns its mean losses and seconds."""
         start = time.perf_counter()
@@ -213,15 +237,14 @@ class Trainer:
                 for term in self.terms:
                     term.objective.on_epoch_start(self.model, view, epoch)
             batches = self._drawn(sampler.epoch(view, generator))
-            for i, (data, batch) in enumerate(batches):
+            for i, (data, batch) in enumerate(batches, start=1):
                 values = self._step(data, batch)
                 totals += values
                 bad = ~values.isfinite()
                 first = bad.int().argmax()
                 broken = torch.where((broken < 0) & bad.any(), first, broken)
-                if bar is not None:
-                    text = f"{self.model.name} {i + 1}/{len(sampler)}"
-                    bar.set_description(text, refresh=i % 20 == 0)
+                if report is not None:
+                    report.batch(i, len(sampler))
         losses = (totals / len(sampler)).tolist()
         names = [term.name for term in self.terms]
         self._check_finite(names, int(broken), epoch)
@@ -292,19 +315,21 @@ class Trainer:
             row[self.config.monitor] = value
             if value > state.best_value:
                 state.best_value, state.best_epoch = value, epoch
-                state.best_state = self._weights()
+                state.best_weights = self.trained.weights()
         state.history.append(row)
 
-    def _out_of_patience(self) -> bool:
-        waited = self.progress.epoch - self.progress.best_epoch
-        return waited >= self.config.patience * self.config.eval_every
-
-    def _summary(self, row: dict[str, float]) -> dict[str, str]:
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to train."""
         state = self.progress
-        shown = {t.name: f"{row[t.name]:.4f}" for t in self.terms}
-        if self.config.monitor in row:
-            shown[self.config.monitor] = f"{row[self.config.monitor]:.4f}"
-        return {**shown, "best": f"{state.best_value:.4f}@{state.best_epoch}"}
+        return not self.trainable or self.stopping.ends_after(
+            state.epoch, state.best_epoch, state.best_value
+        )
+
+    @cached_property
+    def stopping(self) -> EarlyStopping:
+        """When the training ends."""
+        return EarlyStopping(self.config, popularity(self.data, self.config.monitor))
 
     def _make_optimizer(self) -> torch.optim.Optimizer | None:
         inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
@@ -356,36 +381,9 @@ class Trainer:
             ) from error
         return SummaryWriter(str(self.output or "runs"))
 
-    def _weights(self) -> dict[str, Any]:
-        """A copy of all trained weights, on the CPU."""
-        parts = {"model": self.model, "objectives": self.objectives}
-        return {
-            name: {k: v.detach().cpu().clone() for k, v in part.state_dict().items()}
-            for name, part in parts.items()
-        }
-
-    def _load_weights(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.objectives.load_state_dict(state["objectives"])
-
     def state(self) -> dict[str, Any]:
         """Everything that continues this training, as tensors and JSON values."""
-        assert self.optimizer is not None
-        state = self.progress
-        return {
-            "method": self.model.name,
-            "config": to_dict(self.model.config),
-            "train_config": to_dict(self.config),
-            "fingerprint": self._fingerprint,
-            "weights": self._weights(),
-            "optimizer": self.optimizer.state_dict(),
-            "inner": {n: o.state_dict() for n, o in self._inner_optimizers().items()},
-            "epoch": state.epoch,
-            "best_epoch": state.best_epoch,
-            "best_value": state.best_value,
-            "best_weights": state.best_state,
-            "history": state.history,
-        }
+        return {**self.description, **self.trained.state(self.progress)}
 
     def _save(self) -> None:
         if self.output is None:
@@ -397,51 +395,43 @@ class Trainer:
         with replacing(output / "history.csv") as file:
             pd.DataFrame(self.progress.history).to_csv(file, index=False)
 
+    def _complete_history(self) -> None:
+        """Write the history that a run left shorter, stopped between two files."""
+        path = None if self.output is None else self.output / "history.csv"
+        if path is None or not self.progress.history:
+            return
+        lines = path.read_bytes().count(b"\n") if path.exists() else 0
+        if lines != len(self.progress.history) + 1:
+            self._write_history(path.parent)
+
     def load_checkpoint(self) -> None:
         """Continue from ``checkpoint.pt`` in the output folder, if there is one.
 
         Raises:
-            MMRecError: If it belongs to another method, configuration or data.
+            MMRecError: If it belongs to another experiment, is damaged, or was
+                trained for longer than this training would be.
         """
         path = None if self.output is None else self.output / "checkpoint.pt"
-        if path is None or not path.exists() or self.optimizer is None:
+        if path is None or not path.exists():
             return
-        state = checkpoint.load(path, map_location=self.device)
-        self._check_same(state, path)
-        self._load_weights(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, optimizer in self._inner_optimizers().items():
-            optimizer.load_state_dict(state["inner"][name])
-        self.progress = _Progress(
-            epoch=state["epoch"],
-            best_epoch=state["best_epoch"],
-            best_value=state["best_value"],
-            best_state=state["best_weights"],
-            history=state["history"],
-        )
-        # A run that was stopped between the two files left a shorter history.
-        self._write_history(path.parent)
+        state = checkpoint.load(path)
+        configs = type(self.model.config), type(self.config)
+        check_same(state, self.description, path, configs)
+        progress = self.trained.restore(state, str(path))
+        self._check_not_longer(progress, path)
+        self.progress = progress
 
-    def _check_same(self, state: dict[str, Any], path: Path) -> None:
-        checkpoint.check_fingerprint(state, self.data)
-        ours = {"method": self.model.name}
-        theirs = {"method": state["method"]}
-        # How long and where to train may change between two sittings.
-        free = {"epochs", "patience", "device", "progress", "tensorboard", "ks"}
-        for config, then in (
-            (self.model.config, state["config"]),
-            (self.config, state["train_config"]),
-        ):
-            ours.update({k: v for k, v in to_dict(config).items() if k not in free})
-            # An option that is younger than the run was at its default then.
-            theirs.update({**default_values(type(config)), **then})
-        for name, value in ours.items():
-            if theirs.get(name) != value:
-                raise MMRecError(
-                    f"{path} was trained with {name}={theirs.get(name)!r}, not "
-                    f"{value!r}: resume with the same options, or train into "
-                    f"another folder"
-                )
+    def _check_not_longer(self, progress: Progress, path: Path) -> None:
+        """Refuse a checkpoint that this training would not have come to."""
+        end = self.stopping.end(progress.history[:-1])
+        if end is not None:
+            raise MMRecError(
+                f"{path} has trained {progress.epoch} epochs already, but with "
+                f"epochs={self.config.epochs} and patience={self.config.patience} "
+                f"it would have ended after {end}: give as many as before or "
+                f"more, start anew there with --overwrite, or choose another "
+                f"--output"
+            )
 
     def _seconds_per_epoch(self) -> float:
         seconds = [row["seconds"] for row in self.progress.history]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pandas as pd
 
-from pyg_mmrec.checkpoint import fingerprint
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import DivergedError, MMRecError, unknown
-from pyg_mmrec.files import interrupts_held, replacing
+from pyg_mmrec.files import claimed, interrupts_held, replacing
+from pyg_mmrec.identity import check_same_data, data_parts
 from pyg_mmrec.methods import get
 from pyg_mmrec.run import configure, run
 from pyg_mmrec.trainer import TrainConfig
@@ -223,12 +223,13 @@ def open_study(folder: Path, about: Mapping[str, Any], warmup: int = 5) -> optun
             f"{path} cannot be used ({error}): choose another --output, or remove it"
         ) from error
     kept = study.user_attrs.get("about", about)
+    check_same_data(kept.get("data", {}), about.get("data", {}), str(path))
     for name in {**kept, **about}:
         if kept.get(name) != about.get(name):
             raise MMRecError(
                 f"{path} is a search with {name}={kept.get(name)!r}, not "
                 f"{about.get(name)!r}: continue with the same options, or choose "
-                f"another --output"
+                f"another --output, or start anew there with --overwrite"
             )
     study.set_user_attr("about", dict(about))
     return study
@@ -264,6 +265,7 @@ def search(
     plugs: Iterable[str] = (),
     ablate: Iterable[str] = (),
     warmup: int = 5,
+    overwrite: bool = False,
     report: Callable[[str], Any] = print,
     **overrides: Any,
 ) -> optuna.Study:
@@ -285,6 +287,7 @@ def search(
         plugs: Groups of terms to add to the method's own.
         ablate: Parts of the method to switch off.
         warmup: Epochs before a trial can be pruned.
+        overwrite: Remove the search in the folder, if there is one.
         report: Called with a line per trial.
         **overrides: Options that stay as they are.
 
@@ -296,34 +299,38 @@ def search(
     about = {
         "method": method,
         "dataset": dataset.name,
-        "data": fingerprint(dataset[0]),
+        "data": data_parts(dataset[0]),
         "plugs": plugs,
         "ablate": ablate,
         "space": sorted(map(repr, space)),
         "options": {k: repr(v) for k, v in overrides.items() if k not in FREE},
     }
-    study = open_study(folder, about, warmup)
-    study.sampler = _sampler(space, train.seed, len(study.trials))
+    with claimed(folder):
+        if overwrite:
+            for name in ("study.log", "trials.csv"):
+                (folder / name).unlink(missing_ok=True)
+        study = open_study(folder, about, warmup)
+        study.sampler = _sampler(space, train.seed, len(study.trials))
 
-    def objective(trial: optuna.Trial) -> float:
-        values = {d.name: d.suggest(trial) for d in space}
-        with acting():
-            return _train(trial, dataset, method, train.monitor, plugs, ablate,
-                          **overrides, **values)  # fmt: skip
+        def objective(trial: optuna.Trial) -> float:
+            values = {d.name: d.suggest(trial) for d in space}
+            with acting():
+                return _train(trial, dataset, method, train.monitor, plugs, ablate,
+                              **overrides, **values)  # fmt: skip
 
-    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            write_trials(study, folder)
+            report(describe(trial))
+
+        if all(d.choices for d in space):
+            trials = min(trials, math.prod(len(d.choices) for d in space))
+        missing = trials - len(finished(study))
+        # Ctrl-C ends a training; the bookkeeping around it does not survive one.
+        with interrupts_held() as acting:
+            if missing > 0:
+                study.optimize(objective, n_trials=missing, callbacks=[after])
         write_trials(study, folder)
-        report(describe(trial))
-
-    if all(d.choices for d in space):
-        trials = min(trials, math.prod(len(d.choices) for d in space))
-    missing = trials - len(finished(study))
-    # Ctrl-C ends a training; the bookkeeping around it does not survive one.
-    with interrupts_held() as acting:
-        if missing > 0:
-            study.optimize(objective, n_trials=missing, callbacks=[after])
-    write_trials(study, folder)
-    return study
+        return study
 
 
 def _train(

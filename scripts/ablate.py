@@ -63,9 +63,9 @@ def with_paper(table: pd.DataFrame, rows: pd.DataFrame, method: str) -> pd.DataF
 def main() -> None:
     args = parse_study(sys.argv[1:], USAGE, __doc__, add_seeds)
     runs = cases(args)
-    folder = Path(args.output or Path("runs") / args.data / f"{args.name}-ablations")
     data = open_dataset(args.data, args, runs.values())
-    rows = measure(data, runs, args.seeds, folder)
+    folder = Path(args.output or Path("runs") / data.name / f"{args.name}-ablations")
+    rows = measure(data, runs, args.seeds, folder, args.overwrite)
     table = with_paper(tabulate(rows), rows, args.name)
     print(write(folder, "ablations", rows, table))
 

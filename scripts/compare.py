@@ -78,9 +78,9 @@ def main() -> None:
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {name: {**shared, **case(name)} for name in args.names}
-    folder = Path(args.output or Path("runs") / args.data / "compare")
     data = open_dataset(args.data, args, cases.values())
-    rows = measure(data, cases, args.seeds, folder)
+    folder = Path(args.output or Path("runs") / data.name / "compare")
+    rows = measure(data, cases, args.seeds, folder, args.overwrite)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
 
 

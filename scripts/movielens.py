@@ -9,8 +9,17 @@ if __name__ == "__main__":
 
 import copy
 
-from pyg_mmrec.cli import guarded, open_dataset, parse, run_method, run_options, table
+from pyg_mmrec.cli import (
+    guarded,
+    open_dataset,
+    output_folder,
+    parse,
+    run_method,
+    run_options,
+    table,
+)
 from pyg_mmrec.config import Parser
+from pyg_mmrec.outputs import check_free
 from pyg_mmrec.recommend import Index
 
 SHARED = ("seed", "device", "epochs", "patience", "progress")
@@ -40,13 +49,18 @@ def show(index: Index, users: int = 3, k: int = 10) -> None:
 def main() -> None:
     args = parse("movielens", extend=add_compare)
     beside = copy.copy(args)
-    beside.plug, beside.ablate, beside.output = [], [], None
+    beside.plug, beside.ablate = [], []
     beside.overrides = {k: v for k, v in args.overrides.items() if k in SHARED}
     others = [method for method in args.compare if method != args.method]
     planned = [run_options(beside, method) for method in others]
     planned.append(run_options(args, args.method))
     data = open_dataset("movielens", args, planned)
-    runs = {method: run_method(data, beside, method) for method in others}
+    folder = output_folder(data, args, args.method)
+    check_free(folder, args.resume, args.overwrite)  # before the others are trained
+    runs = {}
+    for method in others:
+        beside.output = folder / "beside" / method
+        runs[method] = run_method(data, beside, method)
     runs[args.method] = run_method(data, args, args.method)
     print(table(runs))
     show(runs[args.method].index)

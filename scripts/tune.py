@@ -25,7 +25,8 @@ from pyg_mmrec.tune import best_options, check_optuna, read_space, search
 USAGE = (
     "tune.py METHOD DATASET --space NAME=VALUES ... [options of the data set's script]"
 )
-OWN = {"name", "data", "trials", "space", "warmup", "method", "output", "resume"}
+OWN = {"name", "data", "trials", "space", "warmup", "method", "output", "resume",
+       "overwrite"}  # fmt: skip
 
 
 def add_own(parser: Parser) -> None:
@@ -76,13 +77,13 @@ def main() -> None:
     args = read(sys.argv[1:])
     fixed = args.overrides
     space = read_space(args.space, args.name, args.data, fixed, args.ablate)
-    folder = Path(args.output or Path("runs") / "tune" / args.data / args.name)
     check_optuna()
     data = open_dataset(args.data, args, [run_options(args, args.name)])
+    folder = Path(args.output or Path("runs") / "tune" / data.name / args.name)
     try:
         study = search(
-            data, args.name, space, args.trials, folder,
-            plugs=args.plug, ablate=args.ablate, warmup=args.warmup, **fixed,
+            data, args.name, space, args.trials, folder, plugs=args.plug,
+            ablate=args.ablate, warmup=args.warmup, overwrite=args.overwrite, **fixed,
         )  # fmt: skip
     except KeyboardInterrupt:
         print(

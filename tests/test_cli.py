@@ -77,6 +77,25 @@ def test_resume_after_the_end_changes_nothing(folder, tmp_path) -> None:
     assert results[1]["epochs"] == 2
 
 
+def test_a_folder_that_holds_a_run_is_kept(folder, tmp_path) -> None:
+    args = ("--method", "bpr", "--output", str(tmp_path / "out"), *SMALL)
+    done = custom(folder, *args)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "bpr: the best epoch is the last" in done.stderr or "popularity" in done.stderr
+    )
+    result = tmp_path / "out" / "result.json"
+    before = result.read_bytes()
+    other = (*args, "--seed", "1")
+    assert_one_sentence(
+        custom(folder, *other), "holds a run", "--resume", "--overwrite"
+    )
+    assert result.read_bytes() == before
+    done = custom(folder, *other, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(result.read_text())["seed"] == 1
+
+
 def test_interrupted_run_leaves_a_checkpoint_to_resume(folder, tmp_path) -> None:
     out = tmp_path / "out"
     args = ["--method", "bpr", "--no-progress", "--output", str(out),
@@ -168,7 +187,7 @@ def test_the_list_names_every_method() -> None:
 
 
 def test_readme_has_the_table_of_all_methods() -> None:
-    assert markdown_methods() in (ROOT / "README.md").read_text()
+    assert markdown_methods() in (ROOT / "pyg_mmrec/methods/README.md").read_text()
 
 
 def test_only_given_options_override_presets() -> None:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import errno
+import io
+import re
+import types
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +15,14 @@ import torch
 from pyg_mmrec import checkpoint
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.recommend import (
     Index,
     export_embeddings,
     export_topk,
     recommend,
 )
+from tests.conftest import make_graph
 
 USERS = pd.Index(["ann", "bob", "cy"])
 ITEMS = pd.Index([10, 20, 30, 40, 50])
@@ -138,7 +145,7 @@ def test_ids_must_be_one_a_row() -> None:
 def test_an_index_that_lacks_a_part_is_one_sentence(index) -> None:
     state = index.to_tensors()
     del state["seen"]
-    with pytest.raises(MMRecError, match="no 'seen'.*--resume"):
+    with pytest.raises(MMRecError, match="no 'seen'"):
         Index.from_tensors(state)
 
 
@@ -212,3 +219,116 @@ def test_functions_take_an_index_or_a_checkpoint(index, tmp_path, from_file) -> 
     assert pd.read_csv(tmp_path / "best.csv")["item"].tolist() == [40]
     export_embeddings(source, tmp_path / "rows.npz")
     assert (tmp_path / "rows.npz").exists()
+
+
+def deployed() -> tuple[Index, torch.Tensor]:
+    """An index of a data set, and all of its interactions."""
+    data = make_graph()
+    dataset = types.SimpleNamespace(
+        user_ids=pd.RangeIndex(40), item_ids=pd.RangeIndex(30), item_titles=None
+    )
+    generator = torch.Generator().manual_seed(1)
+    rows = Branch(*(torch.randn(n, 4, generator=generator) for n in (40, 30)))
+    index = Index.build(rows, data, dataset)
+    store = data[INTERACTS]
+    parts = (store.edge_index, store.val_label_index, store.test_label_index)
+    return index, torch.cat(parts, 1)
+
+
+def test_what_is_known_is_left_out_that_of_validation_and_test_too() -> None:
+    index, known = deployed()
+    taken = set(map(tuple, known.T.tolist()))
+    trained = set(map(tuple, index.seen.T.tolist()))
+    assert len(taken) == 6 * 40
+    assert len(trained) == 4 * 40
+
+    def shown(**options) -> set:
+        frame = index.recommend(range(40), k=30, **options)
+        return set(frame[["user", "item"]].itertuples(index=False, name=None))
+
+    everything = {(u, i) for u in range(40) for i in range(30)}
+    assert shown() == shown(exclude_seen=True) == everything - taken
+    assert shown(exclude_seen="known") == everything - taken
+    assert shown(exclude_seen="train") == everything - trained
+    assert shown(exclude_seen=False) == everything
+    with pytest.raises(MMRecError, match="exclude_seen='seen' is not among True"):
+        index.recommend(0, exclude_seen="seen")
+
+
+def test_history_is_all_that_is_known_and_survives_a_checkpoint(tmp_path) -> None:
+    index, known = deployed()
+    checkpoint.save(tmp_path / "c.pt", {"index": index.to_tensors()})
+    again = Index.load(tmp_path / "c.pt")
+    for user in (0, 39):
+        items = known[1, known[0] == user].tolist()
+        assert index.history(user)["item"].tolist() == items
+        assert again.history(user)["item"].tolist() == items
+    pd.testing.assert_frame_equal(again.recommend(3), index.recommend(3))
+
+
+def test_text_that_a_spreadsheet_would_run_is_escaped(tmp_path) -> None:
+    ids = pd.Index(["=1+1", "+a", "-b", "@c", "\td", "e"])
+    titles = ["=HYPERLINK(1)", "+1", "-2", "@x", "\rb", "5 - 3 = 2"]
+    rows = Branch(-torch.ones(2, 1), torch.arange(6.0)[:, None])
+    index = Index(rows, torch.zeros(2, 0).long(), pd.Index([-1, -2]), ids, titles)
+    index.export_topk(tmp_path / "a.csv", k=6, users=[-1])
+    text = (tmp_path / "a.csv").read_text()
+    frame = pd.read_csv(tmp_path / "a.csv", dtype=str)
+    assert frame["item"].tolist() == [*(f"'{i}" for i in ids[:5]), "e"]
+    assert frame["title"].tolist() == [*(f"'{t}" for t in titles[:5]), titles[5]]
+    assert frame["user"].tolist() == ["-1"] * 6  # a number stays one
+    assert frame["score"].tolist()[1:] == ["-1.0", "-2.0", "-3.0", "-4.0", "-5.0"]
+    assert not re.search(r'(^|,)"?[=+@\t\r]', text, re.M)
+    export_topk(index, tmp_path / "b.csv", k=6, users=[-1], escape_formulas=False)
+    raw = pd.read_csv(tmp_path / "b.csv", dtype=str)
+    assert raw["item"].tolist() == ids.tolist()
+    assert raw["title"].tolist() == titles
+    index.export_topk(tmp_path / "c.parquet", k=6, users=[-1])
+    assert pd.read_parquet(tmp_path / "c.parquet")["item"].tolist() == ids.tolist()
+
+
+class Full(io.RawIOBase):
+    """A file on a disk that has no more room."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+EXPORTS = {
+    "top.csv": Index.export_topk,
+    "top.parquet": Index.export_topk,
+    "rows.npz": Index.export_embeddings,
+    "rows.parquet": Index.export_embeddings,
+    "folder": Index.export_embeddings,
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_full_disk_while_exporting_is_one_sentence(
+    index, tmp_path, monkeypatch, name
+) -> None:
+    @contextmanager
+    def replacing(path):
+        try:
+            yield Full()
+        except OSError as error:
+            raise MMRecError(f"{path} cannot be written ({error.strerror})") from error
+
+    monkeypatch.setattr("pyg_mmrec.exports.replacing", replacing)
+    monkeypatch.setattr("pyg_mmrec.recommend.replacing", replacing)
+    with pytest.raises(MMRecError, match="No space left on device") as caught:
+        EXPORTS[name](index, tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_where_nothing_can_be_written_is_one_sentence(
+    index, tmp_path, name
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MMRecError, match="cannot be written"):
+        EXPORTS[name](index, tmp_path / "file" / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
-from pyg_mmrec.study import markdown, tabulate
+from pyg_mmrec.datasets import Folder
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.study import markdown, measure, tabulate
+from pyg_mmrec.trainer import Trainer
 
 from .test_cli import SMALL, assert_one_sentence, script
 
@@ -75,3 +79,51 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
 )
 def test_a_wrong_comparison_is_one_sentence(args, words) -> None:
     assert_one_sentence(script("compare", *args, "--no-progress"), *words)
+
+
+def test_a_run_that_ended_early_is_marked() -> None:
+    rows = ROWS.assign(epochs=[3, 25, 22])
+    table = tabulate(rows, ["recall@20"])
+    assert table["best epoch"].tolist() == ["4 †", "2"]
+    assert list(table.index) == ["b", "a"]
+    assert markdown(table).splitlines()[-1].startswith("† the best epoch was the last")
+    untrained = ROWS.assign(epochs=0, **{"best epoch": 0})
+    assert "†" not in markdown(tabulate(untrained, ["recall@20"]))
+
+
+def test_finished_cases_are_not_repeated_and_other_data_refused(
+    folder, tmp_path, monkeypatch
+) -> None:
+    cases = {"bpr": {"method": "bpr", "dim": 8, "epochs": 2, "progress": False}}
+    out = tmp_path / "out"
+    first = measure(Folder(folder), cases, [0], out)
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in out.rglob("*.*")}
+
+    def untouched(*_, **__) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Trainer, "_epoch", untouched)
+    again = measure(Folder(folder), cases, [0], out)
+    pd.testing.assert_frame_equal(first, again)
+    assert before == {
+        p: (p.read_bytes(), p.stat().st_mtime_ns) for p in out.rglob("*.*")
+    }
+    table = pd.read_csv(folder / "interactions.csv")
+    table[:-9].to_csv(folder / "interactions.csv", index=False)
+    with pytest.raises(MMRecError, match="was made from other data"):
+        measure(Folder(folder), cases, [0], out)
+
+
+def test_two_folders_of_own_data_do_not_share_a_place(folder, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path / "shop2")
+    shutil.copytree(folder, tmp_path / "elsewhere" / "shop")
+    table = pd.read_csv(folder / "interactions.csv")
+    table[:-9].to_csv(tmp_path / "elsewhere" / "shop" / "interactions.csv", index=False)
+    train = [o for o in SMALL if o not in ("--dim", "8")]
+    for root in ("shop", "shop2", "elsewhere/shop"):
+        done = script("compare", "custom", "bpr", "--root", root, *train, cwd=tmp_path)
+        if "elsewhere" not in root:
+            assert done.returncode == 0, done.stderr
+    assert_one_sentence(done, "runs/shop/compare/bpr/seed0", "other data")
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"shop", "shop2"}
+    assert len(list((tmp_path / "runs").rglob("compare.csv"))) == 2

@@ -8,11 +8,13 @@ import torch
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Objective, Term
 from pyg_mmrec.seeding import epoch_generator, seeded
+from pyg_mmrec.stopping import LONGER, PLATEAU, EarlyStopping
 from pyg_mmrec.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
@@ -56,8 +58,21 @@ def test_best_weights_are_restored(graph) -> None:
 def test_early_stopping_waits_patience_validations(graph, every) -> None:
     model, data = lightgcn(graph)
     config = replace(CONFIG, epochs=400, patience=3, eval_every=every)
-    result = Trainer(model, data, config=config).fit()
+    trainer = Trainer(model, data, config=config)
+    trainer.stopping = EarlyStopping(config)  # however good the best epoch is
+    result = trainer.fit()
     assert len(result.history) == result.best_epoch + 3 * every
+
+
+def test_patience_survives_the_first_plateau() -> None:
+    """Ranking by degree until ids have grown: it was stopped there."""
+    data = Synthetic(num_users=300, num_items=200, degree=25, shared=2.0, seed=0)[0]
+    model, data = lightgcn(data)
+    still = replace(CONFIG, epochs=60, patience=3, lr=1e-12, batch_size=2048)
+    trainer = Trainer(model, data, config=still)
+    result = trainer.fit()
+    assert result.valid["recall@20"] < PLATEAU * trainer.stopping.popularity
+    assert len(result.history) == result.best_epoch + 3 * LONGER
 
 
 def test_learning_rate_decays_by_the_epoch_and_resumes_where_it_was(

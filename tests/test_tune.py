@@ -286,7 +286,7 @@ def test_the_script_prints_a_command_that_runs(script, folder, tmp_path) -> None
         (["bpr", "custm"], ["'custm'", "did you mean 'custom'"]),
         (["bpr", "custom"], ["nothing to tune", "--space"]),
         (["bpr", "custom", "--space", "lrr=1,2"], ["'lrr'", "did you mean 'lr'"]),
-        (["bpr", "custom", "--space", "lr=1,2", "--trials", "0"], ["'trials'"]),
+        (["bpr", "custom", "--space", "lr=1,2", "--trials", "0"], ["--trials"]),
         (["bpr", "custom", "--space", "lr=1,2", "--root", "no"], ["no"]),
     ],
 )

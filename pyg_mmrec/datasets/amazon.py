@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from pyg_mmrec.datasets import download
 from pyg_mmrec.datasets.base import is_writable, make_folder
 from pyg_mmrec.datasets.prepared import Prepared, missing
-from pyg_mmrec.datasets.readers import SPLIT_FILES, read_npy
+from pyg_mmrec.datasets.readers import SPLIT_FILES
+from pyg_mmrec.datasets.sources import read_npy
 from pyg_mmrec.errors import MMRecError, unknown
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,9 @@ class Amazon(Prepared):
 
     Reads ``root/<name>/`` in any layout of :mod:`pyg_mmrec.datasets.readers`. Baby,
     sports and clothing are downloaded if they are not there (REARM's release: the
-    split of the papers, ``image`` 4096 and ``text`` 384).
+    split of the papers, ``image`` 4096 and ``text`` 384). No checksums of these are
+    published: those of the first download are recorded in ``downloads.json`` beside
+    the files, and a later download that differs is refused.
 
     Args:
         root: Parent folder of the data sets.
@@ -68,20 +71,10 @@ class Amazon(Prepared):
                 continue
             url = _HUB.format(repo=repo, file=file)
             try:
-                download.fetch(url, path)
+                download.fetch_recorded(url, path, read_npy)
             except download.Unreachable as error:
                 raise MMRecError(
                     f"{missing(self.folder, self.name)}; they could not be downloaded, "
                     f"for {error}"
                 ) from error
-            _check_array(path)
         logger.info("%s: downloaded from %s", self.name, repo)
-
-
-def _check_array(path: Path) -> None:
-    """Remove a file that is no array, so that the next run downloads it again."""
-    try:
-        read_npy(path)
-    except MMRecError:
-        path.unlink(missing_ok=True)
-        raise

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
-import shutil
-import tempfile
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -21,19 +20,26 @@ from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.datasets.features import Features
+from pyg_mmrec.datasets import store
+from pyg_mmrec.datasets.coverage import (
+    coverage,
+    coverage_lines,
+    warn_of_low_coverage,
+)
+from pyg_mmrec.datasets.features import Features, check_name
 from pyg_mmrec.datasets.interactions import (
     SPLIT_NAMES,
     TRAIN,
     Interactions,
     checked,
 )
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.sources import as_folder, content_digest, reading
+from pyg_mmrec.datasets.store import Processed
+from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, interaction_graph
 from pyg_mmrec.graph import modalities as modalities_of
 
-_VERSION = 1  # raise when the same files give another graph
-_FILES = ("graph.pt", "users.parquet", "items.parquet")
+_VERSION = 2  # raise when the same files give another graph
 
 
 @dataclass
@@ -55,9 +61,12 @@ class Dataset(InMemoryDataset):
     """A data set of one :class:`~torch_geometric.data.HeteroData`, ``dataset[0]``.
 
     Raw files lie in ``root/<name>/``. The processed graph is kept in
-    ``cache_dir/<digest>/``, where the digest covers the raw files (name, size, time of
-    change) and every option: a stale graph is never read. It is tensors and Parquet,
-    and appears whole or not at all.
+    ``cache_dir/<digest>/``, where the digest covers the content of the raw files and
+    every option: a stale graph is never read. It is tensors and Parquet with the
+    digest and checksums inside, and appears whole or not at all; one that is damaged
+    is made anew, and a folder that cannot be written costs the cache alone.
+
+    As text a data set tells how many items have each modality; few are a warning.
 
     A subclass sets its own options, calls ``super().__init__`` and defines
     :attr:`raw_file_names`, :meth:`download` and :meth:`read`.
@@ -92,6 +101,12 @@ class Dataset(InMemoryDataset):
     item_ids: pd.Index
     item_titles: list[str] | None
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Dataset:
+        """Remember the arguments, from which the data set can be made again."""
+        self = super().__new__(cls)
+        self._arguments = _bound(cls, args, kwargs)
+        return self
+
     def __init__(
         self,
         root: Path | str,
@@ -115,17 +130,16 @@ class Dataset(InMemoryDataset):
             )
         self.split = split
         self.seed = seed
-        self.folder = Path(root).expanduser() / name
-        self._cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        root = as_folder(root)
+        self.folder = root / name
+        self._cache_dir = None if cache_dir is None else as_folder(cache_dir)
         self._digest = ""
         super().__init__(
-            str(Path(root).expanduser()),
-            transform,
-            pre_transform,
-            log=False,
-            force_reload=force_reload,
+            str(root), transform, pre_transform, log=False, force_reload=force_reload
         )
-        self._restore(Path(self.processed_dir) / self._digest)
+        self._restore(self._processed)
+        del self._processed
+        warn_of_low_coverage(self._data, self.folder)
 
     @abstractmethod
     def read(self) -> Raw:
@@ -134,6 +148,13 @@ class Dataset(InMemoryDataset):
     def options(self) -> dict[str, Any]:
         """Options of the subclass that change the graph, as JSON values."""
         return {}
+
+    def source(self) -> dict[str, Any]:
+        """Class and arguments, as JSON values, and which arguments are none."""
+        told = {k: v for k, v in self._arguments.items() if _is_json(v)}
+        untold = sorted(self._arguments.keys() - told)
+        kind = type(self).__name__
+        return {"class": kind, "arguments": told, "untold": untold}
 
     @property
     def modalities(self) -> list[str]:
@@ -155,26 +176,34 @@ class Dataset(InMemoryDataset):
     @property
     def processed_file_names(self) -> list[str]:
         """Files of the processed graph, below :attr:`processed_dir`."""
-        return [f"{self._digest}/{name}" for name in _FILES]
+        return [f"{self._digest}/{name}" for name in store.FILES]
 
     def _download(self) -> None:
-        files = self.raw_file_names
-        if files and all((self.folder / name).exists() for name in files):
-            return
-        self.download()
+        with reading(self.folder):
+            files = self.raw_file_names
+            if files and all((self.folder / name).exists() for name in files):
+                return
+            self.download()
 
     def _process(self) -> None:
         self._digest = self._fingerprint()
-        done = all(Path(path).exists() for path in self.processed_paths)
-        if self.force_reload or not done:
+        found = None if self.force_reload else self._kept()
+        if found is None:
             self.process()
+        else:
+            self._processed = found
+
+    def _kept(self) -> Processed | None:
+        """The graph that was kept, be it by another user beside the raw files."""
+        places = dict.fromkeys((Path(self.processed_dir), self.folder / "processed"))
+        graphs = (store.load(place / self._digest, self._digest) for place in places)
+        return next((graph for graph in graphs if graph is not None), None)
 
     def _fingerprint(self) -> str:
-        """Digest of the raw files and of all options."""
-        files = []
-        for name in sorted(self.raw_file_names):
-            stat = (self.folder / name).stat()
-            files.append([name, stat.st_size, stat.st_mtime_ns])
+        """Digest of the raw files' content and of all options."""
+        with reading(self.folder):
+            names = sorted(self.raw_file_names)
+            files = [[name, content_digest(self.folder / name)] for name in names]
         described = {
             "version": _VERSION,
             "class": type(self).__name__,
@@ -191,31 +220,16 @@ class Dataset(InMemoryDataset):
 
     def process(self) -> None:
         """Build the graph from the raw files and keep it."""
-        raw = self.read()
-        data, raw = self.build(raw)
+        with reading(self.folder):
+            data, raw = self.build(self.read())
+        users = pd.DataFrame({"id": pd.Series(raw.interactions.user_ids)})
         items = {"id": pd.Series(raw.interactions.item_ids)}
         if raw.titles is not None:
             items["title"] = pd.Series(raw.titles, dtype=str)
-        target = Path(self.processed_dir) / self._digest
-        partial = Path(
-            tempfile.mkdtemp(prefix=".part-", dir=make_folder(target.parent))
+        self._processed = Processed(data, users, pd.DataFrame(items))
+        store.save(
+            Path(self.processed_dir) / self._digest, self._digest, self._processed
         )
-        try:
-            users = pd.DataFrame({"id": pd.Series(raw.interactions.user_ids)})
-            torch.save(data.to_dict(), partial / _FILES[0])
-            users.to_parquet(partial / _FILES[1])
-            pd.DataFrame(items).to_parquet(partial / _FILES[2])
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(partial, target)
-        except OSError as error:
-            # Another process that made the same graph may have been first.
-            if not all(Path(path).exists() for path in self.processed_paths):
-                raise MMRecError(
-                    f"the processed graph cannot be written to {target} "
-                    f"({error.strerror}): make room, or choose another cache_dir"
-                ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def build(self, raw: Raw) -> tuple[HeteroData, Raw]:
         """The graph of what was read, split and checked.
@@ -260,31 +274,34 @@ class Dataset(InMemoryDataset):
                 if values is not None:
                     data[INTERACTS][key] = torch.from_numpy(values)
         for name, feature in raw.features.items():
+            check_name(name, self.folder)
             data[ITEM][f"x_{name}"] = torch.from_numpy(feature.x)
             if not feature.present.all():
                 data[ITEM][f"mask_{name}"] = torch.from_numpy(feature.present)
         return data
 
-    def _restore(self, folder: Path) -> None:
-        try:
-            stores = torch.load(folder / _FILES[0], weights_only=True)
-            users = pd.read_parquet(folder / _FILES[1])
-            items = pd.read_parquet(folder / _FILES[2])
-        except (RuntimeError, ValueError, OSError, EOFError, KeyError) as error:
-            raise MMRecError(
-                f"the processed graph in {folder} is damaged "
-                f"({type(error).__name__}): remove that folder and load again"
-            ) from error
-        self._data = HeteroData.from_dict(stores)
-        self.user_ids = pd.Index(users["id"])
-        self.item_ids = pd.Index(items["id"])
+    def _restore(self, found: Processed) -> None:
+        self._data = HeteroData.from_dict(found.data.to_dict())
+        self.user_ids = pd.Index(found.users["id"].to_numpy())
+        self.item_ids = pd.Index(found.items["id"].to_numpy())
         self.item_titles = None
-        if "title" in items:
-            self.item_titles = [str(title) for title in items["title"]]
+        if "title" in found.items:
+            self.item_titles = [str(title) for title in found.items["title"]]
+
+    def coverage(self) -> pd.DataFrame:
+        """How many items (and users) have each modality.
+
+        Returns:
+            Columns ``node``, ``modality``, ``present``, ``total`` and ``share``.
+        """
+        return coverage(self._data)
+
+    def __str__(self) -> str:
+        return "\n  ".join([repr(self), *coverage_lines(self._data)])
 
     def __repr__(self) -> str:
-        store = self._data[INTERACTS]
-        counts = [store.edge_index, *_labels(store).values()]
+        edges = self._data[INTERACTS]
+        counts = [edges.edge_index, *_labels(edges).values()]
         splits = "/".join(str(c.size(1)) for c in counts)
         return (
             f"{type(self).__name__}({self.name!r}, users={len(self.user_ids)}, "
@@ -296,6 +313,28 @@ class Dataset(InMemoryDataset):
 def _labels(store: Any) -> dict[str, Tensor]:
     keys = ("val_label_index", "test_label_index")
     return {key: store[key] for key in keys if key in store}
+
+
+def _bound(cls: type, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a constructor by name; places on disk as they are from anywhere."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    found: dict[str, Any] = {}
+    for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
+        extra = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        found.update(value if extra else {name: value})
+    found.pop(next(iter(signature.parameters)), None)  # self
+    for name in ("root", "path", "cache_dir"):
+        if isinstance(found.get(name), (str, Path)):
+            found[name] = os.path.abspath(os.path.expanduser(found[name]))
+    return found
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(k) is str and _is_json(v) for k, v in value.items())
+    return type(value) in (str, int, float, bool, type(None))
 
 
 def _described(option: Any, name: str) -> str | None:
@@ -401,6 +440,6 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise MMRecError(
             f"the folder {folder} cannot be made ({error.strerror}): choose another "
-            f"with root or cache_dir"
+            f"with {spelled('root')} or cache_dir=..."
         ) from error
     return folder

@@ -1,18 +1,26 @@
-"""Downloads that are whole and verified, or leave nothing behind."""
+"""Downloads that are whole and verified, or leave nothing behind.
+
+Where a checksum is known it is in the code. Where none is, the first download is
+trusted: its checksum is recorded beside the file, and a later one has to have the same.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from pyg_mmrec.datasets.sources import check_file, digest_of, shown
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import partial_folder, remove_leftovers, replacing
 
+RECORD = "downloads.json"
 _CHUNK = 1 << 20
 
 
@@ -33,15 +41,68 @@ def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -
         Unreachable: If the address cannot be reached.
         MMRecError: If it is cut short or its checksum is another.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    remove_leftovers(path.parent)
+    with partial_folder(path.parent) as folder:
+        partial = folder / path.name
         _stream(url, partial, timeout)
         if md5 is not None:
             verify(partial, md5, "md5", url)
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
+
+
+def fetch_recorded(url: str, path: Path, check: Callable[[Path], object]) -> Path:
+    """Download a file of which no checksum is known, but that must never change.
+
+    Its checksum goes into :data:`RECORD` in the folder of the file. Once there, it is
+    that of every later download from this address.
+
+    Args:
+        url: Where it is.
+        path: Where it goes.
+        check: Raises an error for a file that is damaged, which is then removed and
+            not recorded.
+
+    Raises:
+        Unreachable: If the address cannot be reached.
+        MMRecError: If it is cut short or damaged, or not what it was at the
+            first download.
+    """
+    record = path.parent / RECORD
+    known = _recorded(record)
+    fetch(url, path)
+    try:
+        check(path)
+        found = digest_of(path)
+        expected = known.setdefault(url, found)
+        if found != expected:
+            raise MMRecError(
+                f"{url} has sha256 {found}, and had {expected} when it was downloaded "
+                f"first: it was changed, so put the file of then there, or remove its "
+                f"line from {record} to accept the new one"
+            )
+    except MMRecError:
+        path.unlink()
+        raise
+    with replacing(record) as file:
+        file.write((json.dumps(known, indent=2, sort_keys=True) + "\n").encode())
+    return path
+
+
+def _recorded(path: Path) -> dict[str, str]:
+    """SHA-256 by address, of what was downloaded to a folder before."""
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(check_file(path).read_text(encoding="utf-8"))
+        if isinstance(known, dict) and all(type(v) is str for v in known.values()):
+            return known
+    except (ValueError, OSError):
+        pass
+    raise MMRecError(
+        f"{shown(path)}, the checksums of earlier downloads, cannot be read: mend it, "
+        f"or remove it to trust the next download"
+    )
 
 
 def _stream(url: str, path: Path, timeout: float) -> None:
@@ -90,14 +151,11 @@ def verify(path: Path, expected: str, kind: str = "sha256", name: str = "") -> N
     Raises:
         MMRecError: If it is another.
     """
-    digest = hashlib.new(kind)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != expected:
+    found = digest_of(path, kind)
+    if found != expected:
         raise MMRecError(
-            f"{name or path} has {kind} {digest.hexdigest()}, expected {expected}: it "
-            f"was cut short or changed, so download it again"
+            f"{name or path} has {kind} {found}, expected {expected}: it was cut short "
+            f"or changed, so download it again"
         )
 
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
-from pyg_mmrec.datasets.interactions import as_ids, placed, plain
-from pyg_mmrec.datasets.readers import (
-    TABLES,
+from pyg_mmrec.datasets.coverage import check_matches
+from pyg_mmrec.datasets.ids import as_ids, placed, plain
+from pyg_mmrec.datasets.sources import read_npy, shown
+from pyg_mmrec.datasets.tables import (
     column,
-    read_npy,
+    id_column,
+    read_lines,
     read_table,
     required,
+    table_kind,
+    table_stem,
 )
 from pyg_mmrec.errors import MMRecError, unknown
 
 _SUFFIX = "_feat"
+_NAME = re.compile(r"[\w-]+")
+# Layers of a modality go by its name in one of these, whose own names are taken.
+_TAKEN = frozenset(dir(nn.ModuleDict()))
 
 
 @dataclass
@@ -38,17 +46,58 @@ class Features:
 
 def discover_arrays(folder: Path) -> dict[str, Path]:
     """``<modality>_feat.npy`` files of a folder, by modality, sorted by name."""
-    paths = sorted(folder.glob(f"?*{_SUFFIX}.npy"))
+    paths = sorted(folder.glob(f"*{_SUFFIX}.npy"))
     return {path.stem[: -len(_SUFFIX)]: path for path in paths}
 
 
-def chosen(found: Iterable[str], wanted: Sequence[str] | None, name: str) -> list[str]:
-    """Modalities to load: all that were found, or those wanted, in their order.
+def check_name(modality: str, where: Path | str) -> None:
+    """Refuse the name of a modality that no attribute and no layer can have.
+
+    Args:
+        modality: The name.
+        where: The file or the data set that it comes from, for messages.
 
     Raises:
-        MMRecError: If one that is wanted was not found.
+        MMRecError: If it is empty, has other characters than letters, digits, ``_``
+            and ``-``, or is one that PyTorch's containers use themselves.
     """
-    found = list(found)
+    if not _NAME.fullmatch(modality):
+        raise MMRecError(
+            f"{shown(where)} gives the modality {modality!r}, but a name needs to be "
+            f"letters, digits, '_' and '-': rename it"
+        )
+    if modality in _TAKEN or modality.startswith("__"):
+        raise MMRecError(
+            f"{shown(where)} gives the modality {modality!r}, a name that PyTorch uses "
+            f"itself: rename it, for instance to '{modality}_data'"
+        )
+
+
+def chosen(
+    found: Mapping[str, Path | Sequence[Path]], wanted: Sequence[str] | None, name: str
+) -> list[str]:
+    """Modalities to load: all that were found, or those wanted.
+
+    They come in the order of the data set, for its users may name them in any, and a
+    run may go on in another than it began with.
+
+    Args:
+        found: Files by modality.
+        wanted: Modalities that are asked for; all if ``None``.
+        name: Name of the data set, for messages.
+
+    Raises:
+        MMRecError: If one that is wanted was not found, or has a name that cannot be
+            used.
+    """
+    names = _wanted(list(found), wanted, name)
+    for modality in names:
+        paths = found[modality]
+        check_name(modality, paths if isinstance(paths, Path) else paths[0])
+    return names
+
+
+def _wanted(found: list[str], wanted: Sequence[str] | None, name: str) -> list[str]:
     if wanted is None:
         return found
     for modality in wanted:
@@ -59,7 +108,7 @@ def chosen(found: Iterable[str], wanted: Sequence[str] | None, name: str) -> lis
             )
         if modality not in found:
             raise unknown(f"modality of {name}", modality, found)
-    return list(dict.fromkeys(wanted))
+    return [modality for modality in found if modality in wanted]
 
 
 def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
@@ -73,7 +122,8 @@ def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
             f"{path} has shape {tuple(x.shape)} of {x.dtype}: numbers of shape "
             f"(items, dimensions) are expected, so save a 2-D numeric array"
         )
-    x = x.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and so refused
+        x = x.astype(np.float32)
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
@@ -103,6 +153,11 @@ def read_rows(path: Path, num_items: int) -> Features:
             f"each item id 0 to {num_items - 1} is expected, so save it again, or list "
             f"all items in items.tsv"
         )
+    if not x.any():
+        raise MMRecError(
+            f"{path} is zero throughout, which marks every item as missing: save the "
+            f"features again, or leave the modality out"
+        )
     return nonzero(x)
 
 
@@ -123,7 +178,8 @@ def align(
         path: File that they come from, for messages.
 
     Raises:
-        MMRecError: If ids and rows differ in number, an id repeats, or none is known.
+        MMRecError: If ids and rows differ in number, an id repeats, or hardly any is
+            known.
     """
     if len(ids) != len(x):
         raise MMRecError(
@@ -135,33 +191,12 @@ def align(
             f"{path} has item {plain(ids[ids.duplicated()][0])!r} more than once: one "
             f"row an item is expected, so keep one"
         )
+    check_matches(ids, item_ids, path)
     position = placed(ids, item_ids)
     known = position >= 0
-    if not known.any():
-        raise MMRecError(_none_matches(ids, item_ids, path))
-    if not known.all():
-        warnings.warn(
-            f"{path} has {int((~known).sum())} items that have no interactions: they "
-            f"are left out",
-            stacklevel=2,
-        )
     aligned = np.zeros((len(item_ids), x.shape[1]), np.float32)
     aligned[position[known]] = x[known]
     return nonzero(aligned)
-
-
-def _none_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> str:
-    def example(index: pd.Index) -> str:
-        if not len(index):
-            return "none"
-        value = plain(index[0])
-        return f"{value!r} ({type(value).__name__})"
-
-    return (
-        f"{path} has no features of any item of the interactions: its ids are such as "
-        f"{example(ids)}, theirs such as {example(item_ids)}; write both with the same "
-        f"type and spelling"
-    )
 
 
 def read_vectors(
@@ -188,13 +223,20 @@ def read_vectors(
     if column(table, "item", item) is None and "id" in table.columns:
         item = {"item": "id"}
     name = required(table, "item", path, item)
-    ids = pd.Index(as_ids(table[name], "item", str(path)))
+    ids = pd.Index(id_column(table, "item", path, {"item": name}))
+    if not len(ids):
+        raise MMRecError(
+            f"{shown(path)} has no rows: one for each item with features is expected, "
+            f"so write it anew or move it away"
+        )
     rest = table.drop(columns=name)
-    lists = [c for c in rest if rest[c].dtype == object and not _is_text(rest[c])]
+    # Text has no lists, and looking at each of its cells would take long.
+    mixed = [c for c in rest if rest[c].dtype == object and path.suffix == ".parquet"]
+    lists = [c for c in mixed if rest[c].map(_is_list).any()]
     if lists:
         return check_values(_stacked(rest[lists[0]], path), path), ids
-    numbers = rest.apply(pd.to_numeric, errors="coerce")
-    bad = (numbers.isna() & rest.notna()).to_numpy()
+    numbers = rest.apply(_numbers)
+    bad = numbers.isna().to_numpy(bool) & rest.notna().to_numpy(bool)
     if rest.empty or bad.any():
         names = [str(c) for c, b in zip(rest, bad.any(axis=0), strict=True) if b]
         raise MMRecError(
@@ -205,18 +247,31 @@ def read_vectors(
     return check_values(numbers.to_numpy(np.float32), path), ids
 
 
-def _is_text(values: pd.Series) -> bool:
-    return len(values) == 0 or isinstance(values.iloc[0], str)
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray))
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Numbers, and NaN for what is none."""
+    if values.dtype.kind in "fiub" or pd.api.types.is_string_dtype(values.dtype):
+        return pd.to_numeric(values, errors="coerce").astype(np.float64)
+    return pd.Series(np.nan, values.index)
 
 
 def _stacked(values: pd.Series, path: Path) -> np.ndarray:
-    lengths = {len(v) if hasattr(v, "__len__") else -1 for v in values}
+    lengths = {len(v) if _is_list(v) else -1 for v in values}
     if len(lengths) != 1 or -1 in lengths:
         raise MMRecError(
-            f"{path} has vectors of different lengths ({sorted(lengths)[:5]}, -1 for "
-            f"none): one length is expected, so write it anew"
+            f"{shown(path)} has vectors of different lengths ({sorted(lengths)[:5]}, "
+            f"-1 for none): one length is expected, so write it anew"
         )
-    return np.stack([np.asarray(v) for v in values])
+    try:
+        return np.stack([np.asarray(v) for v in values])
+    except ValueError as error:
+        raise MMRecError(
+            f"{shown(path)} has vectors that hold lists of different lengths: numbers "
+            f"are expected in them, so write it anew"
+        ) from error
 
 
 def read_ids(path: Path) -> pd.Index:
@@ -230,12 +285,12 @@ def read_ids(path: Path) -> pd.Index:
     if path.suffix == ".npy":
         values = pd.Series(read_npy(path).ravel())
     else:
-        lines = pd.Series(path.read_text(encoding="utf-8").splitlines(), dtype=str)
+        lines = pd.Series(read_lines(path), dtype=str)
         lines = lines.str.strip().str.strip('"')
         if len(lines) and column(pd.DataFrame(columns=[lines[0]]), "item"):
             lines = lines.iloc[1:].reset_index(drop=True)
         values = lines[lines != ""]
-    return pd.Index(as_ids(values, "item", str(path)))
+    return pd.Index(as_ids(values, "item", shown(path), path.suffix != ".npy"))
 
 
 def discover_aligned(folder: Path, skip: Iterable[Path]) -> dict[str, list[Path]]:
@@ -257,9 +312,9 @@ def discover_aligned(folder: Path, skip: Iterable[Path]) -> dict[str, list[Path]
         ids = (folder / f"{modality}_ids{s}" for s in (".npy", ".txt", ".csv"))
         found[modality] = [path, *(p for p in ids if p.exists())][:2]
     for path in sorted(folder.iterdir()):
-        stem = path.stem.removesuffix(_SUFFIX)
+        stem = table_stem(path).removesuffix(_SUFFIX)
         other = path.name in ignored or stem in ("items", "users", "interactions")
-        if path.suffix not in TABLES or other or stem.endswith("_ids"):
+        if not table_kind(path) or other or stem.endswith("_ids"):
             continue
         if stem in found:
             raise MMRecError(

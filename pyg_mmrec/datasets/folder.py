@@ -22,23 +22,24 @@ from pyg_mmrec.datasets.features import (
 from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.readers import (
     SPLIT_FILES,
-    TABLES,
     interaction_files,
     items_file,
     read_item_titles,
     read_layout,
-    read_npy,
     read_raw,
 )
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.sources import as_folder, check_file, read_npy, shown
+from pyg_mmrec.datasets.tables import table_kind
+from pyg_mmrec.errors import MMRecError, spelled
 
 
 class Folder(Dataset):
     """A folder of interactions and, for each modality, features with item ids.
 
-    ``interactions.csv``, ``.tsv`` or ``.parquet``: columns for user and item (any id
-    type), optionally rating, time and split (0, 1, 2 or train, valid, test). Usual
-    column names are known; others are given in ``columns``.
+    ``interactions.csv``, ``.tsv`` (either may be ``.gz``, in UTF-8, parted by any of
+    ``, ; | tab``) or ``.parquet``: columns for user and item, optionally rating, time
+    and split (0, 1, 2 or train, valid, test). Usual column names are known; others are
+    given as ``user_column``, ``item_column``, ...
 
     Features of a modality are one of
 
@@ -46,8 +47,12 @@ class Folder(Dataset):
     * ``<modality>.parquet``, ``.csv`` or ``.tsv``: a column of item ids, and one column
       of lists or many of numbers.
 
-    They are aligned by id, never by order; an item without features, or with zeros, is
-    marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``) gives titles.
+    A modality's name is letters, digits, ``_`` and ``-``, and none that PyTorch's
+    containers use, such as ``keys``. Ids are whole numbers or text and stay as they
+    are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
+    Features are aligned by id, never by order; an item without features, or with
+    zeros, is marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``)
+    gives titles.
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
     (``<folder name>.inter``, ``train.npy``, ...) is read too; there features without
@@ -80,11 +85,11 @@ class Folder(Dataset):
         min_rating: float | None = None,
         **options: Any,
     ) -> None:
-        folder = Path(path).expanduser().absolute()
+        folder = as_folder(path).absolute()
         if not folder.is_dir():
             raise MMRecError(
-                f"no folder {folder}: name the folder that holds interactions.csv and "
-                f"the features"
+                f"no folder {shown(folder)}: name the folder that holds "
+                f"interactions.csv and the features"
             )
         self.interactions = interactions
         given = {
@@ -126,7 +131,8 @@ class Folder(Dataset):
         """
         raise MMRecError(
             f"no interactions in {self.folder}: put interactions.csv (or .tsv, "
-            f".parquet) with columns user and item there, or pass interactions=<file>"
+            f".parquet) with columns user and item there, or name its file (in "
+            f"Python: interactions=...)"
         )
 
     def read(self) -> Raw:
@@ -136,8 +142,8 @@ class Folder(Dataset):
         if self.min_rating is not None:
             if by_row:
                 raise MMRecError(
-                    f"{files[0]} has no ratings, so min_rating={self.min_rating} "
-                    f"cannot be applied: leave min_rating out"
+                    f"{files[0]} has no ratings, so the lowest of {self.min_rating} "
+                    f"cannot be applied: leave out {spelled('min_rating')}"
                 )
             found = at_least(found, self.min_rating, str(files[0]))
         items = items_file(self.folder)
@@ -152,13 +158,11 @@ class Folder(Dataset):
         if self.interactions is None:
             return interaction_files(self.folder, self.name)
         path = self.folder / self.interactions
-        if not path.exists():
-            raise MMRecError(f"no file {path}: put it there or name another")
-        if path.suffix not in (*TABLES, ".inter"):
+        if path.exists() and not (table_kind(path) or path.suffix == ".inter"):
             raise MMRecError(
                 f"{path} is no table: .csv, .tsv, .parquet or .inter is expected"
             )
-        return [path]
+        return [check_file(path)]
 
     def _interactions(self, path: Path) -> tuple[Interactions, list[str] | None, bool]:
         """Interactions, titles, and whether features are by item id."""
@@ -172,7 +176,7 @@ class Folder(Dataset):
         self, modality: str, paths: list[Path], found: Interactions, by_row: bool
     ) -> Features:
         path = paths[0]
-        if path.suffix != ".npy":
+        if table_kind(path):
             x, ids = read_vectors(path, self.columns)
         elif len(paths) == 2:
             x, ids = check_values(read_npy(path), path), read_ids(paths[1])

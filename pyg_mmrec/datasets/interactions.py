@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.ids import plain
+from pyg_mmrec.errors import MMRecError, spelled
 
 TRAIN, VALID, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "validation", "test")
@@ -63,14 +62,14 @@ def at_least(found: Interactions, min_rating: float, where: str) -> Interactions
     """
     if found.rating is None:
         raise MMRecError(
-            f"{where} has no ratings, so min_rating={min_rating} cannot be applied: "
-            f"add a column 'rating' or leave min_rating out"
+            f"{where} has no ratings, so the lowest of {min_rating} cannot be applied: "
+            f"add a column 'rating' or leave out {spelled('min_rating')}"
         )
     rows = found.rating >= min_rating
     if not rows.any():
         raise MMRecError(
             f"{where} has no rating of {min_rating} or more (the highest is "
-            f"{found.rating.max():g}): lower min_rating"
+            f"{found.rating.max():g}): lower {spelled('min_rating')}"
         )
     return compact(found.select(np.flatnonzero(rows)))
 
@@ -131,7 +130,7 @@ def _refuse_overlap(
     raise MMRecError(
         f"{where} has {int(clash.sum())} interactions in more than one split, such as "
         f"{_pair(found, row)} in {names}: each must be in one split only, so remove "
-        f"the others or split anew with split='random'"
+        f"the others, or split anew (in Python: split='random')"
     )
 
 
@@ -139,70 +138,3 @@ def _pair(found: Interactions, row: int) -> str:
     user = found.user_ids[found.user[row]]
     item = found.item_ids[found.item[row]]
     return f"user {plain(user)!r} with item {plain(item)!r}"
-
-
-def plain(value: Any) -> Any:
-    """A NumPy scalar as the Python value, which prints without its type."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def as_ids(values: pd.Series, what: str, where: str) -> pd.Series:
-    """A column of raw ids as integers where each is spelled as one, else as text.
-
-    ``007`` stays text, for as a number it would be another id.
-
-    Args:
-        values: The column.
-        what: What is identified, e.g. ``"user"``.
-        where: File that it comes from, for messages.
-
-    Raises:
-        MMRecError: If an id is missing.
-    """
-    if values.isna().any():
-        row = int(np.flatnonzero(values.isna().to_numpy())[0])
-        raise MMRecError(
-            f"{where} has no {what} id in data row {row + 1}: every row needs one, "
-            f"so fill or remove it"
-        )
-    if pd.api.types.is_integer_dtype(values.dtype):
-        return values.astype("int64")
-    if pd.api.types.is_float_dtype(values.dtype) and (values % 1 == 0).all():
-        return values.astype("int64")
-    text = values.astype(str)
-    numbers = pd.to_numeric(text, errors="coerce")
-    if (
-        numbers.notna().all()
-        and numbers.abs().max() < 2**53
-        and (numbers % 1 == 0).all()
-    ):
-        whole = numbers.astype("int64")
-        if (whole.astype(str) == text).all():
-            return whole
-    return text
-
-
-def numbered(values: pd.Series) -> tuple[np.ndarray, pd.Index]:
-    """Internal ids in the sorted order of the raw ids, whatever the row order."""
-    codes, ids = pd.factorize(values, sort=True)
-    return codes.astype(np.int64), pd.Index(ids)
-
-
-def same_kind(left: pd.Index, right: pd.Index) -> tuple[pd.Index, pd.Index]:
-    """Both as text if one is text and the other numbers, for files drop types."""
-    if pd.api.types.is_integer_dtype(left.dtype) == pd.api.types.is_integer_dtype(
-        right.dtype
-    ):
-        return left, right
-    return left.astype(str), right.astype(str)
-
-
-def placed(ids: Sequence[Any] | pd.Index, wanted: pd.Index) -> np.ndarray:
-    """Position of each id in ``wanted``, ``-1`` where it is unknown.
-
-    Args:
-        ids: Raw ids.
-        wanted: Unique raw ids.
-    """
-    left, right = same_kind(pd.Index(ids), wanted)
-    return np.asarray(right.get_indexer(left), dtype=np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,10 +22,14 @@ from pyg_mmrec.datasets.features import (
     discover_arrays,
     nonzero,
 )
-from pyg_mmrec.datasets.interactions import Interactions, at_least, numbered
-from pyg_mmrec.datasets.readers import read_npy, read_raw, read_table, required
+from pyg_mmrec.datasets.ids import numbered
+from pyg_mmrec.datasets.interactions import Interactions, at_least
+from pyg_mmrec.datasets.readers import read_raw
+from pyg_mmrec.datasets.sources import check_file, read_npy, reason
+from pyg_mmrec.datasets.tables import read_table, required
 from pyg_mmrec.datasets.text import encode
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.files import partial_folder, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -115,11 +118,12 @@ class MovieLens100K(Dataset):
         if not is_writable(self.folder):
             raise MMRecError(
                 f"no MovieLens 100K in {self.folder}, and that folder cannot be "
-                f"written: put {' and '.join(_GROUPLENS)} there or choose another root"
+                f"written: put {' and '.join(_GROUPLENS)} there, or choose another "
+                f"with {spelled('root')}"
             )
         make_folder(self.folder)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".part-") as name:
-            partial = Path(name)
+        remove_leftovers(self.folder)
+        with partial_folder(self.folder) as partial:
             try:
                 source = _from_grouplens(partial)
             except download.Unreachable as first:
@@ -142,8 +146,9 @@ class MovieLens100K(Dataset):
         features = {m: self._feature(m, titles, genres, ids) for m in names}
         return Raw(positives, features, [titles[i] for i in ids])
 
-    def _available(self) -> list[str]:
-        return list(dict.fromkeys(["text", "genre", *discover_arrays(self.folder)]))
+    def _available(self) -> dict[str, Path]:
+        made = dict.fromkeys(("text", "genre"), self.folder)
+        return {**made, **discover_arrays(self.folder)}
 
     def _feature(
         self, modality: str, titles: pd.Series, genres: pd.Series, ids: np.ndarray
@@ -259,9 +264,20 @@ def _read_grouplens(folder: Path) -> tuple[Interactions, pd.Series, pd.Series]:
     return _ratings(table, folder / _GROUPLENS[0]), titles, pd.Series(classes, ids)
 
 
+def _text(path: Path, **how: Any) -> pd.DataFrame:
+    """A published table, as text."""
+    check_file(path)
+    try:
+        return pd.read_csv(path, dtype=str, **how)
+    except ValueError as error:
+        raise MMRecError(
+            f"{path} cannot be read as a table ({reason(error)}): download it again"
+        ) from error
+
+
 def _headless(path: Path, names: list[str], **how: Any) -> pd.DataFrame:
     """A table without a header, as text."""
-    table = pd.read_csv(path, header=None, dtype=str, quoting=3, **how)
+    table = _text(path, header=None, quoting=3, **how)
     if table.shape[1] != len(names):
         raise MMRecError(
             f"{path} has {table.shape[1]} columns, expected {len(names)}: download it "
@@ -272,15 +288,25 @@ def _headless(path: Path, names: list[str], **how: Any) -> pd.DataFrame:
 
 def _read_recbole(folder: Path) -> tuple[Interactions, pd.Series, pd.Series]:
     path = folder / _RECBOLE[1]
-    items = pd.read_csv(path, sep="\t", dtype=str, quoting=3).rename(
+    items = _text(path, sep="\t", quoting=3).rename(
         columns=lambda name: name.split(":")[0]
     )
+    needed = ("item_id", "movie_title", "release_year", "class")
+    if not set(needed) <= set(items.columns):
+        raise MMRecError(
+            f"{path} needs the columns {', '.join(needed)} (found: "
+            f"{', '.join(items.columns)}): download it again"
+        )
     ids = _integers(items["item_id"], path)
     year = "(" + items["release_year"].fillna("") + ")"
     titles = (items["movie_title"] + " " + year).to_numpy()
     classes = items["class"].fillna("").str.split(" ").to_numpy()
     path = folder / _RECBOLE[0]
-    table = pd.read_csv(path, sep="\t", dtype=str)
+    table = _text(path, sep="\t")
+    if table.shape[1] != 4:
+        raise MMRecError(
+            f"{path} has {table.shape[1]} columns, expected 4: download it again"
+        )
     table = table.set_axis(["user", "item", "rating", "time"], axis=1)
     return _ratings(table, path), pd.Series(titles, ids), pd.Series(classes, ids)
 

@@ -15,120 +15,26 @@ Layouts, in the order in which a folder is searched:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.datasets.interactions import (
-    TEST,
-    TRAIN,
-    VALID,
-    Interactions,
-    as_ids,
-    numbered,
-    placed,
-    plain,
+from pyg_mmrec.datasets.ids import numbered, placed, plain
+from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.sources import read_npy, shown
+from pyg_mmrec.datasets.tables import (
+    TABLES,
+    column,
+    id_column,
+    read_table,
+    table_kind,
 )
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.datasets.values import ratings, splits, times, whole_numbers
+from pyg_mmrec.errors import MMRecError
 
-TABLES = (".csv", ".tsv", ".parquet")
 SPLIT_FILES = ("train.npy", "valid.npy", "test.npy")
-# Names that columns go by, compared without case, punctuation and ':type' suffix.
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid"),
-    "item": (
-        *("item", "itemid", "iid", "asin", "parentasin", "productid", "sku"),
-        *("movieid", "movie", "trackid", "articleid", "videoid", "bookid"),
-    ),
-    "rating": ("rating", "ratings", "overall", "score", "stars"),
-    "time": ("time", "timestamp", "unixreviewtime", "date", "datetime", "position"),
-    "split": ("split", "xlabel", "fold"),
-    "title": ("title", "movietitle", "name", "keywords"),
-}
-_SPLITS = {
-    **{"0": TRAIN, "train": TRAIN, "training": TRAIN},
-    **{"1": VALID, "valid": VALID, "val": VALID, "validation": VALID, "dev": VALID},
-    **{"2": TEST, "test": TEST, "testing": TEST},
-}
-
-
-def read_table(path: Path, text: bool = True) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file as a table.
-
-    Args:
-        path: The file.
-        text: Leave columns of CSV and TSV as text, so that ids keep their spelling.
-
-    Raises:
-        MMRecError: If it is missing, empty, or not such a file.
-    """
-    if not path.exists():
-        raise MMRecError(f"no file {path}: put it there or name another")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(
-            path,
-            sep="," if path.suffix == ".csv" else "\t",
-            dtype=str if text else None,
-            keep_default_na=not text,
-            na_values=[""],
-        )
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise MMRecError(
-            f"{path} cannot be read as {path.suffix[1:] or 'a table'} "
-            f"({reason or type(error).__name__}): it may be cut short or of another "
-            f"format, so write it anew"
-        ) from error
-
-
-def _simple(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", str(name).split(":")[0].lower())
-
-
-def column(
-    table: pd.DataFrame, role: str, given: Mapping[str, str] | None = None
-) -> str | None:
-    """Name of the column that plays a role, ``None`` if there is none.
-
-    Args:
-        table: The table.
-        role: A key of :data:`COLUMNS`.
-        given: Names given by the user, ``{role: column}``.
-
-    Raises:
-        MMRecError: If the name that was given is not among the columns.
-    """
-    name = (given or {}).get(role)
-    if name is not None:
-        if name not in table.columns:
-            raise unknown(f"{role} column", name, [str(c) for c in table.columns])
-        return name
-    simple = {_simple(c): c for c in reversed(list(table.columns))}
-    return next((simple[c] for c in COLUMNS[role] if c in simple), None)
-
-
-def required(
-    table: pd.DataFrame, role: str, path: Path, given: Mapping[str, str] | None = None
-) -> str:
-    """As :func:`column`, for a role that must be there.
-
-    Raises:
-        MMRecError: If no column plays the role.
-    """
-    name = column(table, role, given)
-    if name is None:
-        raise MMRecError(
-            f"{path} has no {role} column (found: "
-            f"{', '.join(str(c) for c in table.columns)}): name it {role!r} or pass "
-            f"{role}_column=<its name>"
-        )
-    return name
 
 
 def read_raw(path: Path, given: Mapping[str, str] | None = None) -> Interactions:
@@ -143,72 +49,24 @@ def read_raw(path: Path, given: Mapping[str, str] | None = None) -> Interactions
         MMRecError: If a column or a value cannot be used.
     """
     table = read_table(path)
-    values = {
-        role: as_ids(table[required(table, role, path, given)], role, str(path))
-        for role in ("user", "item")
-    }
+    values = {role: id_column(table, role, path, given) for role in ("user", "item")}
+    if table.empty:
+        raise _empty(path)
     user, user_ids = numbered(values["user"])
     item, item_ids = numbered(values["item"])
     found = Interactions(user, item, user_ids, item_ids)
-    for role, convert in (("rating", _ratings), ("time", _times), ("split", _splits)):
+    for role, convert in (("rating", ratings), ("time", times), ("split", splits)):
         name = column(table, role, given)
         if name is not None:
             setattr(found, role, convert(table[name], path))
     return found
 
 
-def _bad_value(
-    path: Path, what: str, values: pd.Series, bad: Any, expected: str
-) -> MMRecError:
-    row = int(np.flatnonzero(np.asarray(bad))[0])
+def _empty(path: Path | str) -> MMRecError:
     return MMRecError(
-        f"{path} has the {what} {plain(values.iloc[row])!r} in data row {row + 1}: "
-        f"{expected}"
+        f"{shown(path)} has no interactions: a line of names and at least one row "
+        f"below are expected, so write it anew"
     )
-
-
-def _ratings(values: pd.Series, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.isna().any():
-        raise _bad_value(
-            path,
-            "rating",
-            values,
-            numbers.isna(),
-            "a number is expected, so correct it",
-        )
-    return numbers.to_numpy(np.float32)
-
-
-def _times(values: pd.Series, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(values, errors="coerce")
-    if pd.api.types.is_datetime64_any_dtype(values.dtype) or numbers.isna().any():
-        moments = pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
-        if moments.isna().any():
-            raise _bad_value(
-                path,
-                "time",
-                values,
-                moments.isna(),
-                "a number or a date such as 2024-05-01 is expected, so correct it",
-            )
-        return moments.astype("int64").to_numpy()
-    if (numbers % 1 == 0).all():
-        return numbers.astype("int64").to_numpy()
-    return numbers.to_numpy(np.float64)
-
-
-def _splits(values: pd.Series, path: Path) -> np.ndarray:
-    labels = values.astype(str).str.strip().str.lower().map(_SPLITS)
-    if labels.isna().any():
-        raise _bad_value(
-            path,
-            "split",
-            values,
-            labels.isna(),
-            "0, 1, 2 or train, valid, test is expected, so correct it",
-        )
-    return labels.to_numpy(np.int8)
 
 
 def read_inter(path: Path) -> Interactions:
@@ -217,19 +75,19 @@ def read_inter(path: Path) -> Interactions:
     Raises:
         MMRecError: If a column is missing or a value is not as the layout says.
     """
-    table = read_table(path, text=False)
+    table = read_table(path)
     for name in ("userID", "itemID"):
         if name not in table.columns:
             raise MMRecError(
-                f"{path} has no column {name!r} (found: "
-                f"{', '.join(str(c) for c in table.columns)}): tab-separated userID, "
-                f"itemID and x_label are expected"
+                f"{shown(path)} has no column {name!r} (found: "
+                f"{shown(', '.join(map(str, table.columns)))}): tab-separated userID, "
+                f"itemID and x_label are expected, so write it anew"
             )
-    user = _numbers(table["userID"], "userID", path)
-    item = _numbers(table["itemID"], "itemID", path)
+    user = whole_numbers(table["userID"], "userID", path)
+    item = whole_numbers(table["itemID"], "itemID", path)
     split = None
     if "x_label" in table.columns:
-        split = _splits(table["x_label"], path)
+        split = splits(table["x_label"], path)
     return _from_numbers(user, item, split, str(path))
 
 
@@ -247,27 +105,12 @@ def read_split_arrays(folder: Path) -> Interactions:
         if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
             raise MMRecError(
                 f"{folder / name} has shape {pairs.shape} of {pairs.dtype}: integers "
-                f"[2, n] or [n, 2] of (user, item) are expected"
+                f"[2, n] or [n, 2] of (user, item) are expected, so save it again"
             )
         parts.append(pairs.astype(np.int64))
     split = np.repeat(np.arange(3, dtype=np.int8), [len(p) for p in parts])
     pairs = np.concatenate(parts)
     return _from_numbers(pairs[:, 0], pairs[:, 1], split, str(folder / "train.npy"))
-
-
-def _numbers(values: pd.Series, what: str, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = numbers.isna() | (numbers % 1 != 0)
-    if bad.any():
-        raise _bad_value(
-            path,
-            what,
-            values,
-            bad,
-            "whole numbers from 0 are expected in this layout; raw ids go into "
-            "interactions.tsv",
-        )
-    return numbers.to_numpy(np.int64)
 
 
 def _from_numbers(
@@ -280,7 +123,7 @@ def _from_numbers(
 
 def _count(ids: np.ndarray, what: str, where: str) -> int:
     if len(ids) == 0:
-        raise MMRecError(f"{where} has no interactions: at least one row is expected")
+        raise _empty(where)
     size, distinct = int(ids.max()) + 1, len(np.unique(ids))
     if ids.min() < 0 or distinct * 2 < size:
         raise MMRecError(
@@ -289,24 +132,6 @@ def _count(ids: np.ndarray, what: str, where: str) -> int:
             f"into interactions.tsv"
         )
     return size
-
-
-def read_npy(path: Path) -> np.ndarray:
-    """An array from a ``.npy`` file, without running code that it may contain.
-
-    Raises:
-        MMRecError: If it is missing, cut short, or holds objects.
-    """
-    if not path.exists():
-        raise MMRecError(f"no file {path}: put it there or name another")
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise MMRecError(
-            f"{path} cannot be read as an array ({str(error).splitlines()[0]}): it "
-            f"may be cut short or hold objects, so download it again or save a plain "
-            f"numeric array with numpy.save"
-        ) from error
 
 
 def interaction_files(folder: Path, name: str) -> list[Path]:
@@ -358,13 +183,13 @@ def read_layout(folder: Path, name: str) -> tuple[Interactions, list[str] | None
     items = read_table(path)
     if "itemID" not in items.columns:
         return found, read_item_titles(path, found.item_ids)
-    return _with_items(found, items, path, raw=files[0].suffix in TABLES)
+    return _with_items(found, items, path, raw=bool(table_kind(files[0])))
 
 
 def _with_items(
     found: Interactions, items: pd.DataFrame, path: Path, raw: bool
 ) -> tuple[Interactions, list[str] | None]:
-    number = _numbers(items["itemID"], "itemID", path)
+    number = whole_numbers(items["itemID"], "itemID", path)
     if not np.array_equal(np.sort(number), np.arange(len(number))):
         raise MMRecError(
             f"{path} must list each itemID 0 to {len(number) - 1} once in its "
@@ -380,7 +205,12 @@ def _with_items(
     name = column(items.drop(columns="itemID"), "item")
     ids = pd.Index(np.arange(len(items)))
     if name is not None:
-        ids = pd.Index(as_ids(items[name], "item", str(path)))
+        ids = pd.Index(id_column(items, "item", path, {"item": name}))
+        if not ids.is_unique:
+            raise MMRecError(
+                f"{path} has item {plain(ids[ids.duplicated()][0])!r} more than once: "
+                f"each needs an id of its own"
+            )
     if raw:
         position = placed(found.item_ids, ids)
         if (position < 0).any():
@@ -414,7 +244,7 @@ def read_item_titles(path: Path, ids: pd.Index) -> list[str] | None:
     title = column(items, "title")
     if title is None:
         return None
-    raw = as_ids(items[required(items, "item", path)], "item", str(path))
+    raw = id_column(items, "item", path)
     titles = [str(i) for i in ids]
     for place, text in zip(placed(pd.Index(raw), ids), items[title], strict=True):
         if place >= 0 and isinstance(text, str):

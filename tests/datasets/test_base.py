@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.datasets import Amazon
 from pyg_mmrec.datasets.base import is_writable
+from pyg_mmrec.datasets.store import FILES
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.transforms import KCore, Split
@@ -64,14 +66,20 @@ def test_transform_without_repr_is_refused(tmp_path):
         Amazon(tmp_path, "baby", split=0.8)
 
 
-def test_damaged_processed_graph(tmp_path):
+@pytest.mark.parametrize("name", [*FILES, "key.json"])
+def test_damaged_processed_graph(tmp_path, name):
     write_inter(tmp_path / "baby")
     Amazon(tmp_path, "baby")
-    path = next((tmp_path / "baby" / "processed").rglob("graph.pt"))
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(MMRecError, match=r"damaged.*remove that folder"):
+    path = next((tmp_path / "baby" / "processed").rglob(name))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # in a tensor it would load without a complaint
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"not used .*it is made anew") as caught:
         Amazon(tmp_path, "baby")
-    Amazon(tmp_path, "baby", force_reload=True)
+    assert len([w for w in caught if w.category is UserWarning]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        Amazon(tmp_path, "baby")  # whole again
 
 
 def test_stopped_while_writing_leaves_nothing(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import subprocess
 from email.message import Message
 from urllib.error import HTTPError, URLError
@@ -122,3 +123,30 @@ def test_published_file_that_is_cut_short_is_removed(tmp_path, monkeypatch):
     assert not list((tmp_path / "baby").glob("*.npy"))
     answer(monkeypatch, published)
     Amazon(tmp_path, "baby")
+
+
+def test_a_published_file_that_changes_is_refused(tmp_path, monkeypatch):
+    answer(monkeypatch, published)
+    Amazon(tmp_path, "baby")
+    folder = tmp_path / "baby"
+    known = json.loads((folder / download.RECORD).read_text())
+    assert len(known) == 5
+    for url, digest in known.items():
+        content = (folder / url.rsplit("/", 1)[1]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+    (folder / "text_feat.npy").unlink()
+    (folder / "test.npy").unlink()
+    answer(monkeypatch, lambda url: Answer(array(np.zeros((5, 3)))))
+    with pytest.raises(MMRecError, match="had .* when it was downloaded first"):
+        Amazon(tmp_path, "baby")
+    assert not (folder / "text_feat.npy").exists()
+    answer(monkeypatch, published)
+    Amazon(tmp_path, "baby")
+
+
+def test_a_damaged_record_of_downloads_is_named(tmp_path, monkeypatch):
+    answer(monkeypatch, published)
+    (tmp_path / "baby").mkdir()
+    (tmp_path / "baby" / download.RECORD).write_text("[1]")
+    with pytest.raises(MMRecError, match=r"downloads.json, the checksums.*mend it"):
+        Amazon(tmp_path, "baby")

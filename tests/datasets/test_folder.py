@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyg_mmrec.datasets import Folder, load
 from pyg_mmrec.datasets.features import align
-from pyg_mmrec.datasets.interactions import as_ids, numbered
+from pyg_mmrec.datasets.ids import as_ids, numbered
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from tests.datasets.files import raw_rows, write_feature, write_inter

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import shutil
 import sys
 import types
@@ -246,8 +247,11 @@ def test_tfidf_is_deterministic_and_bounded():
 
 def test_minilm(monkeypatch, folder):
     class Encoder:
-        def __init__(self, name, device):
+        def __init__(self, name, device, revision=None):
             self.name = name
+            # The hub's "main" may change; a folder has no revisions.
+            assert (revision is None) == name.startswith("/")
+            assert revision is None or re.fullmatch("[0-9a-f]{40}", revision)
 
         def encode(self, texts, **options):
             return np.full((len(texts), 384), len(self.name))
@@ -274,3 +278,26 @@ def test_minilm_without_its_package(monkeypatch):
         encode(["a"], "minilm")
     with pytest.raises(MMRecError, match="unknown text encoder 'minilmm'"):
         encode(["a"], "minilmm")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("u.data", b"", "is empty"),
+        ("u.data", b"1\t2\n", "has 2 columns, expected 4"),
+        ("u.data", b"\n\n", "cannot be read as a table"),
+        ("u.data", b"a\tb\tc\td\n", "ids that are no numbers"),
+        ("u.data", b"\xff\xfe\tb\tc\td\n", "cannot be read as a table|no numbers"),
+        ("u.item", b"1|2|3\n", "has 3 columns, expected 24"),
+        ("u.item", b"1|2\n1|2|3|4\n", "cannot be read as a table .*Expected 2"),
+    ],
+)
+def test_damaged_archives_are_one_sentence(tmp_path, name, content, words) -> None:
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    (folder / "u.data").write_text("1\t1\t5\t9\n")
+    (folder / "u.item").write_text("1|A (1995)|1995||" + "|0" * 19 + "\n")
+    (folder / name).write_bytes(content)
+    with pytest.raises(MMRecError, match=words) as caught:
+        MovieLens100K(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -145,3 +145,9 @@ def test_registry_and_cache_folder(tmp_path, monkeypatch):
     assert load("synthetic", tmp_path, num_users=50).name == "synthetic"
     dataset = Synthetic(num_users=50)
     assert dataset.processed_dir == str(tmp_path / "pyg_mmrec" / "synthetic")
+
+
+@pytest.mark.parametrize("name", ["keys", "image.v2", "", "a b"])
+def test_a_modality_of_a_name_that_cannot_be(name) -> None:
+    with pytest.raises(MMRecError, match="gives the modality"):
+        Synthetic(50, 40, modalities=[name])

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 import time
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +187,43 @@ def test_hashing_is_fast() -> None:
     start = time.perf_counter()
     fingerprint(data)
     assert time.perf_counter() - start < 2.0
+
+
+def test_a_cache_in_anothers_place_is_not_used(masked, tmp_path) -> None:
+    transform = Counting(KNN(3))
+    first = cached(masked, transform, tmp_path)
+    (mine,) = tmp_path.iterdir()
+    other = copy.copy(masked)
+    change_feature(other)
+    other["item"].x_image = -other["item"].x_image.flip(0)
+    expected = cached(other, transform, tmp_path)
+    (theirs,) = set(tmp_path.iterdir()) - {mine}
+    shutil.copy(mine, theirs)
+    with pytest.warns(UserWarning, match="of another graph .*: it is built anew"):
+        again = cached(other, transform, tmp_path)
+    assert_equal(again, expected)
+    assert_equal(cached(masked, transform, tmp_path), first)
+    assert transform.calls == 3
+
+
+def test_a_cache_that_may_not_be_read_costs_only_the_cache(
+    masked, tmp_path, monkeypatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.warns(UserWarning, match="it is built anew"):
+        out = cached(masked, KNN(3), tmp_path)
+    assert_equal(out, KNN(3)(masked))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_is_not_waited_for(masked, tmp_path, make) -> None:
+    cached(masked, KNN(3), tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    make(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a folder stays in the place of the cache
+        assert_equal(cached(masked, KNN(3), tmp_path), KNN(3)(masked))

@@ -1,0 +1,1 @@
+"""Small folders of data, damaged in hundreds of ways."""
