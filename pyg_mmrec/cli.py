@@ -191,7 +191,8 @@ def _parser(dataset: str, method: str) -> Parser:
         nargs="*",
         default=[],
         metavar="NAME",
-        help=f"terms to add to the method's loss: {', '.join(PLUGS)}",
+        help="terms to add to the method's loss, with options as in "
+        f"br_mrs:hard_weight=1:theta=0.2: {', '.join(PLUGS)}",
     )
     root = (
         "the folder of your data"

@@ -205,6 +205,31 @@ def override(config: C, **values: Any) -> C:
     return from_dict(type(config), {**current, **values})
 
 
+def from_words(cls: type[C], words: Iterable[str], owner: str) -> C:
+    """Build a configuration from words such as ``"theta=0.2"``.
+
+    Args:
+        cls: The dataclass.
+        words: Name and value of each option that is not to be at its default.
+        owner: Whose options they are, as it reads in a sentence.
+
+    Raises:
+        MMRecError: For a word of another form, and as :func:`from_dict`.
+    """
+    hints, values = get_type_hints(cls), {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise MMRecError(f"an option of {owner} is NAME=VALUE (got {word!r})")
+        if name not in hints:
+            raise unknown(f"option of {owner}", name, hints)
+        try:
+            values[name] = _read(text, _spelled(hints[name]))
+        except argparse.ArgumentTypeError as error:
+            raise MMRecError(f"{name!r} of {owner}: {error}") from None
+    return from_dict(cls, values)
+
+
 def _checked(name: str, value: Any, hint: Any, within: Range) -> Any:
     """The value as the field's type, or an error that names both."""
     origin, args = get_origin(hint), get_args(hint)

@@ -72,6 +72,27 @@ def modality_contribution(
     return table.assign(share=table["users"] / evaluator.num_users)
 
 
+def branch_recalls(
+    model: Recommender, data: HeteroData, split: str, ks: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Recall of each modality's branch, by itself; none for a method without branches.
+
+    Args:
+        model: A method.
+        data: The graph that it was trained on.
+        split: ``"val"`` or ``"test"``.
+        ks: Cut-offs.
+
+    Returns:
+        ``recall@k`` for each cut-off, by modality.
+    """
+    if not model.provides & {"modal", "feats"}:
+        return {}
+    evaluator = Evaluator(data, split, ks=ks, metrics=("recall",))
+    branches = model_branches(model, data)
+    return {m: evaluator(branch) for m, branch in branches.items()}
+
+
 @torch.no_grad()
 def model_branches(model: Recommender, data: HeteroData) -> dict[str, Branch]:
     """A model's branches for all users and items, in evaluation mode.

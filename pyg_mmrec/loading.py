@@ -26,6 +26,7 @@ _RESULT: dict[str, Kinds] = {
     "seconds_per_epoch": (int, float),
     "peak_memory_bytes": int,
     "hints": list,
+    "branches": dict,
 }
 _STATE: dict[str, Kinds] = {
     "weights": dict,

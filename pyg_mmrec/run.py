@@ -139,11 +139,12 @@ def check_options(
             "'tensorboard' is not installed: pip install 'pyg_mmrec[plot]', or leave "
             "the option out"
         )
-    names = list(plugs)
+    plugs = list(plugs)
+    names = [text.partition(":")[0] for text in plugs]
     for name in names:
         if names.count(name) > 1:
             raise MMRecError(f"the plug {name!r} is named twice: once adds its terms")
-    return config, train, [term for name in names for term in plug(name)]
+    return config, train, [term for text in plugs for term in plug(text)]
 
 
 def _check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
@@ -180,7 +181,8 @@ def run(
     Args:
         dataset: The data set.
         method: Name of the method.
-        plugs: Groups of terms to add to the method's own, by name.
+        plugs: Groups of terms to add to the method's own, by name, see
+            :func:`~pyg_mmrec.objectives.plug`.
         ablate: Parts of the method to switch off, by name.
         output: Folder for ``checkpoint.pt``, ``history.csv``, ``config.json`` and
             ``result.json``; none are written if ``None``.
@@ -309,6 +311,7 @@ def _write_results(
             "epochs": len(result.history),
             "valid": result.valid,
             "test": result.test,
+            "branches": result.branches,
             "hints": result.hints,
             "seconds_per_epoch": result.seconds_per_epoch,
             "graph_seconds": graph_seconds,

@@ -17,6 +17,7 @@ from torch.profiler import record_function
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec import checkpoint
+from pyg_mmrec.contribution import branch_recalls
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
@@ -48,6 +49,8 @@ class Result:
         history: A row per epoch: losses, the monitored metric, seconds.
         seconds_per_epoch: Mean time of a training epoch, without validation.
         peak_memory_bytes: Peak of the device's memory on a GPU, else of the process.
+        branches: Recall of each modality's branch by itself, by ``"valid"`` and
+            ``"test"`` and then by modality; empty for a method without branches.
         hints: Why these figures may not be what the method can do.
     """
 
@@ -58,6 +61,7 @@ class Result:
     seconds_per_epoch: float
     peak_memory_bytes: int
     hints: list[str]
+    branches: dict[str, dict[str, dict[str, float]]]
 
 
 class Trainer:
@@ -169,7 +173,16 @@ class Trainer:
             seconds_per_epoch=self._seconds_per_epoch(),
             peak_memory_bytes=peak_memory(self.device),
             hints=self._hints(),
+            branches=self._branches(score_test),
         )
+
+    def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
+        parts = {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+        found = {
+            name: branch_recalls(self.model, self.data, part, self.config.ks)
+            for name, part in parts.items()
+        }
+        return {name: recalls for name, recalls in found.items() if recalls}
 
     def _hints(self) -> list[str]:
         if not self.trainable:

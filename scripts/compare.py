@@ -34,8 +34,8 @@ def add_own(parser: Parser) -> None:
     parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument(
         "names", nargs="+", action=Distinct, metavar="METHOD",
-        help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, and an "
-        "option as METHOD:NAME=VALUE",
+        help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, an "
+        "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
 
@@ -53,16 +53,21 @@ def read(argv: list[str]) -> argparse.Namespace:
 def case(text: str) -> dict:
     """``"vbpr+sand"``, ``"rearm-meta"``, ``"sand:lr=0.01"`` as arguments of a run.
 
-    Every name is checked now, before the first of many runs.
+    A plug's option is ``"vbpr+sand:sand.tau=0.2"``, for its method may have one of the
+    same name. Every name is checked now, before the first of many runs.
     """
     text, *words = text.split(":")
-    method, *plugs = text.split("+")
+    method, *names = text.split("+")
     method, *parts = method.split("-")
     for part in parts:
         if part not in get(method).ablations:
             raise unknown(f"ablation of {method}", part, get(method).ablations)
-    for name in plugs:
-        plug(name)
+    plugs = []
+    for name in names:
+        own = [word for word in words if word.startswith(f"{name}.")]
+        words = [word for word in words if word not in own]
+        plugs.append(":".join([name, *(word.partition(".")[2] for word in own)]))
+        plug(plugs[-1])
     options = parse_options(get(method), words)
     if "seed" in options:
         raise MMRecError(f"{text!r} names a seed: give --seeds, which hold for all")

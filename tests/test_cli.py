@@ -51,10 +51,13 @@ def test_a_run_writes_its_results(folder, tmp_path) -> None:
     result = json.loads((out / "result.json").read_text())
     assert set(result) >= {
         "method", "dataset", "seed", "config", "best_epoch", "valid", "test",
+        "branches",
         "seconds_per_epoch", "graph_seconds", "peak_memory_bytes",
     }  # fmt: skip
     assert result["config"]["dim"] == 8
     assert result["method"] == "freedom"
+    assert set(result["branches"]) == {"valid", "test"}
+    assert all("recall@20" in r for r in result["branches"]["test"].values())
     assert {p.name for p in out.iterdir()} == {
         "checkpoint.pt", "config.json", "history.csv", "result.json",
     }  # fmt: skip

@@ -5,6 +5,7 @@ import torch
 
 from pyg_mmrec.contribution import (
     _order,
+    branch_recalls,
     modality_contribution,
     model_branches,
     plot_contribution,
@@ -12,8 +13,10 @@ from pyg_mmrec.contribution import (
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, train_edges
 from pyg_mmrec.methods import Recommender
+from pyg_mmrec.trainer import Trainer
 
 from .conftest import make_graph
 from .methods.test_all_methods import build
@@ -99,6 +102,29 @@ def test_equals_a_loop(num_modalities, k, chunk_size) -> None:
     assert table["users"].sum() == 40
     assert table["share"].sum() == pytest.approx(1)
     assert list(table.index) == _order(list(model.out.modal))
+
+
+def test_recalls_of_branches_are_those_of_their_scores() -> None:
+    data, model = make_graph(), random_model(2)
+    found = branch_recalls(model, data, "test", (3, 8))
+    for m, rows in model.out.modal.items():
+        assert found[m] == Evaluator(data, "test", (3, 8), ("recall",))(rows)
+    assert found["image"] != found["text"]
+
+
+@pytest.mark.parametrize("method", ["br_mrs", "freedom", "lightgcn"])
+def test_results_hold_recalls_of_branches_where_there_are_any(method) -> None:
+    model, data, train = build(method, make_graph())
+    result = Trainer(model, data, config=train).fit()
+    if method == "lightgcn":
+        assert result.branches == {}
+    for part in result.branches:
+        split = {"valid": "val", "test": "test"}[part]
+        assert result.branches[part] == branch_recalls(model, data, split, train.ks)
+        assert list(result.branches[part]) == ["image", "text"]
+    assert Trainer(model, data, config=train).fit(score_test=False).branches.keys() == (
+        {"valid"} if result.branches else set()
+    )
 
 
 def test_only_categories_that_can_be() -> None:

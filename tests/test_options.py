@@ -191,3 +191,9 @@ def test_names_of_elsewhere_are_understood(given, meant) -> None:
     names += ["min-rating", "root", "output", "modalities"]
     error = unknown("option", f"--{given}", [f"--{n}" for n in names])
     assert f"did you mean '--{meant}'" in str(error)
+
+
+def test_a_plug_with_options_is_still_that_plug() -> None:
+    plugs = ["sand", "sand:tau=0.1"]
+    with pytest.raises(MMRecError, match="the plug 'sand' is named twice"):
+        check_options("vbpr", "tiktok", plugs=plugs)

@@ -42,7 +42,8 @@ def test_markdown() -> None:
 
 def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
     out = tmp_path / "out"
-    names = ["popularity", "vbpr+feature_bpr", "rearm-meta:tau=0.3:lr=0.1"]
+    names = ["popularity", "vbpr+feature_bpr:feature_bpr.weight=0.5:l2=0.1"]
+    names.append("rearm-meta:tau=0.3:lr=0.1")
     train = [o for o in SMALL if o not in ("--dim", "8")]
     done = script("compare", "custom", *names, "--root", str(folder), "--output",
                   str(out), *train)  # fmt: skip
@@ -51,8 +52,12 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
     assert rows["case"].tolist() == names
     assert rows["precision@5"].between(0, 1).all()
     assert f"| {names[2]} |" in (out / "compare.md").read_text()
-    path = out / names[2].replace(":", ",") / "seed0" / "config.json"
-    config = json.loads(path.read_text())
+    config, plugged = (
+        json.loads((out / n.replace(":", ",") / "seed0/config.json").read_text())
+        for n in (names[2], names[1])
+    )
+    assert plugged["plugs"] == ["feature_bpr:weight=0.5"]
+    assert plugged["config"]["l2"] == 0.1
     options = {**config["config"], **config["train_config"]}
     assert [options[name] for name in ("tau", "lr", "meta")] == [0.3, 0.1, False]
 
@@ -65,6 +70,7 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
         (["tiktok", "brp"], ["did you mean 'bpr'"]),
         (["tiktok", "rearm-metta"], ["did you mean 'meta'"]),
         (["tiktok", "vbpr+alignmnt"], ["did you mean 'alignment'"]),
+        (["tiktok", "vbpr+sand:sand.tao=1"], ["the plug sand", "did you mean 'tau'"]),
         (["tiktok", "sand:aligm=infonce"], ["did you mean '--align'"]),
         (["tiktok", "sand:align=info"], ["did you mean 'infonce'"]),
         (["tiktok", "sand:align"], ["NAME=VALUE", "'align'"]),

@@ -15,7 +15,7 @@ from pyg_mmrec.nn.projector import Projector
 
 
 class Channels(nn.Module):
-    """An id embedding and a projection of each modality, as one wide row per node.
+    """A projection of each modality, and an id embedding, as one wide row per node.
 
     One propagation then serves all of them.
 
@@ -32,9 +32,10 @@ class Channels(nn.Module):
             the number of nodes, if ``None``.
         learn: Whether to train features as well, see :class:`~pyg_mmrec.nn.Content`;
             users' interests then apart from items'.
+        ids: Whether there is a channel of ids.
 
     Shapes:
-        - **output:** ``[N, (M + 1) d]``, the id first
+        - **output:** ``[N, (M + 1) d]``, the id first; ``[N, M d]`` without ids
     """
 
     def __init__(
@@ -47,11 +48,14 @@ class Channels(nn.Module):
         interest: bool = False,
         id_std: float | None = None,
         learn: bool = False,
+        ids: bool = True,
     ) -> None:
         super().__init__()
         num_nodes, width = int(data[node_type].num_nodes), dim * len(names)
         init = "xavier" if id_std is None else "normal"
-        self.ids = NodeEmbedding(num_nodes, dim, node_type, init, id_std)
+        self.ids = (
+            NodeEmbedding(num_nodes, dim, node_type, init, id_std) if ids else None
+        )
         self.project = (
             InterestProjector(data, dim, names)
             if interest and not learn
@@ -66,7 +70,7 @@ class Channels(nn.Module):
         modal = torch.cat(list(self.project(data).values()), dim=-1)
         if self.offset is not None:
             modal = modal + self.offset(data)
-        return torch.cat([self.ids(data), modal], dim=-1)
+        return modal if self.ids is None else torch.cat([self.ids(data), modal], -1)
 
 
 def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:

@@ -14,6 +14,8 @@ from pyg_mmrec.nn.embedding import NodeEmbedding
 class Preference(nn.Module):
     r"""A share of each modality per node, :math:`\mathrm{softmax}(\mathbf{W})`.
 
+    Or weights that are free, and shares at the start alone.
+
     From "MDE: Modality Discrimination Enhancement for Multi-modal Recommendation",
     eq. (5). For shares that are the same for all nodes see :func:`fixed_preference`.
 
@@ -21,18 +23,27 @@ class Preference(nn.Module):
         num_nodes: Number of nodes ``N`` of this type.
         num_modalities: Number of modalities ``M``.
         node_type: Type of the nodes.
+        free: Whether the weights, not their logits, are learned.
 
     Shapes:
-        - **output:** ``[N, M]``, or ``[len(n_id), M]``; rows sum to 1
+        - **output:** ``[N, M]``, or ``[len(n_id), M]``; rows sum to 1 unless free
     """
 
-    def __init__(self, num_nodes: int, num_modalities: int, node_type: str) -> None:
+    def __init__(
+        self, num_nodes: int, num_modalities: int, node_type: str, free: bool = False
+    ) -> None:
         super().__init__()
         self.logits = NodeEmbedding(num_nodes, num_modalities, node_type)
+        self.free = free
+        if free:
+            weight = self.logits.table.weight
+            with torch.no_grad():
+                weight.copy_(weight.softmax(dim=-1))
 
     def forward(self, data: HeteroData) -> Tensor:
         """Shares of the nodes of ``data``."""
-        return self.logits(data).softmax(dim=-1)
+        rows = self.logits(data)
+        return rows if self.free else rows.softmax(dim=-1)
 
 
 class Gates(nn.Module):

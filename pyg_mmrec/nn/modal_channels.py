@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import Branch
-from pyg_mmrec.graph import INTERACTS, USER
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.nn.channels import normalize_channels
 from pyg_mmrec.nn.embedding import NodeEmbedding
 from pyg_mmrec.nn.projector import Projector
@@ -41,6 +41,8 @@ class ModalChannels(nn.Module):
         conv: Layer, see :class:`~pyg_mmrec.nn.Propagate`.
         ego: Whether the sum begins with layer 0, or else with 1.
         shared: Whether a user has one preference for all modalities.
+        input_map: Whether a learned map of each modality's features, to the same
+            width, goes before everything: see :meth:`mapped`.
 
     Shapes:
         - **output:** before and after propagation, users ``[U, M * d]`` and items
@@ -57,6 +59,7 @@ class ModalChannels(nn.Module):
         conv: Conv = "WeightedConv",
         ego: bool = True,
         shared: bool = False,
+        input_map: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
@@ -65,6 +68,10 @@ class ModalChannels(nn.Module):
         width = dim * len(names) // self.copies
         self.user = NodeEmbedding(int(data[USER].num_nodes), width, USER)
         self.project = Projector(data, hidden, names=names)
+        widths = {m: features(data, m).size(1) for m in names}
+        self.input = nn.ModuleDict(
+            {m: nn.Linear(w, w) for m, w in widths.items()} if input_map else {}
+        )
         # Without bias: what a modality lacks stays zero.
         self.narrow = nn.ModuleDict(
             {m: nn.Linear(hidden, dim, bias=False) for m in names}
@@ -72,9 +79,26 @@ class ModalChannels(nn.Module):
         self.interactions = Propagate(num_layers, conv, dim, combine="sum")
         self.num_layers = num_layers
 
-    def forward(self, data: HeteroData) -> tuple[Branch, Branch]:
-        """Channels of the nodes of ``data``; see the class for shapes."""
-        hidden = self.project(data)
+    def mapped(self, data: HeteroData) -> dict[str, Tensor]:
+        """Items' features after the map before everything, ``[I, d_m]``; else none."""
+        return {
+            m: _present(layer(features(data, m)), data, m)
+            for m, layer in self.input.items()
+        }
+
+    def forward(
+        self, data: HeteroData, mapped: Mapping[str, Tensor] | None = None
+    ) -> tuple[Branch, Branch]:
+        """Channels of the nodes of ``data``; see the class for shapes.
+
+        Args:
+            data: The graph.
+            mapped: What :meth:`mapped` returned, if it is needed elsewhere as well.
+        """
+        mapped = self.mapped(data) if mapped is None else mapped
+        hidden = {
+            m: _present(self.project.linear[m](x), data, m) for m, x in mapped.items()
+        } or self.project(data)
         feats = [self.narrow[m](F.leaky_relu(x)) for m, x in hidden.items()]
         user = self.user(data).repeat(1, self.copies)
         ego = Branch(user, torch.cat(feats, dim=-1))
@@ -89,3 +113,9 @@ class ModalChannels(nn.Module):
     def split(self, wide: Tensor) -> dict[str, Tensor]:
         """Channels by modality, ``[N, d]`` each."""
         return dict(zip(self.narrow, wide.split(self.dim, dim=-1), strict=True))
+
+
+def _present(x: Tensor, data: HeteroData, modality: str) -> Tensor:
+    """Rows of items, zeros for those that lack the modality."""
+    mask = data[ITEM].get(f"mask_{modality}")
+    return x if mask is None else x * mask.unsqueeze(-1)

@@ -22,6 +22,7 @@ from pyg_mmrec.objectives.modal_bpr import ModalBPR
 from pyg_mmrec.objectives.orthogonal import Orthogonal
 from pyg_mmrec.objectives.plugs import PLUGS, plug
 from pyg_mmrec.objectives.preference_contrast import PreferenceContrast
+from pyg_mmrec.objectives.sampled_club import SampledCLUB
 from pyg_mmrec.objectives.solosim import SoloSim
 from pyg_mmrec.objectives.synergy import Synergy
 from pyg_mmrec.objectives.unsmooth import Unsmooth
@@ -53,6 +54,7 @@ __all__ = [
     "Objective",
     "Orthogonal",
     "PreferenceContrast",
+    "SampledCLUB",
     "SoloSim",
     "Step",
     "Synergy",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -114,25 +116,33 @@ class CLUB(HalvesObjective):
     optimiser of its own, on the pairs that the bound is then taken over; the bound
     trains the halves alone.
 
-    Differs from the paper: :math:`q_\phi` is fitted on those same pairs, while the
-    authors' code fits it on others; columns are standardised over the batch, which
-    leaves mutual information as it is and the bound free of the halves' scale; and it
-    is a mean over the ``h`` columns, for their sum, at the authors' weight, outweighs
-    the ranking: it takes a seventh of SAND's recall on MovieLens-100K.
+    Differs from the paper: columns are standardised over the batch, which leaves mutual
+    information as it is and the bound free of the halves' scale; and it is a mean over
+    the ``h`` columns, for their sum, at the authors' weight, outweighs the ranking: it
+    takes a seventh of SAND's recall on MovieLens-100K. The authors' code computes
+    something else, see :class:`~pyg_mmrec.objectives.SampledCLUB`: projections to 32
+    columns that the bound alone trains, one network for all modalities, fitted by 50
+    steps on other pairs, one sampled pair in the place of the mean, and no value below
+    zero.
 
     Args:
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
         inner_lr: Their learning rate.
         hidden: Width of the hidden layer of :math:`q_\phi`.
+        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.
     """
 
     def __init__(
-        self, inner_steps: int = 5, inner_lr: float = 1e-3, hidden: int = 64
+        self,
+        inner_steps: int = 5,
+        inner_lr: float = 1e-3,
+        hidden: int = 64,
+        items: Literal["batch", "all"] = "batch",
     ) -> None:
-        super().__init__()
+        super().__init__(items)
         if inner_steps < 1:
             raise MMRecError(
                 f"'inner_steps' needs to be at least 1 (got {inner_steps})"
@@ -143,7 +153,7 @@ class CLUB(HalvesObjective):
 
     def build(self, example: Halves) -> None:
         """Make the networks and their optimiser."""
-        generic = example.generic
+        generic, _ = example.stacked()
         sizes = generic.size(0), generic.size(-1)
         self.q = ConditionalGaussian(*sizes, self.hidden).to(generic)
         self.inner_optimizer = torch.optim.Adam(
@@ -173,7 +183,5 @@ class CLUB(HalvesObjective):
         """Standardised halves, generic and unique, and the items' weights."""
         found = self.of(step)
         shares = found.shares
-        generic, unique = (
-            standardize(x, shares) for x in (found.generic, found.unique)
-        )
+        generic, unique = (standardize(x, shares) for x in found.stacked())
         return generic, unique, shares

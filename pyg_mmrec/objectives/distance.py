@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,4 +41,6 @@ class Distance(HalvesObjective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's items."""
         found = self.of(step)
-        return distance_loss(found.generic, found.unique, found.shares)
+        pairs = zip(found.generic, found.unique, found.shares, strict=True)
+        losses = [distance_loss(g[None], u[None], s[None]) for g, u, s in pairs]
+        return torch.stack(losses).sum()

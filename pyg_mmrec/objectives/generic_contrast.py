@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -57,16 +58,20 @@ class GenericContrast(HalvesObjective):
 
     Args:
         tau: Temperature, above 0.
+        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
     """
 
-    def __init__(self, tau: float = 0.046) -> None:
-        super().__init__()
+    def __init__(
+        self, tau: float = 0.2, items: Literal["batch", "all"] = "batch"
+    ) -> None:
+        super().__init__(items)
         self.tau = positive("tau", tau)
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's items."""
-        generic, _, present = self.of(step)
+        found = self.of(step)
+        generic, present = found.stacked()[0], found.present
         return pairwise(generic, present, self.tau, two_way_contrast)

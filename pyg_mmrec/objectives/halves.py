@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Embeddings
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.objectives.base import Objective, Step
 
@@ -17,51 +18,75 @@ if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
 
 
+SPLIT = "split_"  # begins the keys of `Embeddings.aux` that hold rows to be split
+
+
 class Halves(NamedTuple):
     """Halves of items' rows, by modality.
 
     Shapes:
-        - **generic**, **unique:** ``[M, n, d / 2]``
+        - **generic**, **unique:** ``[n, d_m / 2]`` each
         - **present:** ``[M, n]`` bool: which items have the modality; ``None``: all
     """
 
-    generic: Tensor
-    unique: Tensor
+    generic: Sequence[Tensor]
+    unique: Sequence[Tensor]
     present: Tensor | None = None
 
     @property
     def shares(self) -> Tensor:
         """Weights of the items in a mean over those present, ``[M, n]``."""
+        first = self.generic[0]
         if self.present is None:
-            count = self.generic.size(1)
-            return self.generic.new_full(self.generic.shape[:2], 1 / count)
-        present = self.present.to(self.generic)
+            count = first.size(0)
+            return first.new_full((len(self.generic), count), 1 / count)
+        present = self.present.to(first)
         return present / present.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def stacked(self) -> tuple[Tensor, Tensor]:
+        """Generic and unique halves of all modalities, ``[M, n, h]`` each.
+
+        Raises:
+            MMRecError: If they differ in width.
+        """
+        widths = [x.size(-1) for x in self.generic]
+        if len(set(widths)) > 1:
+            raise MMRecError(
+                f"this loss needs halves of one width, and those of the modalities "
+                f"have {', '.join(map(str, widths))}: split propagated rows, or "
+                f"choose a loss with a head for each modality"
+            )
+        return torch.stack(list(self.generic)), torch.stack(list(self.unique))
 
 
 def halves(out: Embeddings, data: HeteroData, index: Tensor) -> Halves:
     """Halves of some items' rows: what is generic, then what is unique.
 
     Args:
-        out: What a model returned: the items of its branches are split.
+        out: What a model returned. Split are the rows that it names as
+            ``aux["split_<modality>"]``, or else the items of its branches.
         data: The graph that it was given, read for masks.
         index: Rows of the items, ``[n]``.
 
     Raises:
         MMRecError: If the rows have an odd width.
     """
-    rows = torch.stack([x.item.index_select(0, index) for x in out.branches.values()])
-    if rows.size(-1) % 2:
-        raise MMRecError(
-            f"items' rows of a modality are split in halves, which a width of "
-            f"{rows.size(-1)} does not allow: choose an even 'dim'"
-        )
-    masks = [data[ITEM].get(f"mask_{m}") for m in out.branches]
+    named = {k[len(SPLIT) :]: x for k, x in out.aux.items() if k.startswith(SPLIT)}
+    source = named or {m: x.item for m, x in out.branches.items()}
+    rows = [x.index_select(0, index) for x in source.values()]
+    for x in rows:
+        if x.size(-1) % 2:
+            raise MMRecError(
+                f"items' rows of a modality are split in halves, which a width of "
+                f"{x.size(-1)} does not allow: choose an even 'dim', or "
+                f"split other rows"
+            )
+    masks = [data[ITEM].get(f"mask_{m}") for m in source]
     present = None
     if any(mask is not None for mask in masks):
         everyone = torch.ones_like(index, dtype=torch.bool)
         present = torch.stack([everyone if m is None else m[index] for m in masks])
-    generic, unique = rows.chunk(2, dim=-1)
+    generic, unique = zip(*(x.chunk(2, dim=-1) for x in rows), strict=True)
     return Halves(generic, unique, present)
 
 
@@ -71,10 +96,19 @@ class HalvesObjective(Objective):
     Works on any model with branches; where these know no halves, the first half of
     a row becomes what is generic. Parts that depend on the number of modalities or
     on widths are made by :meth:`build`, at :meth:`setup` or else at the first step.
+
+    Args:
+        items: Whose halves: the ``"batch"``'s, or ``"all"``.
     """
 
     requires = frozenset({"branches"})
     built = False
+
+    def __init__(self, items: Literal["batch", "all"] = "batch") -> None:
+        super().__init__()
+        if items not in ("batch", "all"):
+            raise unknown("value of items", items, ("batch", "all"))
+        self.items = items
 
     def setup(self, model: Recommender, data: HeteroData) -> None:
         """Make the parts for what the model returns."""
@@ -86,8 +120,11 @@ class HalvesObjective(Objective):
         self._build_once(halves(out, data, torch.zeros_like(out.item[:1, 0]).long()))
 
     def of(self, step: Step) -> Halves:
-        """Halves of the batch's items, positive or negative, each once."""
-        found = halves(step.out, step.data, step.items)
+        """Halves of the batch's items, positive or negative, each once; or of all."""
+        index = step.items
+        if self.items == "all":
+            index = torch.arange(step.out.item.size(0), device=index.device)
+        found = halves(step.out, step.data, index)
         self._build_once(found)
         return found
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.bpr import bpr_loss
+
+Mining = Literal["cross", "own", "fused"]
 
 
 def hardest(user: Tensor, pool: Tensor) -> Tensor:
@@ -57,30 +61,61 @@ class HardNegative(Objective):
 
     Args:
         pool: Items in the pool of each positive, at least 1.
+        mining: Who chooses the negative of a branch: ``"cross"``, each of the other
+            branches; ``"own"``, the branch itself; ``"fused"``, the final embeddings.
+        pairs: ``"mean"``, as above, or ``"sum"``, without :math:`1 / (M (M - 1))`:
+            over ordered pairs of modalities, or over branches unless ``"cross"``.
 
     Raises:
-        MMRecError: If the pool is empty.
+        MMRecError: If the pool is empty, or a choice is none of those named.
     """
 
     requires = frozenset({"branches"})
 
-    def __init__(self, pool: int = 16) -> None:
+    def __init__(
+        self,
+        pool: int = 16,
+        mining: Mining = "cross",
+        pairs: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__()
         if pool < 1:
             raise MMRecError(f"'pool' needs to be at least 1 (got {pool})")
+        for name, value, known in (
+            ("mining", mining, get_args(Mining)),
+            ("pairs", pairs, ("mean", "sum")),
+        ):
+            if value not in known:
+                raise unknown(f"value of {name}", value, known)
         self.num_neg = pool
+        self.mining = mining
+        self.pairs = pairs
 
     def forward(self, step: Step) -> Tensor:
-        """The loss on the batch, the mean over ordered pairs of modalities."""
+        """The loss on the batch, the mean or sum over ordered pairs of modalities."""
         branches = list(step.out.branches.values())
-        neg = torch.stack([self._hardest(step, branch) for branch in branches])
+        mined = self._mined(step)
         losses = [
             bpr_loss(*step.triplets(branch, chosen))
-            for branch, chosen in zip(branches, others(neg), strict=True)
+            for branch, chosen in zip(branches, mined, strict=True)
         ]
-        return torch.stack(losses).mean()
+        total = torch.stack(losses)
+        if self.pairs == "mean":
+            return total.mean()
+        # Each loss is a mean over as many negatives as were chosen for its branch.
+        return total.sum() * mined.size(-1)
 
     @torch.no_grad()
+    def _mined(self, step: Step) -> Tensor:
+        """Negatives of each branch, ``[M, B, n]``."""
+        branches, neg = list(step.out.branches.values()), step.batch.neg
+        if self.mining == "fused":
+            user, _, pool = step.final_triplets()
+            best = hardest(user, pool).unsqueeze(-1)
+            return neg.gather(1, best).expand(len(branches), -1, -1)
+        own = torch.stack([self._hardest(step, branch) for branch in branches])
+        return own.unsqueeze(-1) if self.mining == "own" else others(own)
+
     def _hardest(self, step: Step, branch: Branch) -> Tensor:
         """The item of each pool that the branch scores highest, ``[B]``."""
         user, _, pool = step.triplets(branch)

@@ -37,6 +37,10 @@ class Synergy(Objective):
     better, by :math:`\theta`, than the best single modality does. Differs from the
     paper: the maximum has no gradient, so that no branch is pushed down.
 
+    Where the fusion is the branches' concatenation, its margin is the sum of theirs:
+    the lead is then what the others add to the best, and the gradient that of BPR with
+    a moving bar. Only parameters of the fusion's own can widen the lead.
+
     Args:
         theta: Lead that the fusion is to have.
     """

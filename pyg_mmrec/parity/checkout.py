@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -140,7 +141,7 @@ def _with_scatter() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without dropout and Gumbel noise: both would draw other numbers."""
+    """Without dropout, Gumbel noise and shuffles: both would draw other numbers."""
 
     def keep(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return x
@@ -150,7 +151,14 @@ def quiet() -> Iterator[None]:
     ) -> Tensor:
         return (logits / tau).softmax(dim)
 
+    def turned(count: int, **kwargs: Any) -> Tensor:
+        if "generator" in kwargs:
+            return randperm(count, **kwargs)
+        return torch.arange(count).roll(1)
+
+    randperm = torch.randperm
     with (
+        mock.patch.object(torch, "randperm", turned),
         mock.patch.object(functional, "dropout", keep),
         mock.patch.object(functional, "gumbel_softmax", softmax),
     ):

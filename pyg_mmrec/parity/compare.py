@@ -106,8 +106,11 @@ class Ours:
         self.trainer = Trainer(self.model, self.data, config=self.config)
         self.trainer.objectives.double()
         self._load(adapter, theirs)
-        for name in set(adapter.own) & set(self.params):
-            self.params[name].requires_grad_(own)
+        objectives = [term.objective for term in self.trainer.terms]
+        inner = {id(p) for o in objectives for p in o.inner_parameters()}
+        for name, param in self.params.items():
+            if name in adapter.own and id(param) not in inner:
+                param.requires_grad_(own)
 
     @property
     def params(self) -> dict[str, nn.Parameter]:

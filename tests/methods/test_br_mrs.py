@@ -32,14 +32,30 @@ def test_every_ablation_changes_the_result(graph) -> None:
         assert not equal or rows[name][1] != rows[""][1], name
 
 
-def test_fusion_starts_as_the_sum_of_its_channels(graph) -> None:
-    model, data, _ = build("br_mrs", graph)
+@pytest.mark.parametrize("fusion_map", [False, True])
+@pytest.mark.parametrize("id_channel", [False, True])
+def test_fusion_is_at_first_the_sum_of_its_channels(
+    graph, id_channel, fusion_map
+) -> None:
+    options = {"id_channel": id_channel, "fusion_map": fusion_map}
+    model, data, _ = build("br_mrs", graph, **options)
     out, rows = model.eval()(data), model.rows(data)
-    ids = [x[:, :8] for x in (out.user, out.item)]
-    scores = ids[0] @ ids[1].T
-    for branch in out.modal.values():
-        scores = scores + branch.user @ branch.item.T
+    assert rows.user.size(1) == 8 * (2 + id_channel)
+    scores = sum(branch.user @ branch.item.T for branch in out.modal.values())
+    if id_channel:
+        scores = scores + out.user[:, :8] @ out.item[:, :8].T
     assert torch.allclose(rows.user @ rows.item.T, scores, atol=1e-5)
+    parameters = {name for name, _ in model.named_parameters()}
+    assert any("ids" in name for name in parameters) == id_channel
+    assert any("fuse" in name for name in parameters) == fusion_map
+
+
+def test_the_drafts_ablations_are_one_of_its_two_terms_alone(graph) -> None:
+    kept = {"chns_only": "hard_negative", "synergy_only": "synergy"}
+    for name, term in kept.items():
+        config, _ = configure("br_mrs", "test", {"dim": 8}, [name])
+        terms = get("br_mrs")(get("br_mrs").graph(config)(graph), config).objectives()
+        assert [t.name for t in terms if t.weight and t.name != "l2"] == [term]
 
 
 def test_its_plain_terms_see_one_negative(graph, monkeypatch) -> None:
@@ -92,9 +108,12 @@ def trained(data, **options) -> tuple[float, float]:
 
 
 def test_terms_teach_what_they_are_for() -> None:
+    """Without a map of its own the fusion is the branches' sum, and cannot lead."""
     data = Synthetic(150, 120, shared=0.5, synergy=2.0, noise=0.05, seed=0)[0]
     plain = trained(data, hard_weight=0.0, synergy_weight=0.0)
     hard = trained(data, hard_weight=4.0, synergy_weight=0.0)
-    synergy = trained(data, hard_weight=0.0, synergy_weight=4.0, theta=1.0)
     assert hard[0] < 0.9 * plain[0]
+    options = {"fusion_map": True, "hard_weight": 0.0, "theta": 1.0}
+    plain = trained(data, synergy_weight=0.0, **options)
+    synergy = trained(data, synergy_weight=4.0, **options)
     assert synergy[1] > 1.05 * plain[1]

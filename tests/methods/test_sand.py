@@ -10,8 +10,10 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import knn_relation, modalities, train_edges
 from pyg_mmrec.methods import get
-from pyg_mmrec.objectives import plug
+from pyg_mmrec.objectives import Step, plug
+from pyg_mmrec.objectives.halves import halves
 from pyg_mmrec.run import configure
+from pyg_mmrec.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import Trainer
 
@@ -19,7 +21,7 @@ from ..conftest import make_graph
 from .test_all_methods import build, same, weights
 
 NAMES = ("image", "text", "audio")
-VARIANTS = [(a, d) for a in ("solosim", "infonce") for d in ("mi", "l2")]
+VARIANTS = [(a, d) for a in ("solosim", "infonce") for d in ("mi", "sampled_mi", "l2")]
 
 
 def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,10 +37,12 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
     free = free * len(names) if model.config.shared else free
     for m, ids in zip(names, free, strict=True):
         first, second = model.channels.project.linear[m], model.channels.narrow[m]
-        x = F.leaky_relu(data["item"][f"x_{m}"] @ first.weight.T + first.bias)
-        x = x @ second.weight.T
-        if f"mask_{m}" in data["item"]:
-            x = x * data["item"][f"mask_{m}"][:, None]
+        mask = data["item"].get(f"mask_{m}", torch.ones(30))[:, None]
+        x = data["item"][f"x_{m}"]
+        if m in model.channels.input:
+            x = x @ model.channels.input[m].weight.T + model.channels.input[m].bias
+        x = F.leaky_relu(x @ first.weight.T + first.bias)
+        x = x @ second.weight.T * mask
         x = torch.cat([F.normalize(ids), F.normalize(x)])
         out = adj @ x + adj @ adj @ x + (x if model.config.ego else 0)
         users.append(out[:40])
@@ -55,7 +59,17 @@ def naive_rows(model, data) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-@pytest.mark.parametrize("options", [{}, {"ego": False}, {"shared": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ego": False},
+        {"shared": True},
+        {"input_map": True},
+        {"user_weights": "free"},
+        {"learn_mix": False},
+    ],
+)
 def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     data = make_graph(modalities=NAMES[:count], missing=missing)
     model, data, _ = build("sand", data, **options)
@@ -66,7 +80,8 @@ def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     )
     for rows in (ours, naive_rows(model, data)):
         value = (rows[0] @ rows[1].T).square().sum()
-        results.append([*rows, *torch.autograd.grad(value, list(model.parameters()))])
+        leaves = [p for p in model.parameters() if p.requires_grad]
+        results.append([*rows, *torch.autograd.grad(value, leaves)])
     for a, b in zip(*results, strict=True):
         assert torch.allclose(a, b, atol=1e-4, rtol=1e-3)
 
@@ -150,8 +165,41 @@ def test_plug_trains_on_other_methods(method, missing) -> None:
 
 def test_presets_are_the_authors_values() -> None:
     config, train = configure("sand", "baby", {})
-    assert (config.align_weight, config.tau) == (0.012, 0.046)
-    assert (config.distance_weight, train.lr, config.num_layers) == (0.006, 1e-4, 2)
+    assert (config.hidden, config.tau, config.num_layers) == (256, 0.2, 2)
+    assert (config.distance_weight, train.lr) == (0.006, 1e-4)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_losses_reach_the_map_alone_where_its_halves_are_split(missing) -> None:
+    """And so what is propagated only by way of the map."""
+    data = make_graph(missing=missing)
+    data["item"].x_image = F.pad(data["item"].x_image, (0, 3))  # 8 columns, of text 6
+    one = trainer(data, split="features", distance="l2", loss_items="all")
+    model, terms = one.model, {t.name: t.objective for t in one.terms}
+    batch = next(BatchSampler(one.data, 64)._batches(torch.Generator()))
+    params = dict(model.named_parameters())
+    for name in ("align", "distance"):
+        step = Step(model, one.data, model(one.data), batch)
+        grads = torch.autograd.grad(
+            terms[name](step), list(params.values()), allow_unused=True
+        )
+        pairs = zip(params, grads, strict=True)
+        reached = {name for name, g in pairs if g is not None and g.any()}
+        assert reached
+        assert all(name.startswith("channels.input") for name in reached)
+    generic = halves(step.out, one.data, torch.arange(30)).generic
+    assert [x.size(1) for x in generic] == [4, 3]
+
+
+def test_weights_of_users_are_free_after_their_start(graph) -> None:
+    soft, free = (trainer(graph, user_weights=kind) for kind in ("softmax", "free"))
+    shares = [one.model.preference(graph).detach().clone() for one in (soft, free)]
+    assert torch.allclose(*shares)
+    for one in (soft, free):
+        one.fit()
+    sums = [one.model.preference(graph).sum(1) for one in (soft, free)]
+    assert torch.allclose(sums[0], torch.ones(40))
+    assert not torch.allclose(sums[1], torch.ones(40))
 
 
 def test_an_odd_width_is_refused(graph) -> None:

@@ -36,21 +36,23 @@ def step(num_modalities: int = 2, pool: int = 5) -> Step:
     return Step(Plain(), None, out, batch)
 
 
-def naive(s: Step) -> torch.Tensor:
+def naive(s: Step, mining: str = "cross", pairs: str = "mean") -> torch.Tensor:
     """The loss by loops, with gradients of the chosen items alone."""
     branches = list(s.out.modal.values())
-    total, pairs = 0.0, 0
+    total, count = 0.0, 0
     for user, pos, pool in zip(*(x.tolist() for x in s.batch), strict=True):
         best = []
-        for b in branches:
+        for b in (*branches, s.out):
             scores = [float((b.user[user] @ b.item[j]).detach()) for j in pool]
             best.append(pool[scores.index(max(scores))])
+        *best, fused = best
         for m, b in enumerate(branches):
-            for n, j in enumerate(best):
-                if m != n or len(branches) == 1:
-                    margin = b.user[user] @ b.item[pos] - b.user[user] @ b.item[j]
-                    total, pairs = total - F.logsigmoid(margin), pairs + 1
-    return total / pairs
+            cross = [j for n, j in enumerate(best) if m != n] or [best[m]]
+            chosen = {"cross": cross, "own": [best[m]], "fused": [fused]}
+            for j in chosen[mining]:
+                margin = b.user[user] @ b.item[pos] - b.user[user] @ b.item[j]
+                total, count = total - F.logsigmoid(margin), count + 1
+    return total / (count if pairs == "mean" else len(s.batch.user))
 
 
 def gradients(loss: torch.Tensor, s: Step) -> list[torch.Tensor]:
@@ -60,9 +62,12 @@ def gradients(loss: torch.Tensor, s: Step) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("num_modalities", [1, 2, 3])
 @pytest.mark.parametrize("pool", [1, 5])
-def test_equals_a_loop_with_gradients(num_modalities, pool) -> None:
+@pytest.mark.parametrize("mining", ["cross", "own", "fused"])
+@pytest.mark.parametrize("pairs", ["mean", "sum"])
+def test_equals_a_loop_with_gradients(num_modalities, pool, mining, pairs) -> None:
     s = step(num_modalities, pool)
-    loss, expected = HardNegative(pool)(s), naive(s)
+    loss = HardNegative(pool, mining, pairs)(s)
+    expected = naive(s, mining, pairs)
     assert loss.item() == pytest.approx(expected.item())
     for a, b in zip(gradients(loss, s), gradients(expected, s), strict=True):
         assert torch.allclose(a, b)
@@ -132,3 +137,9 @@ def test_the_pool_is_for_those_who_ask() -> None:
 def test_pool_is_checked() -> None:
     with pytest.raises(MMRecError, match=r"'pool' needs to be at least 1 \(got 0\)"):
         HardNegative(0)
+
+
+@pytest.mark.parametrize("option", ["mining", "pairs"])
+def test_choices_are_checked(option) -> None:
+    with pytest.raises(MMRecError, match=f"value of {option} 'none'"):
+        HardNegative(**{option: "none"})

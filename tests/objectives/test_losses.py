@@ -254,6 +254,28 @@ def test_unknown_plug_names_the_nearest() -> None:
         plug("aligment")
 
 
+def test_a_plug_takes_options() -> None:
+    terms = {t.name: t for t in plug("br_mrs:hard_weight=1:theta=0.2:mining=own")}
+    assert [t.weight for t in terms.values()] == [1, 0.1]
+    assert terms["synergy"].objective.theta == 0.2
+    assert terms["hard_negative"].objective.mining == "own"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("theta", "an option of the plug br_mrs is NAME=VALUE.*'theta'"),
+        ("thata=1", "option of the plug br_mrs 'thata'.*did you mean 'theta'"),
+        ("theta=high", "'theta' of the plug br_mrs: needs to be a number.*'high'"),
+        ("theta=-1", "'theta' needs to be .*-1"),
+        ("mining=ovn", "did you mean 'own'"),
+    ],
+)
+def test_a_wrong_option_of_a_plug_is_refused(options, message) -> None:
+    with pytest.raises(MMRecError, match=message):
+        plug(f"br_mrs:{options}")
+
+
 def test_term_the_model_cannot_serve_is_named() -> None:
     model = Plain()
     model.provides = frozenset({"ego"})

@@ -9,7 +9,14 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.objectives import CLUB, Distance, GenericContrast, SoloSim, Step
+from pyg_mmrec.objectives import (
+    CLUB,
+    Distance,
+    GenericContrast,
+    SampledCLUB,
+    SoloSim,
+    Step,
+)
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
     club_bound,
@@ -67,8 +74,8 @@ def test_halves_are_those_of_the_batchs_items() -> None:
     for m, name in enumerate(NAMES):
         rows = s.out.modal[name].item
         for n, i in enumerate(ITEMS):
-            assert torch.equal(found.generic[m, n], rows[i, :4])
-            assert torch.equal(found.unique[m, n], rows[i, 4:])
+            assert torch.equal(found.generic[m][n], rows[i, :4])
+            assert torch.equal(found.unique[m][n], rows[i, 4:])
             assert bool(found.present[m, n]) == there(name, i, True)
     assert torch.allclose(found.shares.sum(1), torch.ones(3, dtype=torch.double))
     assert found._replace(present=None).shares.tolist() == [[1 / 7] * 7] * 3
@@ -146,7 +153,7 @@ def test_generic_contrast_equals_a_loop(num_modalities, missing) -> None:
 
 
 def naive_head(head: torch.nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
-    """Two maps, each with a batch norm and ReLU, column by column."""
+    """Three maps, the first two with a batch norm and ReLU, column by column."""
     for linear, norm in ((head[0], head[1]), (head[3], head[4])):
         x = rows @ linear.weight.T + linear.bias
         columns = []
@@ -156,7 +163,7 @@ def naive_head(head: torch.nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
             scaled = (x[:, k] - mean) / (variance + norm.eps).sqrt()
             columns.append((scaled * norm.weight[k] + norm.bias[k]).relu())
         rows = torch.stack(columns, dim=1)
-    return rows
+    return rows @ head[6].weight.T + head[6].bias
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -166,14 +173,16 @@ def test_solosim_equals_a_loop(num_modalities, missing) -> None:
     torch.manual_seed(0)
     objective = SoloSim(0.3)
     loss = objective(s)
-    rows = torch.stack([b.item[i, :4] for b in s.out.modal.values() for i in ITEMS])
-    parts = naive_head(objective.head, rows).split(len(ITEMS))
+    parts = [
+        naive_head(head, torch.stack([b.item[i, :4] for i in ITEMS]))
+        for head, b in zip(objective.heads, s.out.modal.values(), strict=True)
+    ]
     expected = aligned(
         s, [list(x) for x in parts], missing, lambda x, y: naive_one_way(x, y, 0.3)
     )
     compare(loss, expected, s)
-    assert objective.head[3].out_features == 32
-    grads = torch.autograd.grad(loss, list(objective.head.parameters()))
+    assert {head[6].out_features for head in objective.heads} == {32}
+    grads = torch.autograd.grad(loss, list(objective.heads.parameters()))
     assert any(g.any() for g in grads)
 
 
@@ -333,6 +342,71 @@ def test_bound_tells_dependent_from_independent_halves() -> None:
     assert found[0.0] < truth / 2  # not 0: fitted on the very pairs
 
 
-def test_inner_steps_are_checked() -> None:
+@pytest.mark.parametrize("objective", [CLUB, SampledCLUB])
+def test_inner_steps_are_checked(objective) -> None:
     with pytest.raises(MMRecError, match="'inner_steps' needs to be at least 1"):
-        CLUB(0)
+        objective(0)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("num_modalities", [1, 2, 3])
+def test_sampled_bound_equals_a_loop(num_modalities, missing) -> None:
+    s = step(num_modalities, missing)
+    torch.manual_seed(0)
+    objective = SampledCLUB()
+    objective(s)  # makes its parts
+    torch.manual_seed(1)
+    loss = objective(s)
+    torch.manual_seed(1)
+    expected = torch.zeros((), dtype=torch.double)
+    for m, (name, branch) in enumerate(s.out.modal.items()):
+        other = torch.randperm(len(ITEMS)).tolist()
+        a = [objective.generic[m](branch.item[i, :4]) for i in ITEMS]
+        b = [objective.unique[m](branch.item[i, 4:]) for i in ITEMS]
+        kept = [n for n, i in enumerate(ITEMS) if there(name, i, missing)]
+        lead = sum(
+            log_density(*given, b[n]) - log_density(*given, b[other[n]])
+            for n in kept
+            for given in [objective.q(a[n])]
+        ) / len(kept)
+        expected = expected + (lead / 2).clamp(min=0) / num_modalities
+    compare(loss, expected, s)
+
+
+def test_sampled_bound_trains_its_projections_and_not_its_network() -> None:
+    torch.manual_seed(3)
+    s, objective = step(2), SampledCLUB(inner_steps=20)
+    objective.inner_step(s)
+    loss = objective(s)
+    assert float(loss) > 0
+    loss.backward()
+    assert all(p.grad.any() for p in objective.unique.parameters() if p.dim() > 1)
+    assert len(list(objective.inner_parameters())) == 8
+    inner = {id(p) for p in objective.inner_parameters()}
+    assert {id(p) for p in objective.q.parameters()} == inner
+
+
+def test_losses_may_take_all_items() -> None:
+    s = step(2)
+    rows = [branch.item.chunk(2, dim=1) for branch in s.out.modal.values()]
+    expected = sum(
+        distance_loss(g[None], u[None], torch.full((1, 9), 1 / 9)) for g, u in rows
+    )
+    assert torch.allclose(Distance(items="all")(s), expected)
+    assert not torch.allclose(Distance()(s), expected)
+    with pytest.raises(MMRecError, match="value of items 'every'"):
+        Distance(items="every")
+
+
+def test_named_rows_are_split_in_the_place_of_branches() -> None:
+    """Of whatever width, where the loss has a head for each modality."""
+    s = step(2)
+    wide = {m: rand(9, w, seed=w).requires_grad_() for m, w in (("a", 6), ("b", 10))}
+    s.out.aux = {f"split_{m}": x for m, x in wide.items()}
+    for objective in (SoloSim(), Distance(), SampledCLUB()):
+        objective.inner_step(s)
+        grads = torch.autograd.grad(objective(s), list(wide.values()))
+        assert len(grads) == 2
+    for objective in (CLUB(), GenericContrast()):
+        with pytest.raises(MMRecError, match="of one width.* have 3, 5"):
+            objective(s)

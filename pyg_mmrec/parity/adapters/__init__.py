@@ -8,10 +8,11 @@ from pyg_mmrec.parity.adapters import (
     item_graphs,
     modal_graphs,
     rearm,
+    sand,
 )
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (collaborative, item_graphs, modal_graphs, rearm)
+    for module in (collaborative, item_graphs, modal_graphs, rearm, sand)
     for adapter in module.ADAPTERS
 }
