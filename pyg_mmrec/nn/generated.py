@@ -12,6 +12,7 @@ from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.graph import ITEM, USER, EdgeType
 from pyg_mmrec.transforms.bipartite_norm import symmetric_weight
 from pyg_mmrec.transforms.nearest import top_k_rows
+from pyg_mmrec.transforms.ties import index_bits, tie_masks
 
 Blocks = Iterable[Tensor]  # scores of users, in order and in blocks, [chunk, I]
 
@@ -50,7 +51,14 @@ def top_k_edges(blocks: Blocks, k: int) -> Tensor:
         blocks: Scores of all users, in blocks ``[chunk, I]``.
         k: Items of a user; all if there are fewer.
     """
-    items = torch.cat([top_k_rows(x, min(k, x.size(1)))[1] for x in blocks])
+    found, start = [], 0
+    for x in blocks:
+        bits = index_bits(x.size(1))
+        rows = torch.arange(start, start + x.size(0), device=x.device)
+        kept = min(k, x.size(1))
+        found.append(top_k_rows(x, kept, tie_masks(rows, bits), bits)[1])
+        start += x.size(0)
+    items = torch.cat(found)
     users = torch.arange(items.size(0), device=items.device)
     return torch.stack([users.repeat_interleave(items.size(1)), items.flatten()])
 

@@ -46,7 +46,7 @@ class BlendedKNN(BaseTransform):
 
     :class:`MixEdges` adds up graphs whose neighbours each chose by one measure; here
     one choice is made by all measures, exactly, in blocks of rows. Edges run
-    neighbour -> centre; equals go to the lower id, and only :math:`e_{ij} > 0` makes
+    neighbour -> centre; ties as in :class:`KNN`, and only :math:`e_{ij} > 0` makes
     an edge. A modality that a node lacks adds nothing to it; a node with no edge gets
     a loop of weight 1.
 
@@ -110,7 +110,8 @@ class BlendedKNN(BaseTransform):
     def _directions(self, data: HeteroData, num_nodes: int) -> Tensor:
         """Rows whose products are the weighted similarities, ``[N, sum of d_m]``."""
         if self.overlap_weight == 1:
-            return torch.zeros(num_nodes, 1, device=train_edges(data).device)
+            device = train_edges(data).device
+            return torch.zeros(num_nodes, 1, dtype=torch.float64, device=device)
         names = chosen_modalities("BlendedKNN", data, None, self.node_type)
         parts = []
         for name, weight in modality_weights(self.semantic, names).items():
@@ -118,7 +119,7 @@ class BlendedKNN(BaseTransform):
                 x = features(data, name, self.node_type)
                 present = presence(data, name, self.node_type)
                 check_finite(x, present, name)
-                x = x.detach().float().masked_fill(~present.unsqueeze(-1), 0.0)
+                x = x.detach().double().masked_fill(~present.unsqueeze(-1), 0.0)
                 share = (1 - self.overlap_weight) * weight
                 parts.append(F.normalize(x, dim=-1) * share**0.5)
         return torch.cat(parts, dim=-1)
@@ -135,6 +136,7 @@ class BlendedKNN(BaseTransform):
             matrix = incidence(edges[0], edges[1], size)
         # Rows of one length: their products are the counts over the degrees' root.
         degree = np.diff(matrix.indptr)
+        matrix = matrix.astype(np.float64)  # equals tie exactly, once rounded
         matrix.data *= np.sqrt(self.overlap_weight / degree.clip(1)).repeat(degree)
 
         def block(start: int, stop: int) -> Tensor:

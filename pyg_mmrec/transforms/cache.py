@@ -18,7 +18,7 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import remove_leftovers, replacing
 
-_VERSION = 3  # raise when a transform changes what it computes
+_VERSION = 4  # raise when a transform changes what it computes
 _PLAIN = (int, float, bool, str, type(None))
 
 StoreKey = str | tuple[str, str, str] | None

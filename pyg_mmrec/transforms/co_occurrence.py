@@ -34,7 +34,8 @@ class CoOccurrence(BaseTransform):
         \exp c_{ij^{\prime}}}
 
     A sparse product in blocks of rows: never ``N x N``, whatever the popularity of
-    single nodes. Edges run neighbour -> centre; equal counts go to the lower id; a
+    single nodes. Edges run neighbour -> centre; of equal counts, those are
+    kept that a hash of both nodes puts first, so that none becomes a hub; a
     node is not its own neighbour, and interactions that are repeated count once. A
     node with fewer than ``k`` co-occurring nodes keeps those it has, one with none
     gets a loop of weight 1.
@@ -114,7 +115,7 @@ def common_neighbours(
         block.data[block.indices == centre] = 0  # which top_k leaves out
         if cosine:
             block.data /= np.sqrt(degree[centre] * degree[block.indices])
-        row, column, value = top_k(block, k)
+        row, column, value = top_k(block, k, start)
         indices.append(np.stack([column, row + start]))
         values.append(value)
     return (

@@ -35,9 +35,10 @@ class KNN(BaseTransform):
         \Vert \mathbf{x}_j \Vert}, \qquad
         w_{ji} = \max(s_{ij}, 0) \; [j \in \mathrm{top}_k(s_i)]
 
-    Exact, in blocks of rows. Edges run neighbour -> centre; equal similarities go
-    to the lower id. Nodes without the modality (by its mask, or with a row of zeros,
-    which has no direction) have no edges and are nobody's neighbour.
+    Exact, in blocks of rows. Edges run neighbour -> centre; of equal similarities,
+    those are kept that a hash of both nodes puts first: among items of the same
+    features, none becomes a hub. Nodes without the modality (by its mask, or with a
+    row of zeros, which has no direction) have no edges and are nobody's neighbour.
 
     **Shapes:** adds ``data[t, 'knn_<m>', t]`` with ``edge_index`` :math:`(2, E)`,
     :math:`E \le N k`, sorted by centre and then by rank (loops of missing nodes

@@ -6,18 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from pyg_mmrec.transforms.ties import index_bits, tie_masks, tie_ranks, tied_nodes
+
 _VALUE_BITS = 31  # a positive float32 without its sign
 
 
 def max_rows(num_columns: int) -> int:
     """Rows that :func:`top_k` takes at once: a sort key has 63 bits."""
-    return 1 << (63 - _VALUE_BITS - _bits(num_columns))
+    return 1 << (63 - _VALUE_BITS - index_bits(num_columns))
 
 
 def top_k(
-    matrix: sparse.csr_matrix, k: int
+    matrix: sparse.csr_matrix, k: int, first: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The ``k`` largest positive entries of each row; ties go to the lower column.
+    """The ``k`` largest positive entries of each row.
+
+    Ties are broken for each row in an order of its own, see
+    :mod:`~pyg_mmrec.transforms.ties`.
 
     One sort of integers that hold row, value and column at once: no loop over rows,
     no index sort. The bits of positive floats order as the floats do.
@@ -26,17 +31,23 @@ def top_k(
         matrix: Sparse rows ``[n, m]``, float32, ``n`` at most ``max_rows(m)``;
             entries need not be sorted, those not above 0 are left out.
         k: Entries kept per row.
+        first: Index of the first row in the whole that these are a block of.
 
     Returns:
         Rows, columns and values of the kept entries, by row and descending value.
     """
-    bits = _bits(matrix.shape[1])
+    bits = index_bits(matrix.shape[1])
+    masks = tie_masks(np.arange(first, first + matrix.shape[0]), bits)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     positive = matrix.data > 0
     rows, columns = rows[positive], matrix.indices[positive]
     values = matrix.data[positive].view(np.int32).astype(np.int64)
     top = (1 << _VALUE_BITS) - 1  # larger values first
-    key = (rows << (_VALUE_BITS + bits)) | ((top - values) << bits) | columns
+    key = (
+        (rows << (_VALUE_BITS + bits))
+        | ((top - values) << bits)
+        | tie_ranks(columns.astype(np.int64), masks[rows], bits)
+    )
     counts = np.bincount(rows, minlength=matrix.shape[0])
     del rows, columns, values
     key.sort()
@@ -44,8 +55,6 @@ def top_k(
     rank = np.arange(len(key)) - np.repeat(starts, counts)
     key = key[rank < k]
     value = (top - ((key >> bits) & top)).astype(np.int32).view(np.float32)
-    return key >> (_VALUE_BITS + bits), key & ((1 << bits) - 1), value
-
-
-def _bits(num_columns: int) -> int:
-    return max(int(num_columns - 1).bit_length(), 1)
+    row = key >> (_VALUE_BITS + bits)
+    column = tied_nodes(key & ((1 << bits) - 1), masks[row], bits)
+    return row, column, value

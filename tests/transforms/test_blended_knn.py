@@ -10,6 +10,7 @@ from pyg_mmrec.graph import interaction_graph, presence, relation, train_edges
 from pyg_mmrec.transforms import BlendedKNN, CoOccurrence, UserInterest
 
 from ..conftest import make_graph
+from .order import rank_of
 
 
 def naive(data, node_type, k, semantic, overlap_weight):
@@ -34,7 +35,8 @@ def naive(data, node_type, k, semantic, overlap_weight):
                     cosine = float(x[i] @ x[j] / (x[i].norm() * x[j].norm()))
                     score += (1 - overlap_weight) * weight / total * cosine
             scores[j] = score
-        best = sorted(scores, key=lambda j: (-round(scores[j], 6), j))[:k]
+        order = {j: (-round(scores[j], 6), rank_of(i, j, count)) for j in scores}
+        best = sorted(scores, key=order.__getitem__)[:k]
         best = [j for j in best if scores[j] > 1e-7]
         result.update({(j, i): scores[j] for j in best} or {(i, i): 1.0})
     return result

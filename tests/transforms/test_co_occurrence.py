@@ -13,6 +13,8 @@ from pyg_mmrec.graph import interaction_graph, relation, train_edges
 from pyg_mmrec.transforms import CoOccurrence
 from pyg_mmrec.transforms.topk import max_rows, top_k
 
+from .order import rank_of
+
 
 def naive(edges, num_nodes, k, side, weight):
     """{(neighbour, centre): weight}, by python loops over sets."""
@@ -20,6 +22,10 @@ def naive(edges, num_nodes, k, side, weight):
     for pair in edges.T.tolist():
         shared[pair[side]].add(pair[1 - side])
     result = {}
+
+    def order(i, counts):
+        return lambda j: (-round(counts[j], 6), rank_of(i, j, num_nodes))
+
     for i in range(num_nodes):
         counts = {}
         for j in range(num_nodes):
@@ -27,7 +33,7 @@ def naive(edges, num_nodes, k, side, weight):
             if i != j and common:
                 root = math.sqrt(len(shared[i]) * len(shared[j]))
                 counts[j] = common / root if weight == "cosine" else common
-        best = sorted(counts, key=lambda j: (-round(counts[j], 6), j))[:k]
+        best = sorted(counts, key=order(i, counts))[:k]
         total = sum(math.exp(counts[j]) for j in best)
         for j in best:
             soft = math.exp(counts[j]) / total
@@ -78,7 +84,9 @@ def test_top_k_of_sparse_rows_equals_naive_sort() -> None:
     expected = [
         (r, c, dense[r, c])
         for r in range(30)
-        for c in sorted(np.flatnonzero(dense[r]), key=lambda c: (-dense[r, c], c))[:4]
+        for c in sorted(
+            np.flatnonzero(dense[r]), key=lambda c: (-dense[r, c], rank_of(r, c, 20))
+        )[:4]
     ]
     assert list(zip(rows, columns, values, strict=True)) == expected
 

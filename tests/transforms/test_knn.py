@@ -7,8 +7,10 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, knn_relation
 from pyg_mmrec.transforms import KNN, UserInterest
 from pyg_mmrec.transforms.nearest import cosine_top_k, top_k_rows
+from pyg_mmrec.transforms.ties import index_bits, tie_masks
 
 from ..conftest import make_graph
+from .order import rank_of
 
 
 def naive(x, present, k, loop=False):
@@ -23,7 +25,11 @@ def naive(x, present, k, loop=False):
         }
         if loop:
             sims[i] = 2.0
-        best = sorted(sims, key=lambda j: (-round(sims[j], 6), j))[:k]
+        order = {
+            j: (-round(s, 6), rank_of(nodes.index(i), nodes.index(j), len(nodes)))
+            for j, s in sims.items()
+        }
+        best = sorted(sims, key=order.__getitem__)[:k]
         edges.update({(j, i): max(min(sims[j], 1.0), 0.0) for j in best})
     return edges
 
@@ -51,7 +57,7 @@ def test_equals_naive_loop(loop, chunk_size, missing) -> None:
 
 @pytest.mark.parametrize("loop", [False, True])
 @pytest.mark.parametrize("chunk_size", [3, 1024])
-def test_twins_go_to_the_lower_id(loop, chunk_size) -> None:
+def test_twins_are_in_the_order_of_their_centre(loop, chunk_size) -> None:
     data = make_graph(modalities=("image",))
     kinds = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 2, 1]])
     data["item"].x_image = kinds[torch.arange(30) % 3]
@@ -70,7 +76,7 @@ def test_blocks_equal_the_whole_matrix(chunk_size, drift) -> None:
     x[100:200] = x[:100]  # twins
     scores = torch.nn.functional.normalize(x, dim=1)
     scores = (scores @ scores.T).fill_diagonal_(-torch.inf)
-    value, _ = top_k_rows(scores, 8)
+    value, _ = top_k_rows(scores, 8, torch.zeros(300, dtype=torch.long), 9)
     found, index = cosine_top_k(x, 8, chunk_size=chunk_size)
     assert torch.allclose(found, value.clamp(max=1), atol=1e-6)
     assert torch.allclose(scores.gather(1, index), value, atol=1e-6)
@@ -79,10 +85,11 @@ def test_blocks_equal_the_whole_matrix(chunk_size, drift) -> None:
 
 def test_rank_with_ties_equals_naive_sort() -> None:
     scores = torch.randint(0, 4, (50, 12), generator=torch.Generator().manual_seed(1))
-    value, column = top_k_rows(scores.float(), 5)
+    masks = tie_masks(torch.arange(50), index_bits(12))
+    value, column = top_k_rows(scores.float(), 5, masks, index_bits(12))
     for row in range(50):
         s = scores[row].tolist()
-        best = sorted(range(12), key=lambda j: (-s[j], j))[:5]
+        best = sorted(range(12), key=lambda j: (-s[j], rank_of(row, j, 12)))[:5]
         assert column[row].tolist() == best
         assert value[row].tolist() == [s[j] for j in best]
 

@@ -112,13 +112,9 @@ ADAPTERS = (
             "k": 4,
             "learn_features": True,
             "cl_weight": 0.1,
-            "cl_both_ways": False,
-            "cl_nodes": "positive",
             "l2": 0.01,
         },
         choices={
-            "contrast both ways": {"cl_both_ways": True},
-            "contrast over negatives, each node once": {"cl_nodes": "distinct"},
             **_LEARNED,
         },
         graphs={
