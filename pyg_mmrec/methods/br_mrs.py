@@ -120,7 +120,13 @@ class BRMRS(Recommender):
         self.channels = nn.ModuleDict(
             {
                 s: Channels(
-                    data, c.dim, s, names, c.feature_offset, s == USER, c.id_channel
+                    data,
+                    c.dim,
+                    s,
+                    names,
+                    offset=c.feature_offset,
+                    interest=s == USER,
+                    ids=c.id_channel,
                 )
                 for s in sides
             }

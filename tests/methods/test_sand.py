@@ -137,7 +137,7 @@ def test_resumed_run_ends_with_the_same_inner_parameters(name, graph, tmp_path) 
     assert all(torch.equal(a[key], b[key]) for key in a)
     # The last weights too, not only the best ones that are restored at the end.
     states = [x.state() for x in (whole, rest)]
-    inner = [next(iter(s["inner"].values()))["state"] for s in states]
+    inner = [next(iter(s["inner"].values())) for s in states]
     assert inner[0].keys() == inner[1].keys() != set()
     for key in inner[0]:
         for part in inner[0][key]:

@@ -44,8 +44,9 @@ _OPTIONS = {
     "item_knn_k": 4,
     "u_mm_image_weight": 0.2,
     "i_mm_image_weight": 0.3,
-    "uu_co_weight": 0.4,
-    "ii_co_weight": 0.3,
+    # Which of equally many common neighbours count is left to chance in both.
+    "uu_co_weight": 0.0,
+    "ii_co_weight": 0.0,
     "n_uu_layers": 1,
     "n_ii_layers": 2,
     "user_aggr_mode": "softmax",
@@ -213,8 +214,8 @@ ADAPTERS = (
             "num_item_layers": 2,
             "user_k": 5,
             "item_k": 4,
-            "user_co_weight": 0.4,
-            "item_co_weight": 0.3,
+            "user_co_weight": 0.0,
+            "item_co_weight": 0.0,
             "user_weights": {"image": 0.2, "text": 0.8},
             "item_weights": {"image": 0.3, "text": 0.7},
             "rank": 2,
@@ -247,6 +248,8 @@ ADAPTERS = (
         },
         own=(*_MAPS, *_OFFSETS),
         notes=(
+            "co-occurrence is left out here, for it is full of ties, which each breaks "
+            "its own way",
             "few co-occurring nodes: those there are; theirs: some again, or the most "
             "popular",
             "dropout of attention's output; theirs: of its weights",
