@@ -62,9 +62,9 @@ class SAND(Recommender):
     SEA). Its variants are combinations of ``align`` and ``distance``: a is solosim
     with mi, b solosim with l2, c infonce with mi, d infonce with l2.
 
-    Differs from the paper: as in the authors' code, sums of layers begin with layer 0 and
-    users have a vector per modality, where eq. (4) has layers from 1 on (``ego=False``)
-    and one vector (``shared=True``). Users' weights :math:`w_m(u)` are a softmax of
+    Differs from the paper: as in the authors' code, sums of layers begin with layer 0
+    (the paper's, and ``ego=False``: with 1) and users have a vector per modality (the
+    paper's, and ``shared=True``: one for all). Users' weights :math:`w_m(u)` are a softmax of
     learned logits (``user_weights="free"``: numbers that start as one, as in eq. (15)
     and the code), those of the item graph too, which the code holds fixed
     (``learn_mix=False``). The paper splits "each modal representation": here a row
