@@ -64,9 +64,9 @@ class SAND(Recommender):
 
     Differs from the paper: as in the authors' code, sums of layers begin with layer 0
     (the paper's, and ``ego=False``: with 1) and users have a vector per modality (the
-    paper's, and ``shared=True``: one for all). Users' weights :math:`w_m(u)` are a softmax of
-    learned logits (``user_weights="free"``: numbers that start as one, as in eq. (15)
-    and the code), those of the item graph too, which the code holds fixed
+    paper's, and ``shared=True``: one for all). Users' weights :math:`w_m(u)` are a
+    softmax of learned logits (``user_weights="free"``: numbers that start as one, as in
+    eq. (15) and the code), those of the item graph too, which the code holds fixed
     (``learn_mix=False``). The paper splits "each modal representation": here a row
     after propagation. For what concerns a loss see
     :class:`~pyg_mmrec.objectives.SoloSim`, :class:`~pyg_mmrec.objectives.CLUB` and
