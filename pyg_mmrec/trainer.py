@@ -22,6 +22,7 @@ from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.events import Events
 from pyg_mmrec.files import replacing
 from pyg_mmrec.identity import check_same, data_parts, describe
 from pyg_mmrec.methods.base import Recommender
@@ -196,7 +197,7 @@ class Trainer:
         validate = Evaluator(self.data, "val", ks=(int(k),), metrics=(metric,))
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self._make_sampler(num_neg)
-        writer = self._make_writer()
+        events = Events(self.output or "runs") if config.tensorboard else None
         if state.last_weights:  # fitted before: the best ones are in the model
             self.trained.load_weights(state.last_weights)
             state.last_weights = {}
@@ -210,13 +211,12 @@ class Trainer:
                 self._validate(row, validate)
                 self._save()
                 report.epoch(row, summary(row, terms, config.monitor, state))
-                for name, value in row.items():
-                    if writer is not None:
-                        writer.add_scalar(name, value, state.epoch)
+                if events is not None:
+                    events.add(row, state.epoch)
                 if on_epoch_end is not None:
                     on_epoch_end(row)
-        if writer is not None:
-            writer.close()
+        if events is not None:
+            events.close()
         state.last_weights = self.trained.weights()
         if state.best_epoch:
             self.trained.load_weights(state.best_weights)
@@ -368,18 +368,6 @@ class Trainer:
                 num_neighbors=config.num_neighbors,
             )
         return BatchSampler(self.data, config.batch_size, num_neg, config.exclude)
-
-    def _make_writer(self) -> Any:
-        if not self.config.tensorboard:
-            return None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MMRecError(
-                "'tensorboard' is not installed: pip install 'pyg_mmrec[plot]', or "
-                "leave the option out"
-            ) from error
-        return SummaryWriter(str(self.output or "runs"))
 
     def state(self) -> dict[str, Any]:
         """Everything that continues this training, as tensors and JSON values."""
