@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -211,6 +212,7 @@ def open_study(folder: Path, about: Mapping[str, Any], warmup: int = 5) -> optun
     optuna, path = _optuna(), folder / "study.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(path)
         study = optuna.create_study(
             storage=optuna.storages.JournalStorage(_log(path)),
             study_name="tune",
@@ -233,6 +235,24 @@ def open_study(folder: Path, about: Mapping[str, Any], warmup: int = 5) -> optun
             )
     study.set_user_attr("about", dict(about))
     return study
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut a journal behind its last whole line.
+
+    Optuna goes on behind what a crash left of a line, and can read neither then.
+    """
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    # Nothing is taken from a file that is no journal of Optuna's.
+    if whole < len(content) and content.startswith(b'{"op_code"'):
+        with replacing(path) as file:
+            file.write(content[:whole])
+        warnings.warn(
+            f"the last line of {path} was cut short, so it is left out", stacklevel=3
+        )
 
 
 def _sampler(space: list[Dimension], seed: int, drawn: int) -> Any:

@@ -219,6 +219,17 @@ def test_a_method_that_is_not_trained_is_one_sentence(dataset, tmp_path) -> None
         search(dataset, "popularity", dimensions, 1, tmp_path, **options)
 
 
+@pytest.mark.parametrize("cut", range(1, 120, 7))
+def test_a_torn_study_goes_on(dataset, tmp_path, cut) -> None:
+    """As a crash of the machine leaves it: cut anywhere in what was written last."""
+    search(dataset, "bpr", space("lr=1e-3,1e-2"), 1, tmp_path, **SMALL)
+    path = tmp_path / "study.log"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.warns(UserWarning, match="study.log was cut short"):
+        again = search(dataset, "bpr", space("lr=1e-3,1e-2"), 2, tmp_path, **SMALL)
+    assert len(finished(again)) == 2
+
+
 def test_a_file_that_is_no_study_is_one_sentence(tmp_path) -> None:
     (tmp_path / "study.log").write_text("not a study\n" * 3)
     with pytest.raises(MMRecError, match="study.log cannot be used"):
