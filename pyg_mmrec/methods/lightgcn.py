@@ -49,8 +49,13 @@ class LightGCN(Recommender):
 
     provides = frozenset({"ego"})
     # Chosen on validation; clothing takes the values of baby. On sports those reach
-    # 0.089 five times as fast as the defaults reach 0.090.
+    # 0.089 five times as fast as a rate of 1e-3 reaches 0.090. For data that nobody
+    # tuned for: 3e-3 against 1e-3 on three such (films, beauty, a part of sports), 60,
+    # 60 and 150 epochs at most: 0.334 against 0.281, 0.127 after 58 epochs against
+    # 0.124 after 149, 0.135 after 65 against 0.133 after 125.
     presets = {
+        "default": {"lr": 3e-3},
+        "sports": {"lr": 1e-3},
         "baby": {"num_layers": 4, "lr": 1e-2, "l2": 1e-2},
         "clothing": {"lr": 1e-2, "l2": 1e-2},
         "ml-100k": {"lr": 1e-2},
