@@ -65,6 +65,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="methods of the part growth")  # fmt: skip
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
+    add("--peer-methods", nargs="+", default=None, metavar="NAME",
+        help="methods of the part peer (default: all that both have)")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N", help="median of so many")
     add("--threads", type=int, default=None, metavar="N",
         help="threads (default: PyTorch's choice)")  # fmt: skip
@@ -91,6 +93,7 @@ def check(args: argparse.Namespace) -> None:
     growth.check(args.edges)
     if args.peer is not None:
         peer.check(args.peer)
+        peer.check_methods(args.peer_methods)
     args.settings = Settings(args.repeats, args.steps, resolve_device(args.device))
 
 
@@ -118,7 +121,9 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     }
     found = {part: run for part, run in found.items() if part in args.only}
     if args.peer is not None:
-        found["peer"] = lambda: peer.measure(data(), settings, args.peer)
+        found["peer"] = lambda: peer.measure(
+            data(), settings, args.peer, args.peer_methods
+        )
     return found
 
 

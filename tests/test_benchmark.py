@@ -9,12 +9,20 @@ import runpy
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from pyg_mmrec import adjacency as adjacency_module
-from pyg_mmrec.benchmark import Case, Settings, peer, side_by_side, timing
+from pyg_mmrec.benchmark import (
+    Case,
+    Settings,
+    peer,
+    peer_models,
+    side_by_side,
+    timing,
+)
 from pyg_mmrec.benchmark.epochs import PHASES, Stopwatch, Training, chosen, make_trainer
 from pyg_mmrec.benchmark.evaluation import dense_metrics
 from pyg_mmrec.benchmark.graphs import co_occurring, dense_neighbours, users_of_items
@@ -33,6 +41,7 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import METRICS, Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, knn_relation, train_edges
+from pyg_mmrec.methods import get
 from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
@@ -263,6 +272,8 @@ def test_its_files_hold_the_same_data(dataset, tmp_path) -> None:
 CHECKOUT = {
     "configs/overall.yaml": "",
     "common/__init__.py": "",
+    "common/abstract_recommender.py": "",
+    "common/loss.py": "",
     "utils/__init__.py": "",
     "common/trainer.py": """
 import matplotlib.pyplot as plt
@@ -294,9 +305,11 @@ class TrainDataLoader(int):
 """,
     "utils/utils.py": """
 import numpy as np
-class Model:
-    def __init__(self, config, batches): np.float(1)
-    def to(self, device): return self
+import torch
+class Model(torch.nn.Module):
+    def __init__(self, config, batches):
+        super().__init__()
+        np.float(1)
     def pre_epoch_processing(self): pass
 def init_seed(seed): pass
 def get_model(name): return {"LightGCN": Model, "FREEDOM": Model}[name]
@@ -315,7 +328,7 @@ def checkout(tmp_path):
 
 def test_it_trains_in_turn_with_ours(dataset, checkout) -> None:
     before = sorted(checkout.rglob("*"))
-    rows = peer.measure(dataset, QUICK, checkout)
+    rows = peer.measure(dataset, QUICK, checkout, ["lightgcn", "freedom"])
     names = [
         f"{m}, {who}" for m in ("LightGCN", "FREEDOM") for who in ("ours", "MMRec")
     ]
@@ -324,11 +337,42 @@ def test_it_trains_in_turn_with_ours(dataset, checkout) -> None:
     assert sorted(checkout.rglob("*")) == before
 
 
+def test_its_options_are_those_of_our_configuration() -> None:
+    for name, model in peer_models.MODELS.items():
+        config = get(name).Config()
+        theirs = model.of_theirs(config)
+        assert set(theirs) == {*model.same, *model.fixed}
+        assert all(theirs[key] == getattr(config, v) for key, v in model.same.items())
+
+
+def test_methods_that_need_more_features_are_left_out() -> None:
+    assert peer.fit(None, 0) == ["bpr", "lightgcn", "layergcn"]
+    assert peer.fit(["freedom"], 1) == ["freedom"]
+    with pytest.raises(MMRecError, match="FREEDOM needs 1 modalities, but .* has 0"):
+        peer.fit(["freedom"], 0)
+    with pytest.raises(MMRecError, match="did you mean 'freedom'"):
+        peer.check_methods(["fredom"])
+
+
+def test_users_of_common_items_are_written_for_it(tmp_path) -> None:
+    data = make_graph(20, 8)
+    toolbox.write_user_graph(data, tmp_path, k=3)
+    found = np.load(tmp_path / toolbox.USER_GRAPH, allow_pickle=True).item()
+    user, item = train_edges(data)
+    bought = [set(item[user == u].tolist()) for u in range(20)]
+    assert sorted(found) == list(range(20))
+    for u, (neighbours, counts) in found.items():
+        common = [len(bought[u] & bought[v]) for v in range(20)]
+        assert counts == [common[v] for v in neighbours]
+        common[u] = 0
+        assert counts == [c for c in sorted(common, reverse=True)[:3] if c]
+
+
 def test_its_failure_is_one_sentence(dataset, checkout) -> None:
     path = checkout / "src/utils/utils.py"
     path.write_text(path.read_text().replace("def init_seed", "def no_seed"))
     with pytest.raises(MMRecError, match="LightGCN did not run here .*init_seed"):
-        peer.measure(dataset, QUICK, checkout)
+        peer.measure(dataset, QUICK, checkout, ["lightgcn"])
 
 
 # What may not get slower

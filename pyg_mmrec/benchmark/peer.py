@@ -2,8 +2,9 @@
 
 The toolbox (https://github.com/enoche/MMRec) runs in a process and a working folder of
 its own, on the same interactions and features in its own files. Both train whole
-epochs in turn, with the same width, layers, batches and learning rate. One difference
-is of the methods' code: its FREEDOM trains the features as well, ours keeps them.
+epochs in turn, with the options that :mod:`~pyg_mmrec.benchmark.peer_models` says are
+the same; what else a model does is as each ships it. So the toolbox trains the features
+in FREEDOM, MGCN, LATTICE, BM3 and LGMRec, where ours keeps them by default.
 """
 
 from __future__ import annotations
@@ -21,48 +22,101 @@ from typing import IO, Any
 import torch
 
 from pyg_mmrec.benchmark.epochs import Training, make_trainer
+from pyg_mmrec.benchmark.peer_models import MODELS, Model
 from pyg_mmrec.benchmark.timing import Row, Settings, row, timed
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import modalities
-from pyg_mmrec.parity.toolbox import check, data_options, write_data
+from pyg_mmrec.parity.toolbox import (
+    check,
+    data_options,
+    write_data,
+    write_user_graph,
+)
 
 PART = "peer"
-METHODS = {"lightgcn": "LightGCN", "freedom": "FREEDOM"}
 BATCH_SIZE, LR = 2048, 1e-3
 _RUNNER = "pyg_mmrec.benchmark.peer_runner"
 _PACKAGES = Path(__file__).parents[2]  # where it is imported from
 
 
-def measure(dataset: Dataset, settings: Settings, checkout: Path | str) -> list[Row]:
-    """Time whole epochs of LightGCN and FREEDOM, of both packages in turn.
+def measure(
+    dataset: Dataset,
+    settings: Settings,
+    checkout: Path | str,
+    methods: Sequence[str] | None = None,
+) -> list[Row]:
+    """Time whole epochs of what both packages have, of both in turn.
 
-    FREEDOM is left out where the data set has no features.
+    Args:
+        dataset: The data set.
+        settings: How often, and how wide.
+        checkout: Folder of the toolbox.
+        methods: Our names of methods; all that run on this data set if ``None``.
+
+    Raises:
+        MMRecError: If the toolbox does not run here, or lacks a method.
     """
     source = check(checkout)
     data = dataset[0]
     found: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        write_data(data, Path(folder))
-        for name, model in METHODS.items():
-            if name == "freedom" and not modalities(data):
-                continue
+        target = write_data(data, Path(folder))
+        methods = fit(methods, len(modalities(data)))
+        if any(MODELS[name].user_graph for name in methods):
+            write_user_graph(data, target)
+        for name in methods:
+            model = MODELS[name]
             ours = _training(dataset, name, settings)
-            options = {**_options(Path(folder), settings), **_model_options(ours)}
-            with started(source, Path(folder), model, options) as epoch:
+            options = _options(Path(folder), settings)
+            options |= model.of_theirs(ours.trainer.model.config)
+            with started(source, Path(folder), model.name, options) as epoch:
                 found += _in_turn(model, ours, epoch, settings)
     return found
 
 
+def check_methods(methods: Sequence[str] | None) -> None:
+    """Refuse methods that the toolbox lacks, by our names.
+
+    Raises:
+        MMRecError: For such a method.
+    """
+    for name in methods or ():
+        if name not in MODELS:
+            raise unknown("method of the part peer", name, MODELS)
+
+
+def fit(methods: Sequence[str] | None, num_modalities: int) -> list[str]:
+    """The methods to compare on a data set, each checked.
+
+    Args:
+        methods: Our names; all that fit if ``None``.
+        num_modalities: Modalities of the data set.
+
+    Raises:
+        MMRecError: For a method that the toolbox lacks, or that needs more modalities.
+    """
+    check_methods(methods)
+    needs = {name: MODELS[name].modalities for name in methods or MODELS}
+    unfit = [name for name, needed in needs.items() if needed > num_modalities]
+    if methods is not None and unfit:
+        raise MMRecError(
+            f"the toolbox's {MODELS[unfit[0]].name} needs {needs[unfit[0]]} "
+            f"modalities, but the data set has {num_modalities}: leave it out"
+        )
+    return [name for name in needs if name not in unfit]
+
+
 def _training(dataset: Dataset, name: str, settings: Settings) -> Training:
-    layers = {"num_layers": settings.num_layers} if name == "lightgcn" else {}
     fixed: dict[str, Any] = {"dim": settings.dim, "batch_size": BATCH_SIZE, "lr": LR}
-    trainer = make_trainer(dataset, name, settings, **fixed, **layers)
+    if name == "lightgcn":
+        fixed["num_layers"] = settings.num_layers
+    trainer = make_trainer(dataset, name, settings, **fixed)
     return Training(trainer, settings.steps)
 
 
 def _in_turn(
-    name: str, ours: Training, theirs: Iterator[float], settings: Settings
+    model: Model, ours: Training, theirs: Iterator[float], settings: Settings
 ) -> list[Row]:
     """Rows of both, after an epoch each to warm up."""
     ours.whole_epoch()
@@ -73,7 +127,7 @@ def _in_turn(
         seconds[1].append(next(theirs))
     note = f"batches of {BATCH_SIZE}, {settings.dim} columns"
     return [
-        row(PART, f"{name}, {whose}", taken, seconds[0], note=note)
+        row(PART, f"{model.name}, {whose}", taken, seconds[0], note=note)
         for whose, taken in zip(("ours", "MMRec"), seconds, strict=True)
     ]
 
@@ -88,20 +142,6 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         "feat_embed_dim": settings.dim,
         "train_batch_size": BATCH_SIZE,
         "learning_rate": LR,
-    }
-
-
-def _model_options(ours: Training) -> dict[str, Any]:
-    """The toolbox's names for the options of our model."""
-    config = ours.trainer.model.config
-    if ours.trainer.model.name == "lightgcn":
-        return {"n_layers": config.num_layers, "reg_weight": config.l2}
-    return {
-        "n_ui_layers": config.num_layers,
-        "n_mm_layers": config.num_item_layers,
-        "knn_k": config.k,
-        "dropout": config.drop_edges,
-        "reg_weight": config.feature_weight,
     }
 
 

@@ -21,13 +21,17 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, features, modalities
-from pyg_mmrec.parity.checkout import double
+from pyg_mmrec.graph import INTERACTS, USER, features, modalities, relation
+from pyg_mmrec.parity.checkout import double, plain
 from pyg_mmrec.parity.peer import LR, Peer, switched
 from pyg_mmrec.sampler import Batch
+from pyg_mmrec.transforms import CoOccurrence
 
 NAME = "graph"  # of the data set that is written for it
 FEATURES = ("vision.npy", "text.npy")  # it knows two modalities
+USER_GRAPH, USER_K = "users.npy", 40  # the number is written into its code
+# Tensors of its models that are registered as parameters where there is no GPU.
+_PLAIN = ("result_embed",)
 
 
 def check(checkout: Path | str) -> Path:
@@ -72,6 +76,30 @@ def _labelled(pairs: Tensor, label: int) -> pd.DataFrame:
     return pd.DataFrame({"userID": user, "itemID": item, "x_label": label})
 
 
+def write_user_graph(data: HeteroData, folder: Path, k: int = USER_K) -> None:
+    """Write users of common items as the toolbox's preprocessing does.
+
+    Equal numbers are in our order, since theirs is left to PyTorch.
+
+    Args:
+        data: The graph.
+        folder: The data set's own folder, as :func:`write_data` returns it.
+        k: Neighbours of a user.
+    """
+    counted = CoOccurrence(k, USER, weight="count")(data.clone())
+    store = counted[relation(USER, "co_occurs")]
+    neighbour, centre = store.edge_index.cpu().numpy()
+    order = np.argsort(centre, kind="stable")
+    ends = np.cumsum(np.bincount(centre, minlength=int(data[USER].num_nodes)))[:-1]
+    columns = neighbour[order], store.edge_weight.cpu().numpy()[order]
+    parts = [np.split(column, ends) for column in columns]
+    found = {
+        user: [mine.tolist() for mine in both]
+        for user, both in enumerate(zip(*parts, strict=True))
+    }
+    np.save(folder / USER_GRAPH, found, allow_pickle=True)  # type: ignore[arg-type]
+
+
 def data_options(folder: Path) -> dict[str, Any]:
     """The toolbox's options that say where :func:`write_data` wrote, and how."""
     vision, text = FEATURES
@@ -84,6 +112,7 @@ def data_options(folder: Path) -> dict[str, Any]:
         "ITEM_ID_FIELD": "itemID",
         "inter_splitting_label": "x_label",
         "field_separator": "\t",
+        "user_graph_dict_file": USER_GRAPH,
         "filter_out_cod_start_users": False,
         "hyper_parameters": [],
         "seed": 0,
@@ -101,6 +130,7 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
     from utils.dataset import RecDataset
     from utils.utils import get_model, init_seed
 
+    _alias_common()
     config = Config(model, NAME, dict(options))
     init_seed(config["seed"])
     train = RecDataset(config).split()[0]
@@ -110,6 +140,7 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
     )
     batches.pretrain_setup()
     network = get_model(model)(config, batches).to(config["device"])
+    plain(network, *_PLAIN)
     return Trainer(config, network), batches
 
 
@@ -178,7 +209,7 @@ class Toolbox:
                 "use_gpu": False,
                 **self.options,
             }
-            _alias_common()
+            _alias_common()  # before a patch imports a model
             if self.patch is not None:
                 self.patch()
             trainer, _ = load(self.model, options)

@@ -7,18 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
+from pyg_mmrec.graph import INTERACTS, ITEM, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
 from pyg_mmrec.parity.adapters.collaborative import CODE
-from pyg_mmrec.parity.checkout import plain
-from pyg_mmrec.parity.toolbox import Toolbox
+from pyg_mmrec.parity.toolbox import Toolbox, write_user_graph
 from pyg_mmrec.parity.weights import Moved, columns, part, stacked
-from pyg_mmrec.transforms import CoOccurrence
 
 _USERS, _DIM, _K = 40, 8, 4  # of the small graph
 _TWO = (("image", "v_gcn"), ("text", "t_gcn"))
@@ -39,27 +36,12 @@ def _narrow(model: str) -> Callable[[], None]:
     return patch
 
 
-def write_user_graph(data: HeteroData, folder: Path) -> None:
-    """Users of common items as the toolbox's preprocessing writes them.
-
-    Equal numbers are in our order, since theirs is left to PyTorch.
-    """
-    counted = CoOccurrence(_K, USER, weight="count")(data.clone())
-    store = counted[relation(USER, "co_occurs")]
-    neighbour, centre = store.edge_index
-    found = {
-        user: [
-            neighbour[centre == user].tolist(),
-            store.edge_weight[centre == user].tolist(),
-        ]
-        for user in range(int(data[USER].num_nodes))
-    }
-    np.save(folder / "users.npy", found, allow_pickle=True)  # type: ignore[arg-type]
+def _write_user_graph(data: HeteroData, folder: Path) -> None:
+    write_user_graph(data, folder, _K)
 
 
 def _few_users(module: Any) -> None:
     module.k = _K  # 40 in their code
-    plain(module, "result_embed")
     for gcn in (module.v_gcn, module.t_gcn):
         nn.init.zeros_(gcn.MLP_1.bias)  # ours has none
 
@@ -115,7 +97,6 @@ _HOMOGENEOUS = {
     "embedding_size": _DIM,
     "feat_embed_dim": _DIM,
     "aggr_mode": "add",
-    "user_graph_dict_file": "users.npy",
     "reg_weight": 0.0,
 }
 
@@ -181,7 +162,7 @@ ADAPTERS = (
             patch=_narrow("dragon"),
             mend=_few_users,
             before=_forward,
-            write=write_user_graph,
+            write=_write_user_graph,
         ),
         weights={
             **_channels(*_TWO),
@@ -210,7 +191,7 @@ ADAPTERS = (
             patch=_narrow("dualgnn"),
             mend=_few_users,
             before=_forward,
-            write=write_user_graph,
+            write=_write_user_graph,
         ),
         weights={
             **_channels(*_TWO),
