@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 
 import pandas as pd
@@ -127,6 +127,14 @@ def _first_of_equals(scores: Tensor, last: Tensor, k: int) -> Tensor:
     return column[above | (rank <= (k - num_above)[row])].view(-1, k)
 
 
+Ranker = Branch | Callable[[Tensor], Tensor]
+"""Rows whose products rank, or a function that scores all items for some users."""
+
+
+def _device(rows: Ranker) -> torch.device:
+    return rows.user.device if isinstance(rows, Branch) else torch.device("cpu")
+
+
 class Evaluator:
     r"""Ranks all items for every user who has a label in a split.
 
@@ -248,20 +256,35 @@ class Evaluator:
                 f"ranked: lower the learning rate, or check the features"
             )
 
+    def _best_scored(
+        self, scores: Tensor, users: Tensor, seen: Ragged
+    ) -> tuple[Tensor, Tensor]:
+        """The ranking by scores that somebody else computed."""
+        shape = [users.numel(), self.num_items]
+        if list(scores.shape) != shape or bool(scores.isnan().any()):
+            raise MMRecError(
+                f"scores need to be numbers of shape {shape} (got "
+                f"{list(scores.shape)}, {int(scores.isnan().sum())} not a number)"
+            )
+        scores = scores.clone()
+        scores[seen.of(users)] = float("-inf")
+        return best_columns(scores, max(self.ks))
+
     @property
     def num_users(self) -> int:
         """Number of users that are evaluated."""
         return self.users.numel()
 
-    def __call__(self, rows: Branch) -> dict[str, float]:
+    def __call__(self, rows: Ranker) -> dict[str, float]:
         """Mean of each metric over users, as ``{"recall@20": ...}``.
 
         Args:
-            rows: Final embeddings of all users and items.
+            rows: Final embeddings of all users and items; or what scores all items
+                for some users, ``[n]`` to ``[n, I]``.
         """
         totals: dict[str, Tensor] = {}
         # The last place takes what is no recommendation.
-        covered = rows.item.new_zeros(len(self.ks), self.num_items + 1)
+        covered = torch.zeros(len(self.ks), self.num_items + 1, device=_device(rows))
         for _, items, values in self._chunks(rows):
             for name, value in values.items():
                 totals[name] = totals.get(name, 0) + value.sum()
@@ -277,7 +300,7 @@ class Evaluator:
         means = torch.stack([*totals.values()]).tolist() if totals else []
         return dict(zip(totals, means, strict=True))
 
-    def per_user(self, rows: Branch) -> pd.DataFrame:
+    def per_user(self, rows: Ranker) -> pd.DataFrame:
         """Each user's metrics: a row per user (internal id), a column per metric.
 
         Coverage, which is of all users together, is left out.
@@ -296,19 +319,23 @@ class Evaluator:
 
     @torch.no_grad()
     def _chunks(
-        self, rows: Branch
+        self, rows: Ranker
     ) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
         """Users, their ranking ``[n, max k]`` and each metric's values ``[n]``.
 
         Where fewer items than ``k`` are left to rank, the rest of the ranking holds
         ``num_items``, which is no item.
         """
-        self._check_rows(rows)
-        device = rows.user.device
+        if isinstance(rows, Branch):
+            self._check_rows(rows)
+        device = _device(rows)
         seen, truth = self._seen.to(device), self._truth.to(device)
         metrics = {name: metric.to(device) for name, metric in self._scorers().items()}
         for users in self.users.to(device).split(self.chunk_size):
-            scores, items = top_k(rows, users, max(self.ks), seen)
+            if isinstance(rows, Branch):
+                scores, items = top_k(rows, users, max(self.ks), seen)
+            else:
+                scores, items = self._best_scored(rows(users), users, seen)
             items = items.masked_fill(scores == float("-inf"), self.num_items)
             # One hit matrix for all metrics, and their values before averaging.
             data = LinkPredMetricData(items, torch.stack(truth.of(users)))

@@ -290,7 +290,7 @@ class Config(dict):
     def __init__(self, model, dataset, options):
         assert os.path.isfile("configs/overall.yaml")
         assert os.path.isfile(options["data_path"] + dataset + "/graph.inter")
-        super().__init__(options, device="cpu")
+        super().__init__(options, device="cpu", hyper_parameters=[])
 """,
     "utils/dataset.py": """
 import lmdb

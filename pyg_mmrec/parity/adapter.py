@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,14 @@ class Loader(Protocol):
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """The model on a graph; called where its sources can be imported."""
+
+
+@runtime_checkable
+class AnySize(Loader, Protocol):
+    """A loader that can build the authors' model as it is trained, too."""
+
+    def with_options(self, options: Mapping[str, Any]) -> Loader:
+        """A loader of the model as shipped, with some options of their code."""
 
 
 Matrix = Callable[[HeteroData], Tensor]

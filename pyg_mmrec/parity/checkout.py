@@ -183,19 +183,28 @@ def plain(module: nn.Module, *names: str) -> None:
 
 def double(module: nn.Module) -> nn.Module:
     """A model in double precision, with tensors that it keeps as attributes."""
-    module.double()
+    return _in_precision(module, torch.float64)
+
+
+def single(module: nn.Module) -> nn.Module:
+    """The same in single precision."""
+    return _in_precision(module, torch.float32)
+
+
+def _in_precision(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    module.to(dtype)
     for part in module.modules():
         for name, value in list(vars(part).items()):
             if not name.startswith("_"):
-                setattr(part, name, _double(value))
+                setattr(part, name, _converted(value, dtype))
     return module
 
 
-def _double(value: Any) -> Any:
+def _converted(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, nn.Module):
         return value
     if isinstance(value, Tensor):
-        return value.detach().double() if value.is_floating_point() else value
+        return value.detach().to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):
-        return {key: _double(x) for key, x in value.items()}
+        return {key: _converted(x, dtype) for key, x in value.items()}
     return value

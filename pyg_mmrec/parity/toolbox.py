@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -114,13 +114,14 @@ def data_options(folder: Path) -> dict[str, Any]:
         "field_separator": "\t",
         "user_graph_dict_file": USER_GRAPH,
         "filter_out_cod_start_users": False,
-        "hyper_parameters": [],
         "seed": 0,
     }
 
 
 def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
     """The toolbox's trainer and its training batches, as its own start makes them.
+
+    Of options that its files leave to a search, the first values.
 
     Called where its sources can be imported, in a folder that holds its ``configs``.
     """
@@ -132,6 +133,9 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
 
     _alias_common()
     config = Config(model, NAME, dict(options))
+    for name in config["hyper_parameters"]:
+        if isinstance(config[name], list):
+            config[name] = config[name][0]
     init_seed(config["seed"])
     train = RecDataset(config).split()[0]
     str(train)  # counts its interactions as a side effect, which the loader reads
@@ -189,6 +193,10 @@ class Toolbox:
     mend: Callable[[Any], None] | None = None
     before: Callable[[Any], Any] | None = None
     write: Callable[[HeteroData, Path], None] | None = None
+
+    def with_options(self, options: Mapping[str, Any]) -> Toolbox:
+        """The model as the toolbox ships it, with some options of its own."""
+        return replace(self, options=options, patch=None, mend=None)
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """Folders that it is imported from."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
@@ -51,11 +52,42 @@ _OPTIONS = {
     "n_ii_layers": 2,
     "user_aggr_mode": "softmax",
 }
+_SPORTS = {
+    "embedding_dim": 64,
+    "n_layers": 5,
+    "rank": 7,
+    "s_drop": 1.0,
+    "m_drop": 0.2,
+    "cl_tmp": 1.5,
+    "cl_loss_weight": 1e-3,
+    "diff_loss_weight": 5e-4,
+    "num_user_co": 25,
+    "user_knn_k": 25,
+    "num_item_co": 5,
+    "item_knn_k": 5,
+    "u_mm_image_weight": 0.0,
+    "i_mm_image_weight": 0.2,
+    "uu_co_weight": 0.9,
+    "ii_co_weight": 0.2,
+    "n_uu_layers": 2,
+    "n_ii_layers": 2,
+}
 _MODALITIES = {"image": ("image", "v"), "text": ("text", "t")}
 
 
+@dataclass(frozen=True)
 class Rearm:
-    """Loads the authors' model."""
+    """Loads the authors' model.
+
+    Args:
+        options: Of their code, over those of the small graph.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_options(self, options: Mapping[str, Any]) -> Rearm:
+        """The model as they ship it for sports, with other options over that."""
+        return Rearm({**_SPORTS, **options})
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
@@ -72,7 +104,7 @@ class Rearm:
         import model
         from utils import data_loader
 
-        config = SimpleNamespace(**_OPTIONS)
+        config = SimpleNamespace(**{**_OPTIONS, **self.options})
         with (
             _working_folder(data),
             _in_single(),
@@ -80,10 +112,14 @@ class Rearm:
         ):
             dataset = data_loader.Load_dataset(config)
             module = model.REARM(config, dataset)
-        return _RearmPeer(double(module))
+        return _RearmPeer(double(module), config)
 
 
 class _RearmPeer(Peer):
+    def __init__(self, module: nn.Module, config: SimpleNamespace) -> None:
+        super().__init__(module)
+        self.config = config
+
     def optimizer(self) -> torch.optim.Optimizer:
         params = [p for p in self.module.parameters() if p.requires_grad]
         return torch.optim.AdamW(params, LR, weight_decay=0.0)
@@ -98,8 +134,8 @@ class _RearmPeer(Peer):
         _, bpr, _, contrast, orthogonal = self._losses(batch)
         return {
             "bpr": bpr,
-            "contrast": contrast / _CONTRAST,
-            "orthogonal": orthogonal / _ORTHOGONAL,
+            "contrast": contrast / self.config.cl_loss_weight,
+            "orthogonal": orthogonal / self.config.diff_loss_weight,
         }
 
     def _losses(self, batch: Batch) -> tuple[Any, ...]:

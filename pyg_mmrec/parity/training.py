@@ -1,0 +1,188 @@
+"""The authors' code and ours, trained on the same data with the same batches."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.files import replacing
+from pyg_mmrec.methods import get
+from pyg_mmrec.parity.adapter import Adapter, AnySize
+from pyg_mmrec.parity.checkout import imported, single
+from pyg_mmrec.parity.peer import Peer
+from pyg_mmrec.reporting import popularity
+from pyg_mmrec.run import configure
+from pyg_mmrec.sampler import BatchSampler
+from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
+from pyg_mmrec.stopping import EarlyStopping
+from pyg_mmrec.train_config import TrainConfig
+from pyg_mmrec.trainer import Trainer
+
+OURS, THEIRS = "ours", "authors' code"
+OnEpoch = Callable[[str, Mapping[str, float]], None]
+
+_METRICS = ("recall", "ndcg")
+_CPU = torch.device("cpu")
+
+
+def train_both(
+    adapter: Adapter,
+    checkout: Path,
+    data: HeteroData,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    on_epoch: OnEpoch,
+    preset: str = "default",
+) -> pd.DataFrame:
+    """Train both to the end.
+
+    Batches, their negatives, rate, weight decay, epochs, patience and seed are those of
+    our training, for both; each has initial weights of its own.
+
+    Args:
+        adapter: How they stand beside each other.
+        checkout: Folder of the authors' code.
+        data: The graph, as :func:`~pyg_mmrec.parity.fixture.used_part` returns it.
+        ours: Options of our method and its training.
+        theirs: Options of the authors' code, over those that it trains with.
+        on_epoch: Called with whose epoch it was, and its row.
+        preset: Data set whose preset of ours to take.
+
+    Returns:
+        A row for each epoch, with ``whose``, ``epoch``, ``seconds`` and the monitored
+        metric on validation, and in the row of the best epoch what it has on test.
+
+    Raises:
+        MMRecError: If it is no checkout of theirs, or an option is wrong.
+    """
+    fixed = {"progress": False, "device": "cpu"}
+    config, train = configure(adapter.method, preset, {**fixed, **ours})
+    if not isinstance(adapter.load, AnySize):
+        raise MMRecError(
+            f"the authors' code of {adapter.method!r} can be compared at small widths "
+            f"alone: leave the training out"
+        )
+    loader, tables = adapter.load.with_options(theirs), []
+    with imported(*loader.sources(checkout)):
+        with seeded(epoch_seed(train.seed, 0)):
+            peer = loader(checkout, data)
+            single(peer.module)
+        tables.append(_train_theirs(peer, adapter, data, train, on_epoch))
+    tables.append(_train_ours(adapter.method, data, config, train, on_epoch))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _train_theirs(
+    peer: Peer,
+    adapter: Adapter,
+    data: HeteroData,
+    train: TrainConfig,
+    on_epoch: OnEpoch,
+) -> pd.DataFrame:
+    sampler = BatchSampler(data, train.batch_size, adapter.num_neg, train.exclude)
+    optimizer = peer.optimizer()
+    for group in optimizer.param_groups:
+        group.update(lr=train.lr, weight_decay=train.weight_decay)
+    monitor = train.monitor
+    stopping = EarlyStopping(train, popularity(data, monitor))
+    rows, best_epoch, best, weights = list[dict[str, Any]](), 0, -1.0, {}
+    while not rows or not stopping.ends_after(len(rows), best_epoch, best):
+        epoch, start = len(rows) + 1, time.perf_counter()
+        generator = epoch_generator(train.seed, epoch, _CPU)
+        with seeded(epoch_seed(train.seed, epoch)):
+            peer.module.train()
+            peer.start()
+            single(peer.module)
+            for _, batch in sampler.epoch(data, generator):
+                optimizer.zero_grad()
+                peer.total(batch).backward()
+                optimizer.step()
+        seconds = time.perf_counter() - start
+        value = _evaluated(peer, data, "val")[monitor]
+        row = {"epoch": epoch, "seconds": seconds, monitor: value}
+        if value > best:
+            best, best_epoch = value, epoch
+            weights = copy.deepcopy(peer.module.state_dict())
+        rows.append(row)
+        on_epoch(THEIRS, row)
+    peer.module.load_state_dict(weights)
+    return _table(THEIRS, rows, best_epoch, _evaluated(peer, data, "test"))
+
+
+@torch.no_grad()
+def _evaluated(peer: Peer, data: HeteroData, part: str) -> dict[str, float]:
+    peer.module.eval()
+    # Most compute all embeddings whenever they are asked for scores.
+    return Evaluator(data, part, (20,), _METRICS, chunk_size=4096)(peer.scores)
+
+
+def _train_ours(
+    method: str,
+    data: HeteroData,
+    config: Any,
+    train: TrainConfig,
+    on_epoch: OnEpoch,
+) -> pd.DataFrame:
+    transform = get(method).graph(config)
+    data = data if transform is None else transform(data.clone())
+    with seeded(epoch_seed(train.seed, 0)):
+        model = get(method)(data, config)
+        terms = model.objectives()
+    result = Trainer(model, data, terms, train).fit(
+        on_epoch_end=lambda row: on_epoch(OURS, row)
+    )
+    test = {name: result.test[name] for name in (f"{m}@20" for m in _METRICS)}
+    return _table(OURS, result.history, result.best_epoch, test)
+
+
+def _table(
+    whose: str,
+    rows: list[dict[str, Any]],
+    best_epoch: int,
+    test: Mapping[str, float],
+) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    table.insert(0, "whose", whose)
+    for name, value in test.items():
+        table.loc[table["epoch"] == best_epoch, f"test_{name}"] = value
+    return table
+
+
+def draw(table: pd.DataFrame, title: str, path: Path) -> bool:
+    """Draw validation's recall@20 over epochs, and test's at the best of them.
+
+    Returns:
+        Whether it could be drawn: it needs matplotlib, of the extra ``plot``.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for (whose, curve), style in zip(
+        table.groupby("whose", sort=False), ("--", "-"), strict=True
+    ):
+        (line,) = axes.plot(
+            curve["epoch"], curve["recall@20"], style, label=f"{whose}, validation"
+        )
+        best = curve.dropna(subset="test_recall@20")
+        axes.plot(
+            best["epoch"], best["test_recall@20"], "o", color=line.get_color(),
+            label=f"{whose}, test {best['test_recall@20'].iloc[0]:.4f}",
+        )  # fmt: skip
+    axes.set(xlabel="epoch", ylabel="recall@20", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+    return True
