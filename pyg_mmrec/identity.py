@@ -18,7 +18,10 @@ from pyg_mmrec.objectives import Term
 from pyg_mmrec.schema import Kinds, check_fields
 
 # How long to train, where, and what to show may change between two sittings.
-FREE = {"epochs", "patience", "device", "progress", "tensorboard", "ks"}
+FREE = {
+    "epochs", "patience", "device", "progress", "track", "ks",
+    "tensorboard",  # what "track" was once
+}  # fmt: skip
 FIELDS: dict[str, Kinds] = {
     "method": str,
     "config": dict,

@@ -17,7 +17,8 @@ from pyg_mmrec.recommend import Index
 from pyg_mmrec.resuming import Trained
 from pyg_mmrec.run import Run, prepare
 from pyg_mmrec.schema import Kinds, check_fields
-from pyg_mmrec.trainer import Result, TrainConfig
+from pyg_mmrec.train_config import TrainConfig, renamed
+from pyg_mmrec.trainer import Result
 
 _RESULT: dict[str, Kinds] = {
     "best_epoch": int,
@@ -62,7 +63,7 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     check_fields(result, _RESULT, str(folder / RESULT))
     cls = get(told["method"])
     config = from_dict(cls.Config, told["config"])
-    train = from_dict(TrainConfig, told["train_config"])
+    train = from_dict(TrainConfig, renamed(told["train_config"]))
     state = checkpoint.load(folder / CHECKPOINT)
     check_same(state, told, folder / CHECKPOINT, (cls.Config, TrainConfig))
     check_fields(state, _STATE, str(folder / CHECKPOINT))

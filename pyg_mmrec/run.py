@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pyg_mmrec.environment import environment
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
+from pyg_mmrec.hooks import Hook, check_installed
 from pyg_mmrec.identity import data_parts
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.objectives import Term, plug
@@ -37,7 +37,7 @@ from pyg_mmrec.outputs import (
 from pyg_mmrec.recommend import Index
 from pyg_mmrec.sampler import check_neighbor_sampling
 from pyg_mmrec.seeding import epoch_seed, seeded
-from pyg_mmrec.trainer import EpochHook, Result, TrainConfig, Trainer
+from pyg_mmrec.trainer import Result, TrainConfig, Trainer
 from pyg_mmrec.transforms import cached
 
 logger = logging.getLogger(__name__)
@@ -134,11 +134,7 @@ def check_options(
     resolve_device(train.device)
     if train.num_neighbors:
         check_neighbor_sampling()
-    if train.tensorboard and find_spec("tensorboard") is None:
-        raise MMRecError(
-            "'tensorboard' is not installed: pip install 'pyg_mmrec[plot]', or leave "
-            "the option out"
-        )
+    check_installed(train.track)
     plugs = list(plugs)
     names = [text.partition(":")[0] for text in plugs]
     for name in names:
@@ -169,7 +165,7 @@ def run(
     output: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_epoch_end: EpochHook | None = None,
+    hooks: Sequence[Hook] = (),
     score_test: bool = True,
     **overrides: Any,
 ) -> Run:
@@ -189,7 +185,7 @@ def run(
         resume: Continue the run in ``output``, if there is one: to more epochs or
             more patience as well.
         overwrite: Remove the run in ``output``, if there is one.
-        on_epoch_end: See :meth:`Trainer.fit <pyg_mmrec.trainer.Trainer.fit>`.
+        hooks: See :meth:`Trainer.fit <pyg_mmrec.trainer.Trainer.fit>`.
         score_test: Likewise.
         **overrides: Fields of the method's ``Config`` or of ``TrainConfig``.
 
@@ -223,7 +219,7 @@ def run(
         done = folder is not None and _accept(
             folder, trainer, description, overwrite, score_test
         )
-        result = trainer.fit(resume, on_epoch_end, score_test)
+        result = trainer.fit(resume, hooks, score_test)
         index = Index.build(model.rows(trainer.data), trainer.data, dataset)
         if folder is not None and not done:
             _write_results(folder, description, result, graph_seconds, trainer, index)

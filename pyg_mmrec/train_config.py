@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pyg_mmrec.config import LearningRate, Weight, checked, option
 from pyg_mmrec.devices import check_device
@@ -80,5 +80,15 @@ class TrainConfig:
         min=0, max=2**31 - 1,
     )  # fmt: skip
     device: str = option("auto", "auto, cpu, cuda or cuda:N", check=check_device)
-    tensorboard: bool = option(False, "write losses and metrics for TensorBoard")
+    track: tuple[Literal["tensorboard", "wandb", "mlflow", "log"], ...] = option(
+        (), "where losses and metrics go beside the run's files"
+    )
     progress: bool = option(True, "show a progress bar")
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they were written by an older version, by the names of today."""
+    found = dict(values)
+    if found.pop("tensorboard", False):
+        found["track"] = ["tensorboard"]
+    return found

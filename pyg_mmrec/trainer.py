@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,8 @@ from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.evaluator import Evaluator
-from pyg_mmrec.events import Events
 from pyg_mmrec.files import replacing
+from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.identity import check_same, data_parts, describe
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
@@ -34,9 +34,7 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.train_config import TrainConfig
 
-__all__ = ["EpochHook", "Result", "TrainConfig", "Trainer"]
-
-EpochHook = Callable[[dict[str, float]], None]
+__all__ = ["Result", "TrainConfig", "Trainer"]
 
 
 @dataclass
@@ -142,7 +140,7 @@ class Trainer:
     def fit(
         self,
         resume: bool = False,
-        on_epoch_end: EpochHook | None = None,
+        hooks: Sequence[Hook] = (),
         score_test: bool = True,
     ) -> Result:
         """Train to early stopping, restore the best weights, score the test once.
@@ -150,8 +148,8 @@ class Trainer:
         Args:
             resume: Continue from ``checkpoint.pt`` in the output folder, if any;
                 without it, one that lies there is refused.
-            on_epoch_end: Called with the history's row of each epoch, once that is
-                saved; what it raises ends the training.
+            hooks: Called on the way, beside those that ``config.track`` names; what
+                they raise ends the training.
             score_test: Whether to score the test; :attr:`Result.test` is empty if not.
         """
         if resume:
@@ -162,20 +160,32 @@ class Trainer:
                 f"{self.output} holds the checkpoint of a run: continue it with "
                 f"resume=True, remove it, or train into another folder"
             )
-        if self.trainable:
-            self._fit(on_epoch_end)
-        rows = self.model.rows(self.data)
-        ks = self.config.ks
+        hooks = [*named(self.config.track), *hooks]
+        with _ended(hooks):
+            for hook in hooks:
+                hook.on_start(self.description, self.output)
+            if self.trainable:
+                self._fit(hooks)
+            valid, test = self._scores(score_test)
+            for hook in hooks:
+                hook.on_log(_by_part(valid=valid, test=test))
         return Result(
             best_epoch=self.progress.best_epoch,
-            valid=Evaluator(self.data, "val", ks=ks)(rows),
-            test=Evaluator(self.data, "test", ks=ks)(rows) if score_test else {},
+            valid=valid,
+            test=test,
             history=self.progress.history,
             seconds_per_epoch=self._seconds_per_epoch(),
             peak_memory_bytes=peak_memory(self.device),
             hints=self._hints(),
             branches=self._branches(score_test),
         )
+
+    def _scores(self, score_test: bool) -> tuple[dict[str, float], dict[str, float]]:
+        """Metrics on validation and, if asked for, on test."""
+        rows, ks = self.model.rows(self.data), self.config.ks
+        valid = Evaluator(self.data, "val", ks=ks)(rows)
+        test = Evaluator(self.data, "test", ks=ks)(rows) if score_test else {}
+        return valid, test
 
     def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
         parts = {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
@@ -191,13 +201,12 @@ class Trainer:
         floor = self.stopping.popularity
         return hints(self.progress, floor, self.config.monitor)
 
-    def _fit(self, on_epoch_end: EpochHook | None = None) -> None:
+    def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
         metric, _, k = config.monitor.partition("@")
         validate = Evaluator(self.data, "val", ks=(int(k),), metrics=(metric,))
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self._make_sampler(num_neg)
-        events = Events(self.output or "runs") if config.tensorboard else None
         if state.last_weights:  # fitted before: the best ones are in the model
             self.trained.load_weights(state.last_weights)
             state.last_weights = {}
@@ -209,14 +218,10 @@ class Trainer:
             while not self.finished:
                 row = self._epoch(state.epoch + 1, sampler, report)
                 self._validate(row, validate)
-                self._save()
+                self._save(hooks)
                 report.epoch(row, summary(row, terms, config.monitor, state))
-                if events is not None:
-                    events.add(row, state.epoch)
-                if on_epoch_end is not None:
-                    on_epoch_end(row)
-        if events is not None:
-            events.close()
+                for hook in hooks:
+                    hook.on_epoch_end(row)
         state.last_weights = self.trained.weights()
         if state.best_epoch:
             self.trained.load_weights(state.best_weights)
@@ -373,11 +378,14 @@ class Trainer:
         """Everything that continues this training, as tensors and JSON values."""
         return {**self.description, **self.trained.state(self.progress)}
 
-    def _save(self) -> None:
+    def _save(self, hooks: Sequence[Hook] = ()) -> None:
         if self.output is None:
             return
-        checkpoint.save(self.output / "checkpoint.pt", self.state())
+        path = self.output / "checkpoint.pt"
+        checkpoint.save(path, self.state())
         self._write_history(self.output)
+        for hook in hooks:
+            hook.on_checkpoint(path, self.progress.epoch)
 
     def _write_history(self, output: Path) -> None:
         with replacing(output / "history.csv") as file:
@@ -424,3 +432,21 @@ class Trainer:
     def _seconds_per_epoch(self) -> float:
         seconds = [row["seconds"] for row in self.progress.history]
         return sum(seconds) / len(seconds) if seconds else 0.0
+
+
+@contextmanager
+def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
+    """Tell hooks of the end, however it comes."""
+    with ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.on_end)
+        yield
+
+
+def _by_part(**parts: Mapping[str, float]) -> dict[str, float]:
+    """Metrics by part and name, such as ``"test/recall@20"``."""
+    return {
+        f"{part}/{name}": value
+        for part, metrics in parts.items()
+        for name, value in metrics.items()
+    }

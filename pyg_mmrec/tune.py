@@ -14,6 +14,7 @@ import pandas as pd
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import DivergedError, MMRecError, unknown
 from pyg_mmrec.files import claimed, interrupts_held, replacing
+from pyg_mmrec.hooks import Figures, OnEpochEnd
 from pyg_mmrec.identity import check_same_data, data_parts
 from pyg_mmrec.methods import get
 from pyg_mmrec.run import configure, run
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 # a leak, or another measure.
 NOT_TUNED = {
     "device", "epochs", "eval_every", "exclude", "ks", "monitor", "patience",
-    "progress", "seed", "tensorboard",
+    "progress", "seed", "track",
 }  # fmt: skip
 # What may differ between two sittings of a search.
-FREE = {"device", "progress", "tensorboard"}
+FREE = {"device", "progress", "track"}
 _STARTUP = 5  # finished trials before any is pruned
 
 Value = bool | int | float | str | None
@@ -366,7 +367,7 @@ def _train(
     optuna = _optuna()
     best = float("-inf")
 
-    def on_epoch_end(row: dict[str, float]) -> None:
+    def on_epoch_end(row: Figures) -> None:
         nonlocal best
         epoch = int(row["epoch"])
         trial.set_user_attr("epochs", epoch)
@@ -385,7 +386,7 @@ def _train(
             method,
             plugs=plugs,
             ablate=ablate,
-            on_epoch_end=on_epoch_end,
+            hooks=[OnEpochEnd(on_epoch_end)],
             score_test=False,
             **options,
         )

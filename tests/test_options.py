@@ -123,11 +123,11 @@ def test_a_gpu_that_is_not_there() -> None:
 def test_extras_that_are_not_installed(monkeypatch) -> None:
     monkeypatch.setattr("pyg_mmrec.sampler.WITH_TORCH_SPARSE", False)
     monkeypatch.setattr("pyg_mmrec.sampler.WITH_PYG_LIB", False)
-    monkeypatch.setattr("pyg_mmrec.run.find_spec", lambda name: None)
+    monkeypatch.setattr("pyg_mmrec.hooks.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match="needs torch-sparse"):
         check_options("bpr", "none", num_neighbors=(5,))
     with pytest.raises(MMRecError, match="'tensorboard' is not installed"):
-        check_options("bpr", "none", tensorboard=True)
+        check_options("bpr", "none", track=["tensorboard"])
 
 
 class Halving(nn.Module):

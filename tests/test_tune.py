@@ -164,10 +164,10 @@ def test_trials_below_the_median_are_pruned(dataset, tmp_path, monkeypatch) -> N
     """Values are planted: later trials are worse from their first epoch."""
     values = iter(range(100, 0, -1))
 
-    def planted(*args, on_epoch_end, epochs, **options):
+    def planted(*args, hooks, epochs, **options):
         value = next(values) / 100
         for epoch in range(1, epochs + 1):
-            on_epoch_end({"epoch": float(epoch), "recall@20": value})
+            hooks[0].on_epoch_end({"epoch": float(epoch), "recall@20": value})
 
     monkeypatch.setattr(tune, "run", planted)
     args = dataset, "bpr", space("lr=1e-3:1e-1"), 8, tmp_path

@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.files import replacing
+from pyg_mmrec.hooks import OnEpochEnd
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity.adapter import Adapter, AnySize
 from pyg_mmrec.parity.checkout import imported, single
@@ -138,7 +139,7 @@ def _train_ours(
         model = get(method)(data, config)
         terms = model.objectives()
     result = Trainer(model, data, terms, train).fit(
-        on_epoch_end=lambda row: on_epoch(OURS, row)
+        hooks=[OnEpochEnd(lambda row: on_epoch(OURS, row))]
     )
     test = {name: result.test[name] for name in (f"{m}@20" for m in _METRICS)}
     return _table(OURS, result.history, result.best_epoch, test)
