@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,6 @@ from pyg_mmrec.evaluator import Evaluator
 
 if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
-
-_COLORS = {"unique": "tab:blue", "synergy": "tab:green", "redundant": "tab:olive",
-           "degradation": "tab:red", "partial": "tab:purple"}  # fmt: skip
 
 
 def modality_contribution(
@@ -147,44 +144,3 @@ def _order(names: Sequence[str]) -> list[str]:
     some = ["partial", "partial_fused"] if len(names) > 2 else []
     unique = [f"unique_{m}{end}" for end in ("", "_fused") for m in alone]
     return [*unique, "synergy", "redundant", "degradation", *some, "missed"]
-
-
-def plot_contribution(table: pd.DataFrame, ax: Any = None) -> Any:
-    """Draws the shares of all categories but ``missed``, which the title tells.
-
-    Args:
-        table: What :func:`modality_contribution` returned.
-        ax: Axes of matplotlib to draw on; new ones if ``None``.
-
-    Returns:
-        The axes.
-
-    Raises:
-        MMRecError: If matplotlib is not installed.
-    """
-    if ax is None:
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise MMRecError(
-                "'matplotlib' is not installed: pip install 'pyg_mmrec[plot]', or "
-                "read the table instead"
-            ) from error
-        _, ax = plt.subplots(figsize=(6, 0.8 + 0.32 * len(table)), layout="constrained")
-    shown = table.drop(index="missed").iloc[::-1]
-    percent = 100 * shown["share"]
-    bars = ax.barh(
-        shown.index.str.replace("_fused", " + fusion").str.replace("_", " "),
-        percent,
-        color=[_COLORS[name.split("_")[0]] for name in shown.index],
-    )
-    ax.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
-    ax.margins(x=0.12)
-    served = int(shown["users"].sum())
-    ax.set(
-        xlabel="share of users, %",
-        title=f"held-out item found for {served} of {table['users'].sum()} users",
-    )
-    ax.title.set_fontsize(10)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax

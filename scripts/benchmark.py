@@ -37,6 +37,7 @@ from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.plots import drawn
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 SYNTHETIC = "synthetic"
@@ -148,8 +149,8 @@ def main() -> None:
         rows += found
         report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
         if part == growth.PART:
-            drawn = growth.draw(report.frame(rows), folder / "growth.png")
-            if not drawn:
+            table = report.frame(rows)
+            if not drawn(lambda t=table: growth.plot_growth(t), folder / "growth.png"):
                 print("no growth.png, for want of matplotlib: see the extra 'plot'")
     print(f"written to {folder}")
 

@@ -28,6 +28,7 @@ from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity import ADAPTERS, find, fixture, report, run, training
 from pyg_mmrec.parity.batches import BATCH_SIZE
+from pyg_mmrec.plots import drawn
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "parity" / "fixtures"
 
@@ -123,7 +124,7 @@ def train(method: str, args: argparse.Namespace) -> None:
     title = (
         f"{method} on {Path(args.root).name if args.data == 'custom' else args.data}"
     )
-    if not training.draw(table, title, folder / f"{method}.png"):
+    if not drawn(lambda: training.plot_curves(table, title), folder / f"{method}.png"):
         print("no picture, for want of matplotlib: see the extra 'plot'")
     best = table.dropna(subset="test_recall@20")
     print(best.drop(columns="seconds").to_string(index=False))

@@ -8,7 +8,6 @@ from pyg_mmrec.contribution import (
     branch_recalls,
     modality_contribution,
     model_branches,
-    plot_contribution,
 )
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.embeddings import Branch, Embeddings
@@ -191,18 +190,3 @@ def test_method_without_branches_is_named(graph) -> None:
     model, data, _ = build("lightgcn", graph)
     with pytest.raises(MMRecError, match="'lightgcn' has no branches"):
         modality_contribution(model, data, 5)
-
-
-def test_plot_leaves_missed_users_to_the_title() -> None:
-    plt = pytest.importorskip("matplotlib.pyplot")
-    table = modality_contribution(random_model(3), make_graph(), 8)
-    ax = plot_contribution(table)
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels[-1] == "unique image"
-    assert "unique audio + fusion" in labels
-    assert "missed" not in labels
-    missed = table.loc["missed", "users"]
-    assert f"{40 - missed} of 40 users" in ax.get_title()
-    _, other = plt.subplots()
-    assert plot_contribution(table, other) is other
-    plt.close("all")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,8 +19,11 @@ from pyg_mmrec.benchmark.epochs import Training, chosen, make_trainer, rows
 from pyg_mmrec.benchmark.timing import Row, Settings
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import train_edges
+from pyg_mmrec.plots.style import grid, look, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PART = "growth"
 EDGES = (100_000, 1_000_000, 10_000_000)
@@ -101,27 +105,18 @@ def curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): group for name, group in table.groupby("method", sort=False)}
 
 
-def draw(table: pd.DataFrame, path: Path) -> bool:
-    """Draw seconds and bytes over edges, both axes logarithmic.
-
-    Returns:
-        Whether it could be drawn: it needs matplotlib, of the extra ``plot``.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+@styled
+def plot_growth(table: pd.DataFrame) -> Figure:
+    """Seconds and bytes over edges, both axes logarithmic."""
+    figure, panels = new_figure(9, 3.6, ncols=2)
     units = {"seconds": "seconds an epoch", "bytes": "bytes on top of the data"}
-    for axes, (column, label) in zip(figure.subplots(1, 2), units.items(), strict=True):
-        for name, curve in curves(table).items():
+    for axes, (column, label) in zip(panels, units.items(), strict=True):
+        for i, (name, curve) in enumerate(curves(table).items()):
             edges, values = curve["edges"], curve[column]
-            (line,) = axes.loglog(edges, values, marker="o", label=name)
+            axes.loglog(edges, values, label=name, **look(i))
             proportional = values.iloc[0] * edges / edges.iloc[0]
-            axes.loglog(edges, proportional, ":", color=line.get_color())
+            axes.loglog(edges, proportional, ":", color=look(i)["color"])
         axes.set(xlabel="train edges (dotted: proportional)", ylabel=label)
-        axes.grid(which="both", alpha=0.3)
+        grid(axes)
         axes.legend()
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=150)
-    return True
+    return figure

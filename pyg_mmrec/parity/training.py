@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -14,12 +14,12 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import Evaluator
-from pyg_mmrec.files import replacing
 from pyg_mmrec.hooks import OnEpochEnd
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity.adapter import Adapter, AnySize
 from pyg_mmrec.parity.checkout import imported, single
 from pyg_mmrec.parity.peer import Peer
+from pyg_mmrec.plots.style import grid, look, new_figure, styled
 from pyg_mmrec.reporting import popularity
 from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import BatchSampler
@@ -27,6 +27,9 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.train_config import TrainConfig
 from pyg_mmrec.trainer import Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OURS, THEIRS = "ours", "authors' code"
 OnEpoch = Callable[[str, Mapping[str, float]], None]
@@ -158,32 +161,27 @@ def _table(
     return table
 
 
-def draw(table: pd.DataFrame, title: str, path: Path) -> bool:
-    """Draw validation's recall@20 over epochs, and test's at the best of them.
+@styled
+def plot_curves(table: pd.DataFrame, title: str) -> Figure:
+    """Validation's recall@20 over epochs, and test's at the best of them.
 
-    Returns:
-        Whether it could be drawn: it needs matplotlib, of the extra ``plot``.
+    Args:
+        table: What :func:`train_both` returned.
+        title: What is compared, and on which data.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for (whose, curve), style in zip(
-        table.groupby("whose", sort=False), ("--", "-"), strict=True
-    ):
-        (line,) = axes.plot(
-            curve["epoch"], curve["recall@20"], style, label=f"{whose}, validation"
+    figure, axes = new_figure()
+    for i, (whose, curve) in enumerate(table.groupby("whose", sort=False)):
+        style = look(i)
+        axes.plot(
+            curve["epoch"], curve["recall@20"], label=f"{whose}, validation", **style
         )
         best = curve.dropna(subset="test_recall@20")
         axes.plot(
-            best["epoch"], best["test_recall@20"], "o", color=line.get_color(),
+            best["epoch"], best["test_recall@20"], style["marker"],
+            color=style["color"], markersize=9, fillstyle="none",
             label=f"{whose}, test {best['test_recall@20'].iloc[0]:.4f}",
         )  # fmt: skip
     axes.set(xlabel="epoch", ylabel="recall@20", title=title)
-    axes.grid(alpha=0.3)
+    grid(axes)
     axes.legend(loc="lower right")
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=150)
-    return True
+    return figure

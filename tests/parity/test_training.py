@@ -81,7 +81,9 @@ def test_a_twin_has_the_same_curve(tmp_path) -> None:
     assert ours["test_recall@20"].notna().tolist() == [
         i == best for i in range(len(ours))
     ]
-    assert training.draw(table, "a twin", tmp_path / "curves.png")
+    (axes,) = training.plot_curves(table, "a twin").axes
+    labels = [line.get_label() for line in axes.get_lines()]
+    assert labels[::2] == ["authors' code, validation", "ours, validation"]
 
 
 def test_options_of_theirs_reach_their_code(tmp_path) -> None:

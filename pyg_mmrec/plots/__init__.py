@@ -1,0 +1,18 @@
+"""Pictures: functions that return a figure of matplotlib (extra ``plot``)."""
+
+from pyg_mmrec.plots.comparison import plot_comparison
+from pyg_mmrec.plots.contribution import plot_contribution
+from pyg_mmrec.plots.embeddings import plot_embeddings
+from pyg_mmrec.plots.graph import plot_graph
+from pyg_mmrec.plots.history import plot_history
+from pyg_mmrec.plots.style import drawn, save
+
+__all__ = [
+    "drawn",
+    "plot_comparison",
+    "plot_contribution",
+    "plot_embeddings",
+    "plot_graph",
+    "plot_history",
+    "save",
+]

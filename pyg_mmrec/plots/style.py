@@ -1,0 +1,138 @@
+"""One look for all pictures, and matplotlib only where one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+
+# Okabe and Ito's: told apart by the colour-blind, and by their lightness in grey.
+COLORS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000",
+)  # fmt: skip
+MARKERS = "osD^vP*"
+LINES = ("-", "--", "-.", ":")
+STYLE: Any = {  # matplotlib types its names one by one
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "font.size": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,  # text that can be searched, and edited
+    "savefig.dpi": 150,
+}
+
+
+def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Give a function that draws the one look.
+
+    It refuses to draw where matplotlib is missing.
+    """
+
+    @wraps(plot)
+    def drawing(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        check_installed()
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return plot(*args, **kwargs)
+
+    return drawing
+
+
+def check_installed() -> None:
+    """Refuse to draw without matplotlib.
+
+    Raises:
+        MMRecError: If it is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MMRecError(
+            "'matplotlib' is not installed: pip install 'pyg_mmrec[plot]', or read "
+            "the table instead"
+        )
+
+
+def new_figure(width: float = 6.0, height: float = 3.6, **subplots: Any) -> Any:
+    """A figure of its own, and its axes.
+
+    It belongs to no window and no notebook's state: return it from a cell to see it.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        **subplots: Arguments of ``Figure.subplots``.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(**subplots)
+
+
+def save(figure: Figure, path: Path | str) -> None:
+    """Write a picture whole or not at all, of the kind that its suffix says.
+
+    Args:
+        figure: The figure.
+        path: A file ending in ``.png``, ``.pdf`` or ``.svg``.
+
+    Raises:
+        MMRecError: For another suffix, or a file that cannot be written.
+    """
+    import matplotlib
+
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in ("png", "pdf", "svg"):
+        raise MMRecError(f"pictures are .png, .pdf or .svg (got {str(path)!r})")
+    with matplotlib.rc_context(STYLE), replacing(path) as file:
+        figure.savefig(file, format=kind)
+
+
+def drawn(make: Callable[[], Figure], path: Path) -> bool:
+    """Draw and save a picture that a command can do without.
+
+    Args:
+        make: Makes the figure.
+        path: See :func:`save`.
+
+    Returns:
+        Whether it was drawn; it is not where matplotlib is missing.
+    """
+    if find_spec("matplotlib") is None:
+        return False
+    save(make(), path)
+    return True
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour, marker and line of the ``i``-th of several curves."""
+    return {
+        "color": COLORS[i % len(COLORS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "linestyle": LINES[i // len(COLORS) % len(LINES)],
+        "markersize": 4,
+    }
+
+
+def shortened(text: str, length: int = 24) -> str:
+    """A title that fits beside a node."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def grid(axes: Axes) -> None:
+    """A faint grid behind the curves."""
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)

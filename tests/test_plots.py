@@ -1,0 +1,164 @@
+"""Pictures hold what they were given, and are of one look."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pyg_mmrec.contribution import modality_contribution
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation, train_edges
+from pyg_mmrec.plots import (
+    drawn,
+    plot_comparison,
+    plot_contribution,
+    plot_embeddings,
+    plot_graph,
+    plot_history,
+    save,
+)
+from pyg_mmrec.plots.graph import neighbours
+from pyg_mmrec.transforms import KNN
+
+from .conftest import make_graph
+from .test_contribution import random_model
+
+pytest.importorskip("matplotlib")
+
+HISTORY = [
+    {"epoch": 1.0, "bpr": 0.7, "seconds": 1.0},
+    {"epoch": 2.0, "bpr": 0.5, "seconds": 1.0, "recall@20": 0.1},
+    {"epoch": 3.0, "bpr": 0.4, "seconds": 1.0},
+    {"epoch": 4.0, "bpr": 0.3, "seconds": 1.0, "recall@20": 0.2},
+]
+ROWS = pd.DataFrame(
+    {
+        "case": ["a", "a", "b", "b"],
+        "seed": [0, 1, 0, 1],
+        "recall@20": [0.1, 0.2, 0.5, 0.3],
+    }
+)
+
+
+def lines_of(axes) -> list[tuple[list[float], list[float]]]:
+    return [tuple(np.asarray(d).tolist() for d in line.get_data())
+            for line in axes.get_lines()]  # fmt: skip
+
+
+def test_a_history_has_a_panel_a_column() -> None:
+    figure = plot_history(HISTORY)
+    assert [axes.get_title() for axes in figure.axes] == ["recall@20", "bpr"]
+    metric, loss = figure.axes
+    assert lines_of(metric) == [([2.0, 4.0], [0.1, 0.2])]
+    assert lines_of(loss) == [([1.0, 2.0, 3.0, 4.0], [0.7, 0.5, 0.4, 0.3])]
+
+
+def test_histories_of_several_share_the_panels() -> None:
+    other = [{**row, "bpr": 2 * row["bpr"]} for row in HISTORY[:2]]
+    (axes,) = plot_history({"one": HISTORY, "two": other}, ["bpr"]).axes
+    assert [len(x) for x, _ in lines_of(axes)] == [4, 2]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["one", "two"]
+    colors = {line.get_color() for line in axes.get_lines()}
+    assert len(colors) == 2
+
+
+def test_a_history_says_what_it_lacks() -> None:
+    with pytest.raises(MMRecError, match="nothing was trained"):
+        plot_history([])
+    with pytest.raises(MMRecError, match="did you mean 'recall@20'"):
+        plot_history(HISTORY, ["recal@20"])
+
+
+def test_a_comparison_has_every_run_and_its_mean() -> None:
+    (axes,) = plot_comparison(ROWS).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+    mean, _, _ = axes.containers[0]
+    assert mean.get_xdata() == pytest.approx([0.15, 0.4])
+    runs = next(line for line in axes.get_lines() if line.get_label() == "a seed")
+    assert runs.get_xdata().tolist() == [0.1, 0.2, 0.5, 0.3]
+    assert runs.get_ydata().tolist() == [0, 0, 1, 1]
+    with pytest.raises(MMRecError, match="did you mean 'recall@20'"):
+        plot_comparison(ROWS, "recall@2")
+
+
+def test_contribution_leaves_missed_users_to_the_title() -> None:
+    table = modality_contribution(random_model(3), make_graph(), 8)
+    (axes,) = plot_contribution(table).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[-1] == "unique image"
+    assert "unique audio + fusion" in labels
+    assert "missed" not in labels
+    missed = table.loc["missed", "users"]
+    assert f"{40 - missed} of 40 users" in axes.get_title()
+
+
+def test_a_map_has_a_cloud_a_kind() -> None:
+    rows = {"image": torch.randn(60, 5), "text": torch.randn(20, 5)}
+    (axes,) = plot_embeddings(rows, most=30).axes
+    assert [len(c.get_offsets()) for c in axes.collections] == [30, 20]
+    with pytest.raises(MMRecError, match="one width"):
+        plot_embeddings({"a": torch.randn(9, 2), "b": torch.randn(9, 3)})
+    with pytest.raises(MMRecError, match="three embeddings"):
+        plot_embeddings({"a": torch.randn(2, 2)})
+
+
+def test_neighbours_are_those_of_largest_weight() -> None:
+    data = KNN(k=5)(make_graph())
+    edge_type = knn_relation(ITEM, "image")
+    source, centre = data[edge_type].edge_index
+    weight = data[edge_type].edge_weight
+    edges = [(float(w), int(s)) for w, s, c in zip(weight, source, centre, strict=True)
+             if c == 3 and s != 3]  # fmt: skip
+    want = [f"t{s}" for _, s in sorted(edges, reverse=True)[:3]]
+    titles = [f"t{i}" for i in range(30)]
+    assert [n.label for n in neighbours(data, edge_type, 3, titles, 3)] == want
+    users = [int(u) for u, i in zip(*train_edges(data), strict=True) if i == 3]
+    found = neighbours(data, INTERACTS, 3, titles, 99)
+    assert [n.label for n in found] == [f"user {u}" for u in users]
+
+
+def test_a_graph_has_a_panel_a_relation() -> None:
+    data = KNN(k=5)(make_graph())
+    figure = plot_graph(data, 3, k=4)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["users who took it", "knn_image", "knn_text"]
+    only = plot_graph(data, 3, relations=[knn_relation(ITEM, "text")])
+    assert [axes.get_title() for axes in only.axes] == ["knn_text"]
+    with pytest.raises(MMRecError, match="items 0 to 29"):
+        plot_graph(data, 30)
+    with pytest.raises(MMRecError, match="no relation"):
+        plot_graph(data, 3, relations=[knn_relation(ITEM, "audio")])
+
+
+def test_an_item_without_neighbours_is_drawn_alone() -> None:
+    data = KNN(k=5)(make_graph())
+    store = data[knn_relation(ITEM, "text")]
+    kept = store.edge_index[1] != 3
+    store.edge_index, store.edge_weight = (
+        store.edge_index[:, kept],
+        store.edge_weight[kept],
+    )
+    (axes,) = plot_graph(data, 3, relations=[knn_relation(ITEM, "text")]).axes
+    assert any("no neighbours" in text.get_text() for text in axes.texts)
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_pictures_are_written_whole(tmp_path, suffix) -> None:
+    path = tmp_path / f"a.{suffix}"
+    save(plot_history(HISTORY), path)
+    assert path.stat().st_size > 1000
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_another_kind_of_picture_is_refused(tmp_path) -> None:
+    with pytest.raises(MMRecError, match=r"\.png, \.pdf or \.svg"):
+        save(plot_history(HISTORY), tmp_path / "a.gif")
+
+
+def test_without_matplotlib_it_is_one_sentence(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("pyg_mmrec.plots.style.find_spec", lambda name: None)
+    with pytest.raises(MMRecError, match=r"pip install 'pyg_mmrec\[plot\]'"):
+        plot_history(HISTORY)
+    assert not drawn(lambda: plot_history(HISTORY), tmp_path / "a.png")
