@@ -198,8 +198,8 @@ class Adjacency:
         edges, num_nodes = self.union.edge_index, sum(self.size)
         loops = torch.arange(num_nodes, device=edges.device).expand(2, -1)
         edges = torch.cat([edges, loops], dim=1)
-        degree = torch.bincount(edges[1], minlength=num_nodes).float()
-        weight = degree[edges].prod(0).rsqrt()
+        degree = torch.bincount(edges[1], minlength=num_nodes)
+        weight = degree.to(torch.get_default_dtype())[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
         looped.__dict__["csr_t"] = looped.csr  # symmetric
         return looped

@@ -23,7 +23,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # For images, plots and logs, which training has none of.
-UNUSED = ("PIL", "dgl", "lmdb", "matplotlib", "setproctitle", "torchvision", "wandb")
+UNUSED = (
+    "PIL",
+    "dgl",
+    "lmdb",
+    "matplotlib",
+    "setproctitle",
+    "torchvision",
+    "visdom",
+    "wandb",
+)
 
 
 class StandIn(ModuleType):
@@ -64,6 +73,8 @@ def restore_removed() -> None:
     for name, kind in (("float", float), ("int", int), ("bool", bool)):
         if name not in np.__dict__:
             setattr(np, name, kind)
+    if not hasattr(sparse.coo_matrix, "A"):
+        sparse.coo_matrix.A = property(sparse.coo_matrix.toarray)
     if not hasattr(sparse.dok_matrix, "_update"):
         sparse.dok_matrix._update = _update
 

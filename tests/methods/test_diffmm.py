@@ -23,8 +23,12 @@ def rand(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_schedule_is_that_of_its_variances() -> None:
-    schedule = Schedule(4, 0.1, 0.4)
+    schedule = Schedule(4, 0.1, 0.4, first=0.1)
     assert schedule.kept == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    other = Schedule(4, 0.1, 0.4, first=0.19)
+    assert other.kept == pytest.approx([0.81, 0.72, 0.63, 0.54])
+    assert Schedule().kept[0] == pytest.approx(1 - 1e-4)
+    schedule = other
     for t in range(4):
         kept, before = schedule.kept[t], ([1.0, *schedule.kept])[t]
         beta = 1 - kept / before
@@ -36,7 +40,7 @@ def test_schedule_is_that_of_its_variances() -> None:
         assert schedule.weights[t] == pytest.approx(ratio)
 
 
-@pytest.mark.parametrize("options", [(0,), (3, 0.2, 0.1), (3, 0.0, 0.1)])
+@pytest.mark.parametrize("options", [(0,), (3, 0.2, 0.1), (3, 0.0, 0.1), (3, 0.1, 0.2, 1.0)])
 def test_a_schedule_out_of_range_is_refused(options) -> None:
     with pytest.raises(MMRecError):
         Schedule(*options)
@@ -44,7 +48,7 @@ def test_a_schedule_out_of_range_is_refused(options) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_denoised_rows_equal_those_of_all_items_step_by_step(steps) -> None:
-    data, schedule = make_graph(), Schedule(steps, 0.05, 0.4)
+    data, schedule = make_graph(), Schedule(steps, 0.05, 0.4, 0.1)
     torch.manual_seed(0)
     denoiser = Denoiser(30, hidden=7).eval()
     torch.nn.init.normal_(denoiser.bias)
