@@ -219,6 +219,18 @@ class Adjacency:
         return Adjacency(edges, weight, self.looped.size)
 
     @cached_property
+    def rooted(self) -> Adjacency:
+        r"""The same edges, each by its centre's degree alone.
+
+        .. math::
+            \mathbf{D}^{-1/2} \mathbf{A}
+        """
+        centre = self.edge_index[1]
+        degree = torch.bincount(centre, minlength=self.size[1])
+        weight = degree.to(torch.get_default_dtype())[centre].rsqrt()
+        return Adjacency(self.edge_index, weight, self.size)
+
+    @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
         return Adjacency(self.edge_index, None, self.size)

@@ -113,7 +113,9 @@ def imported(*folders: Path, on_cpu: bool = True) -> Iterator[None]:
 def _comes_from(module: ModuleType, folders: Sequence[Path]) -> bool:
     if isinstance(module, StandIn):
         return True
-    paths = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    # Not by getattr: some modules answer to any name.
+    own = vars(module)
+    paths = [own.get("__file__"), *(own.get("__path__") or ())]
     found = [Path(path) for path in paths if path]
     return any(file.is_relative_to(folder) for file in found for folder in folders)
 

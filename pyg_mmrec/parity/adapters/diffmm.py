@@ -230,10 +230,6 @@ ADAPTERS = (
             "l2": _L2,
         },
         graphs={"interactions": _interactions},
-        choices={
-            "contrast both ways": {"contrast_both_ways": True},
-            "contrast with the batch's nodes": {"contrast_nodes": "distinct"},
-        },
         notes=(
             "generated graphs lose no edges; theirs: half of their entries on TikTok",
             "denoisers 64 wide; theirs: 1000",
