@@ -108,7 +108,9 @@ class DiffMM(Recommender):
         l2: Weight = option(2e-5, "weight of the L2 penalty on all embeddings")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
-    provides = frozenset({"contrasted", "denoisers", "ego", "feats", "generate", "modal"})
+    provides = frozenset(
+        {"contrasted", "denoisers", "ego", "feats", "generate", "modal"}
+    )
     # Layers, steps, k, shares and weights above are those of the authors' code, whose
     # penalty is not halved. So are the presets.
     presets = {

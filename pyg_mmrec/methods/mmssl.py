@@ -22,7 +22,14 @@ from pyg_mmrec.nn import ModalityMix, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.alternating import alternate
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
 from pyg_mmrec.nn.generated import generated_graphs, store_generated
-from pyg_mmrec.objectives import BPR, L2, Adversarial, FeaturePenalty, PreferenceContrast, Term
+from pyg_mmrec.objectives import (
+    BPR,
+    L2,
+    Adversarial,
+    FeaturePenalty,
+    PreferenceContrast,
+    Term,
+)
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -58,7 +65,20 @@ class MMSSL(Recommender):
     once per epoch, of all users in blocks, and again for evaluation; all graphs are
     normalised symmetrically; no softmax in the last convolution; users and the
     sampled items that the critic sees are those of a batch; the penalty is on a
-    batch's ids before propagation.
+    batch's ids before propagation (``l2_rows="final"``: on what ranks, as in the
+    authors' code, at 1e-5) and none on modalities (``feature_l2=1e-5`` there).
+    Preferences are contrasted with the mix, and a modality's other users are no
+    negatives; with what ranks and with such negatives, as in that code, by
+    ``contrast_with="final"`` and ``contrast_own``. There, too, a convolution divides
+    by the root of the centre's degree alone, items see the users that it just computed
+    and the last ends with a softmax (``propagation="alternating"``); attention has no
+    effect, for its weights sum to 1 over what they do not multiply, and heads add up to
+    one map (``attention=False``); features stay frozen as here; the optimiser is AdamW
+    with its default decay (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4 and
+    a batch has an interaction of each of 1024 users. Interactions are made up for users
+    of an epoch's first batch alone (as many as :math:`10^{-4}` of the items, none on
+    data with fewer than 10,000), count in the second step, and from the third on, as in
+    evaluation, there are none: mix and contrast are without them.
     """
 
     @dataclass
@@ -149,12 +169,13 @@ class MMSSL(Recommender):
         for branch in modal.values():
             shares = (c.feature_share * F.normalize(x, dim=-1) for x in branch)
             out = Branch(*(a + b for a, b in zip(out, shares, strict=True)))
+        whole = out if c.contrast_with == "final" else mixed
         return Embeddings(
             *out,
             feats=dict(feats),
             modal=modal,
             aux={"ego_user": user, "ego_item": item},
-            groups={"preference": [out if c.contrast_with == "final" else mixed, *parts]},
+            groups={"preference": [whole, *parts]},
         )
 
     def _exchange(self, user: Tensor, item: Tensor, graph: Adjacency) -> Branch:

@@ -33,9 +33,7 @@ class ModalityMix(nn.Module):
         - **output:** :math:`(N, d)`
     """
 
-    def __init__(
-        self, dim: int, num_heads: int = 4, attention: bool = True
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int = 4, attention: bool = True) -> None:
         super().__init__()
         if num_heads < 1 or dim % num_heads:
             raise MMRecError(

@@ -83,9 +83,9 @@ def started(**options: object) -> Iterator[None]:
         options: By name; ``True`` for one without a value.
     """
     words = [f"--{k}" if v is True else f"--{k}={v}" for k, v in options.items()]
-    with mock.patch.object(sys, "argv", ["main.py", *words]):
-        with redirect_stdout(io.StringIO()):
-            yield
+    arguments = mock.patch.object(sys, "argv", ["main.py", *words])
+    with arguments, redirect_stdout(io.StringIO()):
+        yield
 
 
 def write_json(data: HeteroData, folder: Path) -> None:
