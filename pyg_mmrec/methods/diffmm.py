@@ -175,7 +175,7 @@ class DiffMM(Recommender):
         if c.contrast == "main":
             views = [Branch(*out), *views]
         groups = {"contrasted": views}
-        return Embeddings(*out, feats=feats, modal=modal, aux=aux, groups=groups)
+        return Embeddings(out[0], out[1], feats, modal, aux, groups)
 
     def _features(self, data: HeteroData) -> dict[str, Tensor]:
         """Projected features of each modality, ``[I, d]``."""

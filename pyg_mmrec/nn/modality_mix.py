@@ -41,11 +41,9 @@ class ModalityMix(nn.Module):
             )
         self.num_heads = num_heads
         self.attention = attention
-        names = ("query", "key", "out") if attention else ("out",)
-        for name in names:
-            linear = nn.Linear(dim, dim, bias=False)
-            nn.init.xavier_uniform_(linear.weight)
-            self.add_module(name, linear)
+        if attention:
+            self.query, self.key = _linear(dim), _linear(dim)
+        self.out = _linear(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """One row per node; see the class for shapes."""
@@ -61,3 +59,9 @@ class ModalityMix(nn.Module):
         mixed = (weights * value.unsqueeze(1)).sum(2).flatten(2)
         # The mean first: the map is linear.
         return self.out(mixed.mean(dim=1))
+
+
+def _linear(dim: int) -> nn.Linear:
+    layer = nn.Linear(dim, dim, bias=False)
+    nn.init.xavier_uniform_(layer.weight)
+    return layer

@@ -102,7 +102,8 @@ class _DiffMMPeer(Peer):
         handler.trnLoader = _NoSteps(handler.trnLoader)
         handler.diffusionLoader = _Blocks(handler.diffusionData.data.double())
         for name in _MODALITIES:
-            self._denoiser(name).emb_layer.register_forward_pre_hook(_in_double)
+            layer = self._denoiser(name).get_submodule("emb_layer")
+            layer.register_forward_pre_hook(_in_double)
         self.before = self.made = self._epoch(lr=0.0)
         self.denoising = torch.zeros(())
 
