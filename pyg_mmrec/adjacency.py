@@ -198,8 +198,8 @@ class Adjacency:
         edges, num_nodes = self.union.edge_index, sum(self.size)
         loops = torch.arange(num_nodes, device=edges.device).expand(2, -1)
         edges = torch.cat([edges, loops], dim=1)
-        degree = torch.bincount(edges[1], minlength=num_nodes).float()
-        weight = degree[edges].prod(0).rsqrt()
+        degree = torch.bincount(edges[1], minlength=num_nodes)
+        weight = degree.to(torch.get_default_dtype())[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
         looped.__dict__["csr_t"] = looped.csr  # symmetric
         return looped
@@ -217,6 +217,18 @@ class Adjacency:
         degree = torch.bincount(edges[1], minlength=sum(self.size))
         weight = degree.reciprocal()[edges[1]]
         return Adjacency(edges, weight, self.looped.size)
+
+    @cached_property
+    def rooted(self) -> Adjacency:
+        r"""The same edges, each by its centre's degree alone.
+
+        .. math::
+            \mathbf{D}^{-1/2} \mathbf{A}
+        """
+        centre = self.edge_index[1]
+        degree = torch.bincount(centre, minlength=self.size[1])
+        weight = degree.to(torch.get_default_dtype())[centre].rsqrt()
+        return Adjacency(self.edge_index, weight, self.size)
 
     @cached_property
     def unweighted(self) -> Adjacency:

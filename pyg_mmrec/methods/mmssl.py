@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,17 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityMix, NodeEmbedding, Projector, Propagate
+from pyg_mmrec.nn.alternating import alternate
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
 from pyg_mmrec.nn.generated import generated_graphs, store_generated
-from pyg_mmrec.objectives import BPR, L2, Adversarial, PreferenceContrast, Term
+from pyg_mmrec.objectives import (
+    BPR,
+    L2,
+    Adversarial,
+    FeaturePenalty,
+    PreferenceContrast,
+    Term,
+)
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -57,7 +65,20 @@ class MMSSL(Recommender):
     once per epoch, of all users in blocks, and again for evaluation; all graphs are
     normalised symmetrically; no softmax in the last convolution; users and the
     sampled items that the critic sees are those of a batch; the penalty is on a
-    batch's ids before propagation.
+    batch's ids before propagation (``l2_rows="final"``: on what ranks, as in the
+    authors' code, at 1e-5) and none on modalities (``feature_l2=1e-5`` there).
+    Preferences are contrasted with the mix, and a modality's other users are no
+    negatives; with what ranks and with such negatives, as in that code, by
+    ``contrast_with="final"`` and ``contrast_own``. There, too, a convolution divides
+    by the root of the centre's degree alone, items see the users that it just computed
+    and the last ends with a softmax (``propagation="alternating"``); attention has no
+    effect, for its weights sum to 1 over what they do not multiply, and heads add up to
+    one map (``attention=False``); features stay frozen as here; the optimiser is AdamW
+    with its default decay (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4 and
+    a batch has an interaction of each of 1024 users. Interactions are made up for users
+    of an epoch's first batch alone (as many as :math:`10^{-4}` of the items, none on
+    data with fewer than 10,000), count in the second step, and from the third on, as in
+    evaluation, there are none: mix and contrast are without them.
     """
 
     @dataclass
@@ -79,7 +100,21 @@ class MMSSL(Recommender):
         rows: int = option(
             512, "interactions of a batch that the critic sees", min=1, max=1_000_000
         )
+        contrast_with: Literal["mix", "final"] = option(
+            "mix", "what preferences are contrasted with: mix or final (embedding)"
+        )
+        contrast_own: bool = option(
+            False, "a modality's other users are negatives of the contrast as well"
+        )
+        attention: bool = option(True, "attention in the mix; else a linear map")
+        propagation: Literal["light", "alternating"] = option(
+            "light", "convolutions: light, or alternating as in the authors' code"
+        )
         l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's embeddings")
+        l2_rows: Literal["ego", "final"] = option(
+            "ego", "embeddings that are penalised: before propagation (ego) or final"
+        )
+        feature_l2: Weight = option(0.0, "weight of the penalty on modalities; 0: none")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "generate", "modal", "preference"})
@@ -99,7 +134,7 @@ class MMSSL(Recommender):
         self.user = NodeEmbedding(self.num_users, config.dim, USER)
         self.item = NodeEmbedding(self.num_items, config.dim, ITEM)
         self.project = Projector(data, config.dim)
-        self.mix = ModalityMix(config.dim, config.num_heads)
+        self.mix = ModalityMix(config.dim, config.num_heads, config.attention)
         self.interactions = Propagate(config.num_layers, config.conv, config.dim)
         self.gather, self.exchange = WeightedConv(), BipartiteConv()
 
@@ -120,31 +155,45 @@ class MMSSL(Recommender):
         feats = self.project(data)
         modal = self._modal(feats, adj)
         graphs = self._graphs(data, modal)
-        parts = [Branch(*self.exchange((user, item), graphs[m])) for m in modal]
+        parts = [self._exchange(user, item, graphs[m]) for m in modal]
         sides = zip(*parts, strict=True)
         mixed = Branch(*(self.mix(torch.stack(side, dim=1)) for side in sides))
         user_ids, item_ids = (
             x + c.id_share * F.normalize(z, dim=-1)
             for x, z in zip((user, item), mixed, strict=True)
         )
-        out = self.interactions.bipartite(user_ids, item_ids, adj)
+        if c.propagation == "alternating":
+            out = alternate(user_ids, item_ids, adj, c.num_layers)
+        else:
+            out = self.interactions.bipartite(user_ids, item_ids, adj)
         for branch in modal.values():
             shares = (c.feature_share * F.normalize(x, dim=-1) for x in branch)
             out = Branch(*(a + b for a, b in zip(out, shares, strict=True)))
+        whole = out if c.contrast_with == "final" else mixed
         return Embeddings(
             *out,
             feats=dict(feats),
             modal=modal,
             aux={"ego_user": user, "ego_item": item},
-            groups={"preference": [mixed, *parts]},
+            groups={"preference": [whole, *parts]},
         )
+
+    def _exchange(self, user: Tensor, item: Tensor, graph: Adjacency) -> Branch:
+        """Ids of the other side that a graph brings together."""
+        if self.config.propagation == "light":
+            return Branch(*self.exchange((user, item), graph))
+        return Branch(self._gather(item, graph.t()), self._gather(user, graph))
+
+    def _gather(self, x: Tensor, adj: Adjacency) -> Tensor:
+        light = self.config.propagation == "light"
+        return self.gather((x, None), adj if light else adj.rooted)
 
     def _modal(self, feats: Mapping[str, Tensor], adj: Adjacency) -> dict[str, Branch]:
         """What users' items look like, and in turn what items' users like."""
         x = torch.cat(list(feats.values()), dim=-1)
         x = F.dropout(x, self.config.dropout, self.training)
-        user = self.gather((x, None), adj.t())
-        item = self.gather((user, None), adj)
+        user = self._gather(x, adj.t())
+        item = self._gather(user, adj)
         sides = (h.split(self.config.dim, dim=-1) for h in (user, item))
         return {m: Branch(*pair) for m, *pair in zip(feats, *sides, strict=True)}
 
@@ -175,7 +224,10 @@ class MMSSL(Recommender):
         terms = [
             Term("bpr", BPR()),
             Term("adversarial", Adversarial(c.rows), c.adversarial_weight),
-            Term("contrast", PreferenceContrast(c.tau), c.contrast_weight),
-            Term("l2", L2(), c.l2),
+            Term(
+                "contrast", PreferenceContrast(c.tau, c.contrast_own), c.contrast_weight
+            ),
+            Term("l2", L2(c.l2_rows), c.l2),
+            Term("feature_l2", FeaturePenalty(), c.feature_l2),
         ]
         return [term for term in terms if term.weight != 0]

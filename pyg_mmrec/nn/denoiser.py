@@ -18,32 +18,42 @@ class Schedule:
     .. math::
         q(\mathbf{x}_t | \mathbf{x}_0) = \mathcal{N}(\sqrt{\bar{\alpha}_t}
         \mathbf{x}_0, (1 - \bar{\alpha}_t) \mathbf{I}), \qquad
-        1 - \bar{\alpha}_t \textrm{ linear in } t
+        \bar{\alpha}_t = (1 - \beta_0) \frac{1 - v_t}{1 - v_0}
 
-    as in `DiffRec <https://arxiv.org/abs/2304.04971>`_ and DiffMM. Going back, the mean
-    of :math:`\mathbf{x}_{t-1}` is ``to_estimate[t]`` times the estimate of
+    with :math:`v_t` linear in :math:`t`, as in the code of `DiffRec
+    <https://arxiv.org/abs/2304.04971>`_ and DiffMM, which replace the first step's
+    variance :math:`v_0` by :math:`\beta_0`. Going back, the mean of
+    :math:`\mathbf{x}_{t-1}` is ``to_estimate[t]`` times the estimate of
     :math:`\mathbf{x}_0` plus ``to_noisy[t]`` times :math:`\mathbf{x}_t`.
 
     Args:
         steps: Number of steps ``T``.
-        first: Variance after the first step, :math:`1 - \bar{\alpha}_0`.
-        last: Variance after the last.
+        low: :math:`v_0`.
+        high: :math:`v_{T-1}`.
+        first: Variance after the first step, :math:`\beta_0`.
 
     Raises:
         MMRecError: If ``steps`` is not at least 1, or the variances are not in
             ascending order between 0 and 1.
     """
 
-    def __init__(self, steps: int = 5, first: float = 1e-4, last: float = 2e-3) -> None:
+    def __init__(
+        self,
+        steps: int = 5,
+        low: float = 1e-5,
+        high: float = 2e-3,
+        first: float = 1e-4,
+    ) -> None:
         if steps < 1:
             raise MMRecError(f"'steps' needs to be at least 1 (got {steps})")
-        if not 0 < first <= last < 1:
+        if not (0 < low <= high < 1 and 0 < first < 1):
             raise MMRecError(
-                f"the noise needs to grow, 0 < first <= last < 1 (got {first} and "
-                f"{last})"
+                f"the noise needs to grow between 0 and 1, low <= high (got {low} and "
+                f"{high}, and {first} after the first step)"
             )
-        slope = (last - first) / max(steps - 1, 1)
-        kept = [1 - first - slope * t for t in range(steps)]
+        slope = (high - low) / max(steps - 1, 1)
+        share = (1 - first) / (1 - low)
+        kept = [share * (1 - low - slope * t) for t in range(steps)]
         before = [1.0, *kept[:-1]]
         self.steps = steps
         self.kept = kept

@@ -22,6 +22,8 @@ class ModalityMix(nn.Module):
     Args:
         dim: Width ``d`` of a modality.
         num_heads: Number of heads ``H``, which divides ``d``.
+        attention: Without, each modality attends to itself alone: a linear map of the
+            modalities' mean.
 
     Raises:
         MMRecError: If it does not.
@@ -31,21 +33,22 @@ class ModalityMix(nn.Module):
         - **output:** :math:`(N, d)`
     """
 
-    def __init__(self, dim: int, num_heads: int = 4) -> None:
+    def __init__(self, dim: int, num_heads: int = 4, attention: bool = True) -> None:
         super().__init__()
         if num_heads < 1 or dim % num_heads:
             raise MMRecError(
                 f"'num_heads' needs to divide the width (got {num_heads} and {dim})"
             )
         self.num_heads = num_heads
-        self.query, self.key, self.out = (
-            nn.Linear(dim, dim, bias=False) for _ in range(3)
-        )
-        for linear in (self.query, self.key, self.out):
-            nn.init.xavier_uniform_(linear.weight)
+        self.attention = attention
+        if attention:
+            self.query, self.key = _linear(dim), _linear(dim)
+        self.out = _linear(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """One row per node; see the class for shapes."""
+        if not self.attention:
+            return self.out(x.mean(dim=1))
         query, key, value = (
             h.unflatten(-1, (self.num_heads, -1))
             for h in (self.query(x), self.key(x), x)
@@ -56,3 +59,9 @@ class ModalityMix(nn.Module):
         mixed = (weights * value.unsqueeze(1)).sum(2).flatten(2)
         # The mean first: the map is linear.
         return self.out(mixed.mean(dim=1))
+
+
+def _linear(dim: int) -> nn.Linear:
+    layer = nn.Linear(dim, dim, bias=False)
+    nn.init.xavier_uniform_(layer.weight)
+    return layer

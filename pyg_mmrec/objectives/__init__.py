@@ -10,6 +10,7 @@ from pyg_mmrec.objectives.decorrelation import Decorrelation
 from pyg_mmrec.objectives.denoising import Denoising
 from pyg_mmrec.objectives.distance import Distance
 from pyg_mmrec.objectives.feature_bpr import FeatureBPR
+from pyg_mmrec.objectives.feature_penalty import FeaturePenalty
 from pyg_mmrec.objectives.fine_coarse import FineCoarse
 from pyg_mmrec.objectives.fusion_contrast import FusionContrast
 from pyg_mmrec.objectives.generic_contrast import GenericContrast
@@ -41,6 +42,7 @@ __all__ = [
     "Denoising",
     "Distance",
     "FeatureBPR",
+    "FeaturePenalty",
     "FineCoarse",
     "FusionContrast",
     "GenericContrast",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.objectives.base import Objective, Step
+
+Items = Literal["batch", "all"]
 
 
 def fusion_contrast(
@@ -54,14 +58,16 @@ class FusionContrast(Objective):
         \mathbf{h}_j) / \tau} + \sum_{j \neq i} e^{\cos(\mathbf{h}_i^m,
         \mathbf{h}_j^m) / \tau}}
 
-    over the batch's unique positives, from `"Latent Structure Mining with Contrastive
-    Modality Fusion for Multimedia Recommendation"
+    over the batch's items :math:`B`, each once, from `"Latent Structure Mining with
+    Contrastive Modality Fusion for Multimedia Recommendation"
     <https://arxiv.org/abs/2111.00678>`_ (MICRO), where it runs over all items. Reads
     the items of the branches in ``groups['latent']`` of
     :class:`~pyg_mmrec.embeddings.Embeddings`: the fusion, then each modality.
 
     Args:
         tau: Temperature, above 0.
+        items: ``"batch"``, positive and negative ones, or ``"all"``, whose time is
+            quadratic in their number in each step.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
@@ -70,13 +76,16 @@ class FusionContrast(Objective):
     requires = frozenset({"latent"})
     num_neg = 0
 
-    def __init__(self, tau: float = 0.5) -> None:
+    def __init__(self, tau: float = 0.5, items: Items = "batch") -> None:
         super().__init__()
         self.tau = positive("tau", tau)
+        self.items = items
 
     def forward(self, step: Step) -> Tensor:
-        """The loss on the batch's positives, summed over modalities."""
-        branches = step.out.groups["latent"]
-        fused, *modal = (x.item.index_select(0, step.items) for x in branches)
-        losses = [fusion_contrast(rows, fused, self.tau) for rows in modal]
+        """The loss on these items, summed over modalities."""
+        rows = [branch.item for branch in step.out.groups["latent"]]
+        if self.items == "batch":
+            rows = [x.index_select(0, step.items) for x in rows]
+        fused, *modal = rows
+        losses = [fusion_contrast(x, fused, self.tau) for x in modal]
         return torch.stack(losses).sum()

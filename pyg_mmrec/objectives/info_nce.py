@@ -37,6 +37,7 @@ class InfoNCE(Objective):
         both_ways: Whether pairs count in both orders; else in that of the branches
             alone.
         nodes: See :meth:`Step.nodes <pyg_mmrec.objectives.Step.nodes>`.
+        first: Contrast the first branch with each other alone, not all with all.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class InfoNCE(Objective):
         branches: str = "modal",
         both_ways: bool = True,
         nodes: Nodes = "distinct",
+        first: bool = False,
     ) -> None:
         super().__init__()
         self.tau = positive("tau", tau)
         self.branches = branches
         self.both_ways = both_ways
         self.nodes = nodes
+        self.first = first
         self.requires = frozenset({branches})
 
     def forward(self, step: Step) -> Tensor:
@@ -59,6 +62,8 @@ class InfoNCE(Objective):
         modal = self.branches == "modal"
         branches = list(out.modal.values()) if modal else out.groups[self.branches]
         pairs = list(combinations(range(len(branches)), 2))
+        if self.first:
+            pairs = pairs[: len(branches) - 1]
         total = out.user.new_zeros(())
         for side in (USER, ITEM):
             index = step.nodes(side, self.nodes)

@@ -7,6 +7,7 @@ from torch import Tensor
 from pyg_mmrec.errors import positive
 from pyg_mmrec.nn.functional import one_way_contrast
 from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
 
 
 class PreferenceContrast(Objective):
@@ -19,11 +20,12 @@ class PreferenceContrast(Objective):
 
     over the batch's unique users, as in `MMSSL <https://arxiv.org/abs/2302.10632>`_.
     Reads ``groups['preference']`` of :class:`~pyg_mmrec.embeddings.Embeddings`: a
-    branch for all modalities, then one for each. Differs from the paper: a modality's
-    other users are no negatives.
+    branch for all modalities, then one for each.
 
     Args:
         tau: Temperature, above 0.
+        own: Whether a modality's other users are negatives as well, as in the paper,
+            see :func:`~pyg_mmrec.objectives.fusion_contrast.fusion_contrast`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
@@ -32,9 +34,10 @@ class PreferenceContrast(Objective):
     requires = frozenset({"preference"})
     num_neg = 0
 
-    def __init__(self, tau: float = 0.5) -> None:
+    def __init__(self, tau: float = 0.5, own: bool = False) -> None:
         super().__init__()
         self.tau = positive("tau", tau)
+        self.contrast = fusion_contrast if own else one_way_contrast
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's users, summed over modalities."""
@@ -42,5 +45,5 @@ class PreferenceContrast(Objective):
         whole, *rows = (x.user.index_select(0, step.users) for x in branches)
         total = step.out.user.new_zeros(())
         for row in rows:
-            total = total + one_way_contrast(row, whole, self.tau)
+            total = total + self.contrast(row, whole, self.tau)
         return total

@@ -23,7 +23,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # For images, plots and logs, which training has none of.
-UNUSED = ("PIL", "dgl", "lmdb", "matplotlib", "setproctitle", "torchvision", "wandb")
+UNUSED = (
+    "PIL",
+    "dgl",
+    "lmdb",
+    "matplotlib",
+    "setproctitle",
+    "torchvision",
+    "visdom",
+    "wandb",
+)
 
 
 class StandIn(ModuleType):
@@ -64,6 +73,8 @@ def restore_removed() -> None:
     for name, kind in (("float", float), ("int", int), ("bool", bool)):
         if name not in np.__dict__:
             setattr(np, name, kind)
+    if not hasattr(sparse.coo_matrix, "A"):
+        sparse.coo_matrix.A = property(sparse.coo_matrix.toarray)
     if not hasattr(sparse.dok_matrix, "_update"):
         sparse.dok_matrix._update = _update
 
@@ -102,7 +113,9 @@ def imported(*folders: Path, on_cpu: bool = True) -> Iterator[None]:
 def _comes_from(module: ModuleType, folders: Sequence[Path]) -> bool:
     if isinstance(module, StandIn):
         return True
-    paths = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    # Not by getattr: some modules answer to any name.
+    own = vars(module)
+    paths = [own.get("__file__"), *(own.get("__path__") or ())]
     found = [Path(path) for path in paths if path]
     return any(file.is_relative_to(folder) for file in found for folder in folders)
 

@@ -9,8 +9,9 @@ from pyg_mmrec.graph import INTERACTS, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.nn import Denoiser, Schedule
 from pyg_mmrec.nn.generated import generated_relation
-from pyg_mmrec.objectives import Denoising
+from pyg_mmrec.objectives import Denoising, Step
 from pyg_mmrec.objectives.denoising import denoising_loss, noisy
+from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
@@ -23,8 +24,12 @@ def rand(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_schedule_is_that_of_its_variances() -> None:
-    schedule = Schedule(4, 0.1, 0.4)
+    schedule = Schedule(4, 0.1, 0.4, first=0.1)
     assert schedule.kept == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    other = Schedule(4, 0.1, 0.4, first=0.19)
+    assert other.kept == pytest.approx([0.81, 0.72, 0.63, 0.54])
+    assert Schedule().kept[0] == pytest.approx(1 - 1e-4)
+    schedule = other
     for t in range(4):
         kept, before = schedule.kept[t], ([1.0, *schedule.kept])[t]
         beta = 1 - kept / before
@@ -36,7 +41,9 @@ def test_schedule_is_that_of_its_variances() -> None:
         assert schedule.weights[t] == pytest.approx(ratio)
 
 
-@pytest.mark.parametrize("options", [(0,), (3, 0.2, 0.1), (3, 0.0, 0.1)])
+@pytest.mark.parametrize(
+    "options", [(0,), (3, 0.2, 0.1), (3, 0.0, 0.1), (3, 0.1, 0.2, 1.0)]
+)
 def test_a_schedule_out_of_range_is_refused(options) -> None:
     with pytest.raises(MMRecError):
         Schedule(*options)
@@ -44,7 +51,7 @@ def test_a_schedule_out_of_range_is_refused(options) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_denoised_rows_equal_those_of_all_items_step_by_step(steps) -> None:
-    data, schedule = make_graph(), Schedule(steps, 0.05, 0.4)
+    data, schedule = make_graph(), Schedule(steps, 0.05, 0.4, 0.1)
     torch.manual_seed(0)
     denoiser = Denoiser(30, hidden=7).eval()
     torch.nn.init.normal_(denoiser.bias)
@@ -152,3 +159,29 @@ def test_equals_the_formulas_with_loops_in_dense_matrices(graph) -> None:
     residual = c.residual * torch.nn.functional.normalize(mixed)
     expected = mixed + a @ mixed + residual
     assert torch.allclose(torch.cat([out.user, out.item]), expected, atol=1e-5)
+
+
+def test_contrast_is_with_what_ranks_or_among_modalities(graph) -> None:
+    model, data, _ = build("diffmm", graph, hidden=16, contrast="main")
+    out = model(data)
+    batch = Batch(*(torch.tensor(x) for x in ([3, 1, 3], [9, 4, 0], [[2], [4], [7]])))
+    term = next(t for t in model.objectives() if t.name == "contrast")
+    found = term.weight * term.objective(Step(model, data, out, batch))
+    cosine, expected = torch.nn.functional.normalize, 0.0
+    for side, nodes in (("user", batch.user), ("item", batch.pos)):
+        whole = cosine(getattr(out, side))[nodes]
+        for branch in out.modal.values():
+            scores = whole @ cosine(getattr(branch, side)).T / 0.5
+            hits = scores[torch.arange(3), nodes]
+            expected = expected + (scores.logsumexp(1) - hits).mean()
+    assert torch.allclose(found, 0.01 * expected)
+    other, _, _ = build("diffmm", graph, hidden=16)
+    assert len(other(data).groups["contrasted"]) == len(out.modal)
+
+
+def test_projections_are_leaky_where_asked(graph) -> None:
+    model, data, _ = build("diffmm", graph, hidden=16, leaky=True)
+    for m, x in model.project(data).items():
+        leaky = torch.where(x > 0, x, 0.2 * x)
+        expected = torch.nn.functional.normalize(leaky, dim=-1)
+        assert torch.allclose(model(data).feats[m], expected, atol=1e-6)

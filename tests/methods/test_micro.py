@@ -38,7 +38,7 @@ def test_contrast_equals_a_loop_with_gradients(block) -> None:
         assert torch.allclose(x, y)
 
 
-def test_contrast_is_over_positives_and_summed_over_modalities() -> None:
+def test_contrast_is_over_items_and_summed_over_modalities() -> None:
     item = [rand(9, 4, seed=i) for i in range(3)]
     out = Embeddings(
         rand(6, 4), item[0], groups={"latent": [Branch(x, x) for x in item]}
@@ -48,6 +48,8 @@ def test_contrast_is_over_positives_and_summed_over_modalities() -> None:
     found = FusionContrast(0.3)(Step(None, HeteroData(), out, batch))
     rows = [x[[1, 3]] for x in item]
     assert torch.allclose(found, sum(naive(x, rows[0], 0.3) for x in rows[1:]))
+    found = FusionContrast(0.3, "all")(Step(None, HeteroData(), out, batch))
+    assert torch.allclose(found, sum(naive(x, item[0], 0.3) for x in item[1:]))
     with pytest.raises(MMRecError, match="'tau'"):
         FusionContrast(0.0)
 

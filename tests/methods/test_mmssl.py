@@ -5,18 +5,27 @@ import torch
 import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
+from pyg_mmrec.nn import ModalityMix
+from pyg_mmrec.nn.alternating import alternate
 from pyg_mmrec.nn.generated import incidence
-from pyg_mmrec.objectives import Adversarial, PreferenceContrast, Step
+from pyg_mmrec.objectives import (
+    Adversarial,
+    FeaturePenalty,
+    PreferenceContrast,
+    Step,
+)
 from pyg_mmrec.objectives.adversarial import (
     Critic,
     gradient_penalty,
     made_up_rows,
     observed_rows,
 )
+from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
 from pyg_mmrec.sampler import Batch, BatchSampler
 from pyg_mmrec.trainer import Trainer
 
@@ -124,6 +133,65 @@ def test_preference_contrast_equals_a_loop_with_gradients() -> None:
     grads = [torch.autograd.grad(y, leaves) for y in (out, expected)]
     for a, b in zip(*grads, strict=True):
         assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_contrast_takes_a_modality_s_other_users_as_negatives() -> None:
+    s = step()
+    whole, *parts = (x.user[[1, 3]] for x in s.out.groups["preference"])
+    out = PreferenceContrast(0.5, own=True)(s)
+    expected = sum(fusion_contrast(x, whole, 0.5) for x in parts)
+    assert torch.allclose(out, expected)
+    assert out > PreferenceContrast(0.5)(s)
+
+
+def test_penalty_on_modalities_equals_a_loop() -> None:
+    s = step()
+    rows = [row for branch in s.out.modal.values() for x in branch for row in x]
+    expected = sum(row @ row for row in rows) / 60
+    assert torch.allclose(FeaturePenalty()(s), expected)
+
+
+def test_alternating_propagation_equals_dense_matrices() -> None:
+    data = make_graph()
+    taken = torch.zeros(40, 30)
+    taken[tuple(data[INTERACTS].edge_index)] = 1
+    user, item = rand(40, 4), rand(30, 4, seed=1)
+    users, items = [user], [item]
+    to_user = taken.sum(1).clamp(min=1).rsqrt()[:, None] * taken
+    to_item = taken.sum(0).clamp(min=1).rsqrt()[:, None] * taken.T
+    users.append(to_user @ item)
+    items.append(to_item @ users[-1])
+    users.append((to_user @ items[-1]).softmax(1))
+    items.append((to_item @ users[-1]).softmax(1))
+    out = alternate(user, item, adjacency(data, INTERACTS), 2)
+    for found, layers in zip(out, (users, items), strict=True):
+        assert torch.allclose(found, sum(layers) / 3, atol=1e-6)
+
+
+def test_without_attention_the_mix_is_a_map_of_the_mean() -> None:
+    mix, x = ModalityMix(4, 2, attention=False), rand(5, 3, 4)
+    assert torch.allclose(mix(x), x.mean(1) @ mix.out.weight.T)
+    assert sum(p.numel() for p in mix.parameters()) == 16
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"propagation": "alternating"},
+        {"attention": False},
+        {"contrast_with": "final"},
+        {"contrast_own": True},
+        {"l2_rows": "final", "l2": 0.1},
+        {"feature_l2": 0.1},
+    ],
+)
+def test_every_option_of_the_authors_code_changes_the_result(graph, options) -> None:
+    trained = []
+    for changes in ({}, options):
+        model, data, train = build("mmssl", graph, **changes)
+        Trainer(model, data, config=train).fit()
+        trained.append([*model.rows(data)])
+    assert not same(*trained)
 
 
 def test_wrong_options_are_named() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.adapters import (
     collaborative,
+    diffmm,
     item_graphs,
+    micro,
+    mmssl,
     modal_graphs,
     rearm,
     sand,
@@ -13,6 +16,15 @@ from pyg_mmrec.parity.adapters import (
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (collaborative, item_graphs, modal_graphs, rearm, sand)
+    for module in (
+        collaborative,
+        diffmm,
+        item_graphs,
+        micro,
+        mmssl,
+        modal_graphs,
+        rearm,
+        sand,
+    )
     for adapter in module.ADAPTERS
 }

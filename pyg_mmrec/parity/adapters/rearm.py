@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,18 +15,24 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities, relation
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
 from pyg_mmrec.parity.adapter import Adapter, relation_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
+from pyg_mmrec.parity.scripts import (
+    NAME,
+    check_checkout,
+    check_counts,
+    working_folder,
+    write_features,
+)
 from pyg_mmrec.parity.weights import Weight, gained
 from pyg_mmrec.sampler import Batch
 
-_NAME = "graph"  # of the data set that is written for it
+CODE = "MrShouxingMa/REARM"
 _CONTRAST, _ORTHOGONAL = 0.1, 0.2
 _OPTIONS = {
-    "dataset": _NAME,
+    "dataset": NAME,
     "device": torch.device("cpu"),
     "embedding_dim": 3,
     "reg_weight": 0.0,
@@ -91,13 +95,8 @@ class Rearm:
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
-        for name in ("model.py", "utils/data_loader.py", "utils/helper.py"):
-            if not (checkout / name).is_file():
-                raise MMRecError(
-                    f"{checkout} is no checkout of REARM, for {name} is not in it: "
-                    f"clone https://github.com/MrShouxingMa/REARM and name its folder"
-                )
-        return (checkout.absolute(),)
+        files = ("model.py", "utils/data_loader.py", "utils/helper.py")
+        return (check_checkout(checkout, CODE, files),)
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
@@ -106,10 +105,11 @@ class Rearm:
 
         config = SimpleNamespace(**{**_OPTIONS, **self.options})
         with (
-            _working_folder(data),
+            working_folder() as folder,
             _in_single(),
             mock.patch.object(torch, "topk", _stable_top_k),
         ):
+            _write(data, folder / "data" / NAME)
             dataset = data_loader.Load_dataset(config)
             module = model.REARM(config, dataset)
         return _RearmPeer(double(module), config)
@@ -155,35 +155,15 @@ def _in_single() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-@contextmanager
-def _working_folder(data: HeteroData) -> Iterator[None]:
-    """A temporary working folder with the data set in the authors' layout.
-
-    Raises:
-        MMRecError: If a user or an item has no interaction, which they do not count.
-    """
-    store, before = data[INTERACTS], Path.cwd()
+def _write(data: HeteroData, folder: Path) -> None:
+    """The data set in the authors' layout."""
+    check_counts(data)
+    store = data[INTERACTS]
     parts = (store.edge_index, store.val_label_index, store.test_label_index)
-    for row, kind in enumerate((USER, ITEM)):
-        found = torch.cat([part[row] for part in parts]).unique().numel()
-        if found != data[kind].num_nodes:
-            raise MMRecError(
-                f"the authors' code counts only nodes with interactions, and of "
-                f"{data[kind].num_nodes} {kind}s {found} have any: choose another graph"
-            )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "data" / _NAME
-        folder.mkdir(parents=True)
-        for file, part in zip(("train", "valid", "test"), parts, strict=True):
-            np.save(folder / f"{file}.npy", part.cpu().numpy())
-        for theirs, ours in zip(("image", "text"), modalities(data), strict=False):
-            x = features(data, ours).cpu().numpy()
-            np.save(folder / f"{theirs}_feat.npy", x)
-        os.chdir(name)
-        try:
-            yield
-        finally:
-            os.chdir(before)
+    folder.mkdir(parents=True)
+    for file, part in zip(("train", "valid", "test"), parts, strict=True):
+        np.save(folder / f"{file}.npy", part.cpu().numpy())
+    write_features(data, folder)
 
 
 def _stable_top_k(x: Tensor, k: int, dim: int = -1) -> torch.return_types.topk:
@@ -240,7 +220,7 @@ _OFFSETS = tuple(f"channels.{side}.offset.table.weight" for side in (USER, ITEM)
 ADAPTERS = (
     Adapter(
         method="rearm",
-        code="MrShouxingMa/REARM",
+        code=CODE,
         load=Rearm(),
         weights=_weights(),
         ours={
