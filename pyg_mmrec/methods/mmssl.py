@@ -58,7 +58,7 @@ class MMSSL(Recommender):
     Mix is :class:`~pyg_mmrec.nn.ModalityMix`. The loss is BPR,
     :class:`~pyg_mmrec.objectives.Adversarial` on :math:`\mathbf{X}^m`,
     :class:`~pyg_mmrec.objectives.PreferenceContrast` of :math:`\mathbf{P}^m` with
-    :math:`\mathbf{Z}`, and L2. From `"Multi-Modal Self-Supervised Learning for
+    :math:`\mathbf{H}`, and L2. From `"Multi-Modal Self-Supervised Learning for
     Recommendation" <https://arxiv.org/abs/2302.10632>`_.
 
     Differs from the paper: any number of modalities; :math:`\mathbf{G}_m` is made
@@ -67,17 +67,15 @@ class MMSSL(Recommender):
     sampled items that the critic sees are those of a batch; the penalty is on a
     batch's ids before propagation (``l2_rows="final"``: on what ranks, as in the
     authors' code, at 1e-5) and none on modalities (``feature_l2=1e-5`` there).
-    Preferences are contrasted with the mix, and a modality's other users are no
-    negatives; with what ranks and with such negatives, as in that code, by
-    ``contrast_with="final"`` and ``contrast_own``. There, too, a convolution divides
-    by the root of the centre's degree alone, items see the users that it just computed
-    and the last ends with a softmax (``propagation="alternating"``); attention has no
-    effect, for its weights sum to 1 over what they do not multiply, and heads add up to
-    one map (``attention=False``); features stay frozen as here; the optimiser is AdamW
-    with its default decay (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4 and
-    a batch has an interaction of each of 1024 users. Interactions are made up for users
-    of an epoch's first batch alone (as many as :math:`10^{-4}` of the items, none on
-    data with fewer than 10,000), count in the second step, and from the third on, as in
+    There, too, a convolution divides by the root of the centre's degree alone, items
+    see the users that it just computed and the last ends with a softmax
+    (``propagation="alternating"``); attention has no effect, for its weights sum to 1
+    over what they do not multiply, and heads add up to one map (``attention=False``);
+    features stay frozen as here; the optimiser is AdamW with its default decay
+    (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4 and a batch has an
+    interaction of each of 1024 users. Interactions are made up for users of an
+    epoch's first batch alone (as many as :math:`10^{-4}` of the items, none on data
+    with fewer than 10,000), count in the second step, and from the third on, as in
     evaluation, there are none: mix and contrast are without them.
     """
 
@@ -101,10 +99,10 @@ class MMSSL(Recommender):
             512, "interactions of a batch that the critic sees", min=1, max=1_000_000
         )
         contrast_with: Literal["mix", "final"] = option(
-            "mix", "what preferences are contrasted with: mix or final (embedding)"
+            "final", "what preferences are contrasted with: mix or final (embedding)"
         )
         contrast_own: bool = option(
-            False, "a modality's other users are negatives of the contrast as well"
+            True, "a modality's other users are negatives of the contrast as well"
         )
         attention: bool = option(True, "attention in the mix; else a linear map")
         propagation: Literal["light", "alternating"] = option(

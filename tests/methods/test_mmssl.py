@@ -179,8 +179,8 @@ def test_without_attention_the_mix_is_a_map_of_the_mean() -> None:
     [
         {"propagation": "alternating"},
         {"attention": False},
-        {"contrast_with": "final"},
-        {"contrast_own": True},
+        {"contrast_with": "mix"},
+        {"contrast_own": False},
         {"l2_rows": "final", "l2": 0.1},
         {"feature_l2": 0.1},
     ],

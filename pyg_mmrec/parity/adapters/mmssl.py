@@ -157,8 +157,6 @@ ADAPTERS = (
             "LightGCN's convolutions; theirs: users first, a softmax at last": {
                 "propagation": "light"
             },
-            "contrast with the mix; theirs: with what ranks": {"contrast_with": "mix"},
-            "a modality's other users are no negatives": {"contrast_own": False},
             "penalty on ids; theirs: on what ranks": {"l2_rows": "ego"},
             "no penalty on modalities": {"feature_l2": 0.0},
             "Adam without decay; theirs: AdamW's .01": {
