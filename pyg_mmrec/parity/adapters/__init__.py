@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.adapters import (
+    apegnn,
     collaborative,
     item_graphs,
     modal_graphs,
@@ -13,6 +14,6 @@ from pyg_mmrec.parity.adapters import (
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (collaborative, item_graphs, modal_graphs, rearm, sand)
+    for module in (apegnn, collaborative, item_graphs, modal_graphs, rearm, sand)
     for adapter in module.ADAPTERS
 }
