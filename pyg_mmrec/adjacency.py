@@ -198,7 +198,7 @@ class Adjacency:
         edges, num_nodes = self.union.edge_index, sum(self.size)
         loops = torch.arange(num_nodes, device=edges.device).expand(2, -1)
         edges = torch.cat([edges, loops], dim=1)
-        degree = torch.bincount(edges[1], minlength=num_nodes).float()
+        degree = torch.bincount(edges[1], minlength=num_nodes)
         weight = degree[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
         looped.__dict__["csr_t"] = looped.csr  # symmetric
@@ -217,6 +217,21 @@ class Adjacency:
         degree = torch.bincount(edges[1], minlength=sum(self.size))
         weight = degree.reciprocal()[edges[1]]
         return Adjacency(edges, weight, self.looped.size)
+
+    def dropped(self, p: float) -> Adjacency:
+        """Without a share of the edges, drawn anew; the rest weighs 1 / (1 - p).
+
+        Args:
+            p: Share, in ``[0, 1)``; without one, this matrix itself.
+        """
+        if not p:
+            return self
+        weight = self.edge_weight
+        if weight is None:
+            weight = torch.ones(self.edge_index.size(1), device=self.edge_index.device)
+        weight = F.dropout(weight, p)
+        kept = weight.nonzero().squeeze(-1)
+        return Adjacency(self.edge_index[:, kept], weight[kept], self.size)
 
     @cached_property
     def unweighted(self) -> Adjacency:

@@ -7,6 +7,8 @@ from pyg_mmrec.parity.adapters import (
     apegnn,
     collaborative,
     item_graphs,
+    mgdn,
+    mig_gt,
     modal_graphs,
     rearm,
     sand,
@@ -14,6 +16,15 @@ from pyg_mmrec.parity.adapters import (
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
-    for module in (apegnn, collaborative, item_graphs, modal_graphs, rearm, sand)
+    for module in (
+        apegnn,
+        collaborative,
+        item_graphs,
+        mgdn,
+        mig_gt,
+        modal_graphs,
+        rearm,
+        sand,
+    )
     for adapter in module.ADAPTERS
 }

@@ -91,7 +91,7 @@ class _ApeGNNPeer(Peer):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         _, bpr, penalty = self._losses(batch)
-        return {"bpr": bpr, "l2": penalty / self.module.decay}
+        return {"bpr": bpr, "l2": penalty / self.module.decay}  # type: ignore[operator]
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         columns = {"users": batch.user, "pos_items": batch.pos, "neg_items": batch.neg}
