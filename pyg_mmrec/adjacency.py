@@ -218,6 +218,21 @@ class Adjacency:
         weight = degree.reciprocal()[edges[1]]
         return Adjacency(edges, weight, self.looped.size)
 
+    def dropped(self, p: float) -> Adjacency:
+        """Without a share of the edges, drawn anew; the rest weighs 1 / (1 - p).
+
+        Args:
+            p: Share, in ``[0, 1)``; without one, this matrix itself.
+        """
+        if not p:
+            return self
+        weight = self.edge_weight
+        if weight is None:
+            weight = torch.ones(self.edge_index.size(1), device=self.edge_index.device)
+        weight = F.dropout(weight, p)
+        kept = weight.nonzero().squeeze(-1)
+        return Adjacency(self.edge_index[:, kept], weight[kept], self.size)
+
     @cached_property
     def rooted(self) -> Adjacency:
         r"""The same edges, each by its centre's degree alone.

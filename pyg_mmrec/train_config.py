@@ -51,6 +51,7 @@ class TrainConfig:
     lr_decay: float = option(
         1.0, "factor of the learning rate after each epoch", above=0, max=1
     )
+    lr_floor: Weight = option(0.0, "learning rate below which 'lr_decay' ends")
     weight_decay: Weight = option(0.0, "weight decay of the optimiser")
     optimizer: Literal["adam", "adamw"] = option("adam", "adam or adamw (decoupled)")
     monitor: str = option(
@@ -84,6 +85,11 @@ class TrainConfig:
         (), "where losses and metrics go beside the run's files"
     )
     progress: bool = option(True, "show a progress bar")
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, of which the first is 1."""
+        decayed = self.lr * self.lr_decay ** (epoch - 1)
+        return max(decayed, min(self.lr, self.lr_floor))
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:

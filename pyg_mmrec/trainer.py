@@ -260,7 +260,7 @@ class Trainer:
         # From the epoch's number, so that a resumed run goes on as it would have.
         assert self.optimizer is not None
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * self.config.lr_decay ** (epoch - 1)
+            group["lr"] = self.config.rate(epoch)
 
     def _view(self) -> HeteroData:
         transform = self.model.epoch_graph(self.model.config)

@@ -95,6 +95,13 @@ def test_learning_rate_decays_by_the_epoch_and_resumes_where_it_was(
         assert torch.equal(a, b)
 
 
+def test_the_learning_rate_falls_to_its_floor() -> None:
+    config = TrainConfig(lr=0.8, lr_decay=0.5, lr_floor=0.15)
+    assert [config.rate(n) for n in range(1, 6)] == [0.8, 0.4, 0.2, 0.15, 0.15]
+    # It is never raised to a floor above it.
+    assert TrainConfig(lr=0.1, lr_decay=0.5, lr_floor=0.3).rate(3) == 0.1
+
+
 @pytest.mark.parametrize("value", [0.0, 1.5])
 def test_a_learning_rate_that_grows_or_ends_is_refused(value) -> None:
     with pytest.raises(MMRecError, match="'lr_decay'"):

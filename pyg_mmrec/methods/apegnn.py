@@ -44,7 +44,11 @@ class ApeGNN(Recommender):
     looking further, too. On the ids alone, learned weights lose to fixed ones.
 
     Differs from the paper: negatives are uniform, as in all methods here, and not
-    mixed with positives.
+    mixed with positives. The authors' code mixes as an option alone, which its
+    released run leaves off (``ns``), as it does dropout of edges and of layers. It is
+    512 wide there with two layers (here 64 and three), starts from
+    :math:`\sigma(\log(d + 10^{-7}))`, and a node without interactions from that of
+    :math:`10^{-7}`, here 0.
     """
 
     @dataclass

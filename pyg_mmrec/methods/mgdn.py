@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -44,7 +44,13 @@ class MGDN(Recommender):
 
     Differs from the paper: the graph has no self-loops; interactions are dropped once
     per epoch and the rest normalised anew; the penalty is on the rows of a batch;
-    negatives are never what the user took.
+    negatives are never what the user took. The authors' code has no self-loops either
+    (``self_loops``), drops weights of the normalised graph at each step and scales up
+    the rest (``edge_dropout``), penalises all results (``l2_rows="all_final"``, of
+    which ``l2`` is then theirs, whatever the batch), draws negatives from all items,
+    and has another ending of the rate's decay: that before 1e-5. Its ids start from a
+    truncated normal distribution. Diffusion over users and items apart (its *homo*
+    variant) is left out.
     """
 
     @dataclass
@@ -61,14 +67,21 @@ class MGDN(Recommender):
             0.5, "share of the interactions dropped each epoch", min=0, below=1
         )
         num_neg: Count = option(300, "negatives of each positive; 1: plain BPR")
-        l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's results")
+        edge_dropout: float = option(
+            0.0, "share of the weights of the graph dropped each step", min=0, below=1
+        )
+        self_loops: bool = option(False, "let nodes be neighbours of themselves")
+        l2: Weight = option(1e-4, "weight of the L2 penalty on results")
+        l2_rows: Literal["final", "all_final"] = option(
+            "final", "what is penalised: the batch's results (final), or all"
+        )
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})
     # The values above and the default ones are the authors'. On tiktok with fewer
     # negatives, to save time, and more steps an epoch: 0.097 after 8 epochs.
     presets = {
-        "default": {"lr": 1e-2, "lr_decay": 0.98, "batch_size": 8000},
+        "default": {"lr": 1e-2, "lr_decay": 0.98, "lr_floor": 1e-5, "batch_size": 8000},
         "tiktok": {"num_neg": 64, "batch_size": 2048},
     }
     ablations = {"info_bpr": {"num_neg": 1}, "return": {"alpha": 0.0, "beta": 1.0}}
@@ -80,7 +93,15 @@ class MGDN(Recommender):
         # Rows of length 1, as the authors start: the softmax needs scores that differ.
         self.user = NodeEmbedding(self.num_users, c.dim, USER, init="normal")
         self.item = NodeEmbedding(self.num_items, c.dim, ITEM, init="normal")
-        self.propagate = RestartPropagate(c.num_layers, c.conv, c.dim, c.alpha, c.beta)
+        self.propagate = RestartPropagate(
+            c.num_layers,
+            c.conv,
+            c.dim,
+            c.alpha,
+            c.beta,
+            loops=c.self_loops,
+            dropout=c.edge_dropout,
+        )
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -109,5 +130,5 @@ class MGDN(Recommender):
         c = self.config
         return [
             Term("info_bpr", InfoBPR(c.num_neg)),
-            Term("l2", L2(rows="final"), c.l2),
+            Term("l2", L2(rows=c.l2_rows), c.l2),
         ]

@@ -30,6 +30,7 @@ class Projector(nn.Module):
         learn: Whether to train the features as well, see
             :class:`~pyg_mmrec.nn.Content`.
         unit: Whether to scale features to length 1 before.
+        dropout: Share of the features' entries dropped in training.
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
@@ -44,11 +45,13 @@ class Projector(nn.Module):
         bias: bool = True,
         learn: bool = False,
         unit: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.node_type = node_type
         self.unit = unit
+        self.dropout = dropout
         names = modalities(data, node_type) if names is None else names
         content = {m: Content(data, m, node_type, learn) for m in names}
         self.content = nn.ModuleDict(content)
@@ -99,6 +102,8 @@ class Projector(nn.Module):
             mask = mask.index_select(0, index)
         if self.unit:
             x = F.normalize(x, dim=-1)
+        if self.dropout:
+            x = F.dropout(x, self.dropout, self.training)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
 

@@ -146,10 +146,14 @@ class Propagate(nn.Module):
 
     def forward(self, x: Tensor, adj: Adjacency) -> Tensor:
         """Propagate over a relation among nodes of one type, ``[N, B * dim]``."""
+        return self._combined(self.layers_of(x, adj))
+
+    def layers_of(self, x: Tensor, adj: Adjacency) -> list[Tensor]:
+        """Nodes of one type after each layer, the input first: ``L + 1`` tensors."""
         layers = [x]
         for layer in self.layers:
             layers.append(self._convolve(layer, layers[-1], adj))
-        return self._combined(layers)
+        return layers
 
     def bipartite(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         """Propagate between users and items, both ``[*, B * dim]``.

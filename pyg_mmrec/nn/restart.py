@@ -41,14 +41,17 @@ class RestartPropagate(nn.Module):
     second form rests, are added up in one pass: :math:`\mathbf{y} = \sum_k w_k
     \mathcal{G}^k \mathbf{x}^{(0)}`.
 
-    Differs from the paper: the graph has no self-loops.
-
     Args:
         num_layers: Number of propagations ``K``; 0 returns the input.
         conv: Layer, see :class:`~pyg_mmrec.nn.Propagate`.
         dim: Width of one block of the input.
         alpha: Weight of the input.
         beta: Weight of what was propagated.
+        loops: Whether each node is its own neighbour, too, see
+            :attr:`Adjacency.looped <pyg_mmrec.adjacency.Adjacency.looped>`; without,
+            the relation is propagated over as it is.
+        dropout: Share of the edges, each direction by itself, that a call in training
+            drops; the rest weighs the more.
 
     Raises:
         MMRecError: If ``alpha`` is negative or ``beta`` not above 0.
@@ -65,6 +68,8 @@ class RestartPropagate(nn.Module):
         dim: int = 64,
         alpha: float = 0.1,
         beta: float = 0.9,
+        loops: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if alpha < 0 or beta <= 0:
@@ -74,12 +79,20 @@ class RestartPropagate(nn.Module):
             )
         self.propagate = Propagate(num_layers, conv, dim)
         self.weights = restart_weights(num_layers, alpha, beta)
+        self.loops = loops
+        self.dropout = dropout
 
     def bipartite(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         """Propagate between users and items."""
-        layers = self.propagate.layers_bipartite(user, item, adj)
-        sides = zip(*layers, strict=True)
-        return Branch(*(_weighted_sum(list(side), self.weights) for side in sides))
+        dropout = self.dropout if self.training else 0.0
+        if not self.loops and not dropout:
+            layers = self.propagate.layers_bipartite(user, item, adj)
+            sides = zip(*layers, strict=True)
+            return Branch(*(_weighted_sum(list(side), self.weights) for side in sides))
+        union = (adj.looped if self.loops else adj.union).dropped(dropout)
+        both = self.propagate.layers_of(torch.cat([user, item]), union)
+        total = _weighted_sum(both, self.weights)
+        return Branch(*total.split([user.size(0), item.size(0)]))
 
 
 def _weighted_sum(tensors: list[Tensor], weights: list[float]) -> Tensor:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
+
+Rows = Literal["ego", "final", "all", "all_final"]
 
 
 class L2(Objective):
@@ -25,25 +28,30 @@ class L2(Objective):
     Args:
         rows: ``"ego"``, embeddings before propagation: ``ego_user`` and ``ego_item``
             of :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`; ``"final"``,
-            what ranks; or ``"all"``, half the squared norm of the whole tables before
-            propagation, in each step and divided by nothing.
+            what ranks; ``"all"``, half the squared norm of the whole tables before
+            propagation, in each step and divided by nothing; or ``"all_final"``, that
+            of all that ranks, over the interactions of the batch: beside a loss that
+            is their mean, what a sum over all nodes is beside one that is their sum.
         sides: Whose embeddings are penalised, ``"user"``, ``"item"`` or both.
     """
 
     def __init__(
         self,
-        rows: Literal["ego", "final", "all"] = "ego",
+        rows: Rows = "ego",
         sides: Collection[str] = (USER, ITEM),
     ) -> None:
         super().__init__()
         self.rows = rows
         self.sides = frozenset(sides)
-        self.requires = frozenset(() if rows == "final" else {"ego"})
+        self.requires = frozenset(() if rows.endswith("final") else {"ego"})
 
     def forward(self, step: Step) -> Tensor:
         """The penalty on the batch."""
         if self.rows == "final":
             rows = step.final_triplets()
+        elif self.rows == "all_final":
+            sides = ((kind, _whole(step, kind)) for kind in (USER, ITEM))
+            return self._squares(sides) / (2 * step.batch.user.numel())
         else:
             aux = step.out.aux
             ego = Branch(aux["ego_user"], aux["ego_item"])
@@ -57,3 +65,10 @@ class L2(Objective):
         """Sum of the squares of the sides that are penalised."""
         squares = [x.square().sum() for side, x in rows if side in self.sides]
         return sum(squares)  # type: ignore[return-value]
+
+
+def _whole(step: Step, kind: str) -> Tensor:
+    """Final embeddings of all nodes of a type."""
+    rows = step.out.of(kind)
+    index = torch.arange(rows.size(0), device=rows.device)
+    return step.model.readout(step.out, kind, index)

@@ -146,8 +146,15 @@ def _with_scatter() -> Iterator[None]:
     ) -> Tensor:
         return scatter(src, index, dim, dim_size, reduce="sum")
 
+    def scatter_mean(
+        src: Tensor, index: Tensor, dim: int = -1, dim_size: int | None = None
+    ) -> Tensor:
+        return scatter(src, index, dim, dim_size, reduce="mean")
+
     module = ModuleType("torch_scatter")
-    module.__dict__.update(scatter=scatter, scatter_add=scatter_add)
+    module.__dict__.update(
+        scatter=scatter, scatter_add=scatter_add, scatter_mean=scatter_mean
+    )
     with mock.patch.dict(sys.modules, torch_scatter=module):
         yield
 

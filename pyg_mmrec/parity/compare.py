@@ -188,7 +188,9 @@ def _losses(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference
         if not names:
             yield Difference("loss", f"{name} (not ours)", float("inf"))
             continue
-        step = Step(ours.model, view, ours.model(view), theirs.batches[0])
+        with seeded(_SEED):  # which the authors' model draws by, too
+            out = ours.model(view)
+        step = Step(ours.model, view, out, theirs.batches[0])
         objectives = [terms[n].objective for n in names]
         values = [o(step.with_negatives(o.num_neg)) for o in objectives]
         value = torch.stack(values).sum()

@@ -44,3 +44,17 @@ def test_every_ablation_changes_what_is_trained(name) -> None:
         Trainer(model, data, config=TRAIN).fit()
         users.append(model.rows(data).user)
     assert not torch.allclose(*users, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"self_loops": True}, {"edge_dropout": 0.5}, {"l2_rows": "all_final"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_option_of_the_authors_code_changes_what_is_trained(changes) -> None:
+    users = []
+    for options in ({}, changes):
+        model, data = build(l2=1.0, **options)
+        Trainer(model, data, config=TRAIN).fit()
+        users.append(model.rows(data).user)
+    assert not torch.allclose(*users, atol=1e-4)

@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, Unsmooth
+from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 
@@ -75,3 +76,33 @@ def test_items_may_have_ids(graph, item_ids) -> None:
     Trainer(model, data, config=train).fit()
     assert not same(before, weights(model))
     assert (model.item is None) == (not item_ids)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"raw_dropout": 0.5},
+        {"user_dropout": 0.5},
+        {"item_dropout": 0.5},
+        {"edge_dropout": 0.5},
+        {"drop_edges": 0.5},
+        {"self_loops": False},
+        {"l2_rows": "all_final"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_dropout_and_graph_changes_what_is_trained(graph, changes) -> None:
+    names = ("raw", "feature", "user", "item", "output", "edge")
+    off = {f"{name}_dropout": 0.0 for name in names}
+    trained = []
+    for options in ({}, changes):
+        model, data, train = build("mig_gt", graph, **{**off, "l2": 1.0, **options})
+        Trainer(model, data, config=train).fit()
+        trained.append([*model.rows(data)])
+    assert not same(*trained)
+
+
+def test_presets_of_the_authors_have_the_floor_of_their_rate() -> None:
+    _, train = configure("mig_gt", "sports", {})
+    assert train.rate(1) == 1e-2
+    assert train.rate(1000) == train.lr_floor == 1e-3

@@ -65,3 +65,41 @@ def test_global_attention_equals_a_loop_with_gradients() -> None:
     for a, b in zip(*grads, strict=True):
         assert torch.isfinite(a).all()
         assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_loops_equal_step_by_step_with_gradients() -> None:
+    index = torch.tensor([[0, 0, 2], [1, 3, 3]])
+    adj = Adjacency(index, None, (3, 4))
+    matrix = torch.eye(7)
+    for src, dst in index.T.tolist():
+        matrix[src, 3 + dst] = matrix[3 + dst, src] = 1
+    scale = matrix.sum(1).rsqrt()
+    matrix = scale[:, None] * matrix * scale
+    user, item = rand(3, 4), rand(4, 4, seed=1)
+    x = given = torch.cat([user, item])
+    for _ in range(2):
+        x = 0.9 * matrix @ x + 0.1 * given
+    layer = RestartPropagate(2, dim=4, loops=True, dropout=0.5).eval()
+    out = torch.cat(layer.bipartite(user, item, adj))
+    gamma = 0.9**2 + 0.1 * (1 + 0.9)
+    assert torch.allclose(out, x / gamma, atol=1e-6)
+    for a, b in zip(
+        *(
+            torch.autograd.grad(y.square().sum(), [user, item])
+            for y in (out, x / gamma)
+        ),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_dropout_of_edges_keeps_the_mean_and_is_of_training_alone() -> None:
+    adj = Adjacency(torch.tensor([[0, 1, 1], [0, 0, 1]]), None, (2, 2))
+    user, item = torch.ones(2, 1), torch.ones(2, 1)
+    layer = RestartPropagate(1, dim=1, dropout=0.25)
+    torch.manual_seed(0)
+    draws = [torch.cat(layer.bipartite(user, item, adj)) for _ in range(4000)]
+    layer.eval()
+    whole = torch.cat(layer.bipartite(user, item, adj))
+    assert torch.allclose(torch.stack(draws).mean(0), whole, atol=0.03)
+    assert torch.stack(draws).std(0).min() > 0.1

@@ -138,6 +138,12 @@ def test_l2_may_be_on_the_whole_tables() -> None:
     assert float(L2(rows="all")(s)) == pytest.approx(total / 2)
 
 
+def test_l2_may_be_on_all_final_rows() -> None:
+    s = step()
+    total = sum(float(x.square().sum()) for x in (s.out.user, s.out.item))
+    assert float(L2(rows="all_final")(s)) == pytest.approx(total / (2 * 4))
+
+
 def naive_info_nce(a, b, tau) -> float:
     def cos(x, y):
         return float(x @ y / (x.norm() * y.norm()))

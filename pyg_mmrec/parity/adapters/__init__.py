@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.adapters import (
+    apegnn,
     collaborative,
     diffmm,
     item_graphs,
+    mgdn,
     micro,
+    mig_gt,
     mmssl,
     modal_graphs,
     rearm,
@@ -17,10 +20,13 @@ from pyg_mmrec.parity.adapters import (
 ADAPTERS: dict[str, Adapter] = {
     adapter.method: adapter
     for module in (
+        apegnn,
         collaborative,
         diffmm,
         item_graphs,
+        mgdn,
         micro,
+        mig_gt,
         mmssl,
         modal_graphs,
         rearm,
