@@ -51,8 +51,9 @@ class LGMRec(Recommender):
     and Global Graph Learning for Multimodal Recommendation"
     <https://arxiv.org/abs/2312.16400>`_.
 
-    Differs from the paper: the contrast is a mean, both ways, over a batch's nodes,
-    where the paper's is a sum over a batch against all nodes. Its :math:`\lambda_1` of
+    Differs from the paper: the contrast is a mean, both ways (``cl_both_ways``), over
+    a batch's nodes (``cl_nodes``), where the paper's and the authors' code's is a sum,
+    one way, over a batch against all nodes. Its :math:`\lambda_1` of
     1e-4 and batch of 2048 make 0.2 here, which the presets of its data sets have.
     Validation on TikTok stayed below 0.03 under it; the default is 1e-4 of the mean.
     Evaluation has no Gumbel noise. Items without a modality take no part in its means

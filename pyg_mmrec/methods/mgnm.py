@@ -59,7 +59,8 @@ class MGNM(Recommender):
     build on, hyperedges are vectors of width ``dim``, users' incidences those of
     their items, propagated before the softmax, and dropout is on the incidences. The
     hypergraphs carry items' :math:`\mathbf{E}_{id}`; ids before propagation are
-    gated. The contrast runs both ways. The L2 penalty is on a batch's ids. Items
+    gated. The contrast runs both ways (``cl_both_ways``) over a batch's nodes
+    (``cl_nodes``), the paper's one way against all nodes. The L2 penalty is on a batch's ids. Items
     without a modality take no part in its means and hypergraph. The paper's
     :math:`\gamma` is 1; unit rows of weak features swamp the ids, which are shorter.
     """
