@@ -56,11 +56,12 @@ class MGNM(Recommender):
 
     Differs from the paper: each modality is normalised before they are summed, local
     and global alike. Equations (11)-(12) do not type-check; as in LGMRec, which they
-    build on, hyperedges are vectors of width ``dim``, users' incidences those of
-    their items, propagated before the softmax, and dropout is on the incidences. The
-    hypergraphs carry items' :math:`\mathbf{E}_{id}`; ids before propagation are
-    gated. The contrast runs both ways (``cl_both_ways``) over a batch's nodes
-    (``cl_nodes``), the paper's one way against all nodes. The L2 penalty is on a batch's ids. Items
+    build on, hyperedges are vectors of width ``dim``, users' incidences the sum of
+    their items', by interactions of 0 and 1, before the softmax, and dropout is on the
+    incidences, once for both products, not on the product of both. The hypergraphs
+    carry items' :math:`\mathbf{E}_{id}`; ids before propagation are gated. The
+    contrast runs both ways (``cl_both_ways``) over a batch's nodes (``cl_nodes``), the
+    paper's one way against all nodes. The L2 penalty is on a batch's ids. Items
     without a modality take no part in its means and hypergraph. The paper's
     :math:`\gamma` is 1; unit rows of weak features swamp the ids, which are shorter.
     """
@@ -172,7 +173,8 @@ class MGNM(Recommender):
         for m, hypergraph in self.hypergraphs.items():
             content = self.filters[m](ids, data) if m in self.filters else feats[m]
             mask = data[ITEM].get(f"mask_{m}")
-            branches.append(hypergraph(content, local, adj, mask))
+            # Users belong to hyperedges as the sum of their items does.
+            branches.append(hypergraph(content, local, adj.unweighted, mask))
         return branches
 
     def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
