@@ -60,8 +60,9 @@ class MGNM(Recommender):
     their items', by interactions of 0 and 1, before the softmax, and dropout is on the
     incidences, once for both products, not on the product of both. The hypergraphs
     carry items' :math:`\mathbf{E}_{id}`; ids before propagation are gated. The
-    contrast runs both ways (``cl_both_ways``) over a batch's nodes (``cl_nodes``), the
-    paper's one way against all nodes. The L2 penalty is on a batch's ids. Items
+    contrast is a mean over a batch, not a sum over all nodes, but against all of them
+    and one way as there; both ways (``cl_both_ways``) and among a batch's nodes
+    (``cl_nodes``) are options. The L2 penalty is on a batch's ids. Items
     without a modality take no part in its means and hypergraph. The paper's
     :math:`\gamma` is 1; unit rows of weak features swamp the ids, which are shorter.
     """
@@ -86,9 +87,9 @@ class MGNM(Recommender):
         cl_weight: Weight = option(1e-4, "weight of the contrast, omega")
         ddr_weight: Weight = option(1e-4, "weight of ids' decorrelation, beta")
         modal_ddr_weight: Weight = option(1e-4, "weight of modalities', delta")
-        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_both_ways: bool = option(False, "contrast either modality with the other")
         cl_nodes: Nodes = option(
-            "distinct",
+            "all",
             "contrast the batch's distinct nodes, negatives among them; those of its "
             "positive interactions, with repeats; or these against all nodes",
         )
