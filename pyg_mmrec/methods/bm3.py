@@ -46,9 +46,10 @@ class BM3(Recommender):
     and there are no negatives. From `"Bootstrap Latent Representations for
     Multi-modal Recommendation" <https://arxiv.org/abs/2207.05969>`_.
 
-    Differs from the paper: any number of modalities; features stay frozen; losses
-    are :math:`1 - \cos`, which is the same up to a constant; the two modal losses
-    have weights of their own; there is no penalty by default. The authors' code has
+    Differs from the paper: any number of modalities; features stay frozen, which the
+    authors' code trains (``learn_features``); losses are :math:`1 - \cos`, which is
+    the same up to a constant; the two modal losses have weights of their own; there
+    is no penalty by default. The authors' code has
     the norms, not squared, of all embeddings, which weigh next to nothing; squares
     shrink the ids, whose length no cosine sees, so that each of Adam's steps turns
     them further (recall@20 on TikTok's validation 0.091 without, 0.078 with 0.1).

@@ -44,7 +44,8 @@ class FREEDOM(Recommender):
     Recommendation" <https://arxiv.org/abs/2211.06924>`_.
 
     Differs from the paper: any number of modalities, with weights that are
-    renormalised over those present; features stay frozen.
+    renormalised over those present; features stay frozen, which the code in MMRec
+    trains (``learn_features``).
     """
 
     @dataclass

@@ -51,13 +51,14 @@ class LGMRec(Recommender):
     and Global Graph Learning for Multimodal Recommendation"
     <https://arxiv.org/abs/2312.16400>`_.
 
-    Differs from the paper: the contrast is a mean, both ways, over a batch's nodes,
-    where the paper's is a sum over a batch against all nodes. Its :math:`\lambda_1` of
-    1e-4 and batch of 2048 make 0.2 here, which the presets of its data sets have.
-    Validation on TikTok stayed below 0.03 under it; the default is 1e-4 of the mean.
-    Evaluation has no Gumbel noise. Items without a modality take no part in its means
-    and hypergraph. The penalty is on a batch's ids, squared. The paper's
-    :math:`\gamma` is 1; unit rows of weak features swamp the ids.
+    Differs from the paper: the contrast is a mean over a batch, where the paper's is a
+    sum. As there and in the authors' code it runs one way and against all nodes; both
+    ways (``cl_both_ways``) and among a batch's nodes (``cl_nodes``) are options. The
+    paper's :math:`\lambda_1` of 1e-4 and batch of 2048 make 0.2 here, which the presets
+    of its data sets have. Validation on TikTok stayed below 0.03 under it; the default
+    is 1e-4 of the mean. Evaluation has no Gumbel noise. Items without a modality take
+    no part in its means and hypergraph. The penalty is on a batch's ids, squared. The
+    paper's :math:`\gamma` is 1; unit rows of weak features swamp the ids.
     """
 
     @dataclass
@@ -75,9 +76,9 @@ class LGMRec(Recommender):
         global_weight: Weight = option(0.3, "weight of the hypergraphs, alpha")
         tau: Temperature = option(0.2, "temperature of the contrast")
         cl_weight: Weight = option(1e-4, "weight of the contrast, lambda_1; 0: none")
-        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_both_ways: bool = option(False, "contrast either modality with the other")
         cl_nodes: Nodes = option(
-            "distinct",
+            "all",
             "contrast the batch's distinct nodes, negatives among them; those of its "
             "positive interactions, with repeats; or these against all nodes",
         )

@@ -59,7 +59,8 @@ class MGCN(Recommender):
     0.105 without); its linear maps start as PyTorch's, and its rate falls by 4 % in 50
     epochs (``lr_decay=0.99918``; 0.103 with all three). As there, the contrast is from
     the fusion to behaviour, over a batch's positives as often as they occur: both ways
-    over distinct nodes and negatives, that reaches 0.097.
+    (``cl_both_ways``) over distinct nodes and negatives (``cl_nodes``), that reaches
+    0.097.
     """
 
     @dataclass

@@ -56,10 +56,13 @@ class MGNM(Recommender):
 
     Differs from the paper: each modality is normalised before they are summed, local
     and global alike. Equations (11)-(12) do not type-check; as in LGMRec, which they
-    build on, hyperedges are vectors of width ``dim``, users' incidences those of
-    their items, propagated before the softmax, and dropout is on the incidences. The
-    hypergraphs carry items' :math:`\mathbf{E}_{id}`; ids before propagation are
-    gated. The contrast runs both ways. The L2 penalty is on a batch's ids. Items
+    build on, hyperedges are vectors of width ``dim``, users' incidences the sum of
+    their items', by interactions of 0 and 1, before the softmax, and dropout is on the
+    incidences, once for both products, not on the product of both. The hypergraphs
+    carry items' :math:`\mathbf{E}_{id}`; ids before propagation are gated. The
+    contrast is a mean over a batch, not a sum over all nodes, but against all of them
+    and one way as there; both ways (``cl_both_ways``) and among a batch's nodes
+    (``cl_nodes``) are options. The L2 penalty is on a batch's ids. Items
     without a modality take no part in its means and hypergraph. The paper's
     :math:`\gamma` is 1; unit rows of weak features swamp the ids, which are shorter.
     """
@@ -84,9 +87,9 @@ class MGNM(Recommender):
         cl_weight: Weight = option(1e-4, "weight of the contrast, omega")
         ddr_weight: Weight = option(1e-4, "weight of ids' decorrelation, beta")
         modal_ddr_weight: Weight = option(1e-4, "weight of modalities', delta")
-        cl_both_ways: bool = option(True, "contrast either modality with the other")
+        cl_both_ways: bool = option(False, "contrast either modality with the other")
         cl_nodes: Nodes = option(
-            "distinct",
+            "all",
             "contrast the batch's distinct nodes, negatives among them; those of its "
             "positive interactions, with repeats; or these against all nodes",
         )
@@ -171,7 +174,8 @@ class MGNM(Recommender):
         for m, hypergraph in self.hypergraphs.items():
             content = self.filters[m](ids, data) if m in self.filters else feats[m]
             mask = data[ITEM].get(f"mask_{m}")
-            branches.append(hypergraph(content, local, adj, mask))
+            # Users belong to hyperedges as the sum of their items does.
+            branches.append(hypergraph(content, local, adj.unweighted, mask))
         return branches
 
     def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:

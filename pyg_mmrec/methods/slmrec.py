@@ -61,9 +61,9 @@ class SLMRec(Recommender):
     their projection, in the code in MMRec before it (``normalize``); ``fd`` drops
     entries before the convolutions, where the authors' code does after each; the
     penalty is on a batch's ids, in the place of weight decay. Nodes of a batch count
-    once in the tasks, there as often as they occur (``task_nodes``), and ``fac``
-    compares directions, there inner products (``cosine``), with one more linear map
-    before the last space.
+    in the tasks as often as they occur, as there (``task_nodes``), and contrasts run
+    one way; but ``fac`` compares directions, there inner products (``cosine``), with
+    one more linear map before the last space.
     """
 
     @dataclass
@@ -82,7 +82,7 @@ class SLMRec(Recommender):
         )
         cosine: bool = option(True, "the task fac compares directions; else products")
         task_nodes: Nodes = option(
-            "distinct", "the task's items: each once, or those of the interactions"
+            "positive", "the task's items: each once, or those of the interactions"
         )
         l2: Weight = option(1e-4, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")

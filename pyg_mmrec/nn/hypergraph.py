@@ -16,17 +16,19 @@ class Hypergraph(nn.Module):
     r"""Items and users exchange embeddings through ``B`` hyperedges.
 
     .. math::
-        \mathbf{H}_i &= \mathrm{softmax}(\mathbf{G} \mathbf{T}^{\top} / \tau), \qquad
-        \mathbf{H}_u = \mathrm{softmax}(\mathbf{A} \mathbf{G} \mathbf{T}^{\top} /
-        \tau) \\
+        \mathbf{H}_i &= \mathrm{drop}(\mathrm{softmax}(\mathbf{G} \mathbf{T}^{\top}
+        / \tau)), \qquad
+        \mathbf{H}_u = \mathrm{drop}(\mathrm{softmax}(\mathbf{A} \mathbf{G}
+        \mathbf{T}^{\top} / \tau)) \\
         \mathbf{Z} &= \mathbf{H}_i^{\top} \mathbf{E}_i, \qquad
-        \mathbf{E}_i \leftarrow \mathrm{drop}(\mathbf{H}_i) \, \mathbf{Z}, \qquad
-        \mathbf{E}_u \leftarrow \mathrm{drop}(\mathbf{H}_u) \, \mathbf{Z}
+        \mathbf{E}_i \leftarrow \mathbf{H}_i \, \mathbf{Z}, \qquad
+        \mathbf{E}_u \leftarrow \mathbf{H}_u \, \mathbf{Z}
 
     from LGMRec (`"LGMRec: Local and Global Graph Learning for Multimodal
     Recommendation" <https://arxiv.org/abs/2312.16400>`_), with learned hyperedges
     :math:`\mathbf{T} \in \mathbb{R}^{B \times d}`. In training the softmax is
-    Gumbel's; in evaluation there is neither noise nor dropout. A layer takes
+    Gumbel's; in evaluation there is neither noise nor dropout. As in the authors' code,
+    incidences are dropped once, for both products and all layers. A layer takes
     :math:`O((U + I) B d)`, as :math:`\mathbf{H} \mathbf{H}^{\top}` is never formed.
 
     Args:
@@ -71,15 +73,15 @@ class Hypergraph(nn.Module):
     ) -> Branch:
         """Global embeddings of users and items; see the class for shapes."""
         logits = content @ self.edges.T
-        of_user = self._incidence(self.gather((logits, None), adj.t()))
-        of_item = self._incidence(logits)
+        of_user = self.drop(self._incidence(self.gather((logits, None), adj.t())))
+        of_item = self.drop(self._incidence(logits))
         if mask is not None:
             # An item without content belongs to no hyperedge.
             of_item = of_item * mask.unsqueeze(-1)
         for _ in range(self.num_layers):
             hyper = of_item.T @ item
-            item = self.drop(of_item) @ hyper
-        return Branch(self.drop(of_user) @ hyper, item)
+            item = of_item @ hyper
+        return Branch(of_user @ hyper, item)
 
     def _incidence(self, logits: Tensor) -> Tensor:
         """How much each node belongs to each hyperedge, ``[N, B]``."""

@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pyg_mmrec.objectives import Step
 from pyg_mmrec.run import configure
+from pyg_mmrec.sampler import Batch
 
 from ..conftest import make_graph
 from .test_all_methods import build
@@ -43,3 +45,21 @@ def test_presets_weigh_the_mean_as_the_paper_weighs_its_sum(name) -> None:
     config, train = configure("lgmrec", name, {})
     assert config.cl_weight == pytest.approx(1e-4 * train.batch_size, rel=0.03)
     assert config.l2 == 1e-6
+
+
+@pytest.mark.parametrize("method", ["lgmrec", "mgnm"])
+def test_contrast_is_the_papers_one_way_against_all_nodes(method) -> None:
+    model, data, _ = build(method, make_graph())
+    out = model.eval()(data)
+    batch = Batch(
+        torch.tensor([0, 2, 2]), torch.tensor([1, 3, 3]), torch.tensor([[5], [6], [7]])
+    )
+    contrast = next(x for name, x, _ in model.objectives() if name == "contrast")
+    expected = 0.0
+    first, second = out.groups["global"]
+    for side, index in (("user", batch.user), ("item", batch.pos)):
+        a, b = (F.normalize(getattr(x, side)) for x in (first, second))
+        for i in index:
+            scores = (b @ a[i] / 0.2).exp()
+            expected = expected - (scores[i] / scores.sum()).log() / 3
+    assert torch.allclose(contrast(Step(model, data, out, batch)), expected)

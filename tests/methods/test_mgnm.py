@@ -54,7 +54,8 @@ def naive_rows(model, data) -> torch.Tensor:
         there = presence(data, m).float()[:, None]
         content = model.filters[m](model.item.table.weight, data) * there
         logits = content @ model.hypergraphs[m].edges.T
-        both = torch.cat([adj[:40, 40:] @ logits, logits])
+        taken = (adj[:40, 40:] > 0).float()
+        both = torch.cat([taken @ logits, logits])
         incidence = (both / config.hyper_tau).softmax(-1)
         incidence = torch.cat([incidence[:40], incidence[40:] * there])
         hyper = incidence @ incidence[40:].T @ local[40:]

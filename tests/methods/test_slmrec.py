@@ -111,3 +111,27 @@ def test_each_view_of_masking_lacks_another_channel(graph) -> None:
             channels = view.item.unflatten(1, (3, 8)).abs().sum((0, 2))
             lacking.append(channels.eq(0).nonzero().item())
         assert lacking[0] != lacking[1]
+
+
+@pytest.mark.parametrize("task", ["fac", "fd"])
+def test_tasks_count_positives_as_often_as_they_occur(task, graph) -> None:
+    model, data, _ = build("slmrec", graph, task=task)
+    out, pos = model.train()(data), torch.tensor([1, 3, 3])
+    user, none = torch.tensor([0, 2, 2]), torch.empty(3, 0).long()
+    ours = next(x for name, x, _ in model.objectives() if name == task)
+    ours.setup(model, data)
+    loss = ours(Step(model, data, out, Batch(user, pos, none)))
+    if task == "fd":
+        views = [Embeddings(*view) for view in out.groups["views"]]
+        pairs = [
+            [model.readout(view, side, index) for view in views]
+            for side, index in (("user", user), ("item", pos))
+        ]
+        expected = sum(contrast(a, b, 0.2) for a, b in pairs)
+    else:
+        z, *rows = (x.item[pos] for x in out.groups["channels"])
+        expected = 0.0
+        for chain, modal, x in zip(ours.chain, ours.modal, rows, strict=True):
+            z = chain(z)
+            expected = expected + contrast(z, modal(x), 0.2)
+    assert torch.allclose(loss, expected)

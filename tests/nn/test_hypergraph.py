@@ -104,6 +104,25 @@ def test_training_takes_gumbel_softmax_without_dropout() -> None:
     assert torch.allclose(out.item, h_i @ h_i.T @ item)
 
 
+def test_one_dropped_incidence_serves_both_products_and_all_layers() -> None:
+    layer = hypergraph(dropout=0.5, num_layers=2)
+    content, item = rand(6, 3, seed=2), rand(6, 5, seed=3)
+    torch.manual_seed(0)
+    out = layer(content, item, ADJ)
+    torch.manual_seed(0)
+    logits = content @ layer.edges.T
+    h_u, h_i = (
+        torch.nn.functional.dropout(
+            torch.nn.functional.gumbel_softmax(x, layer.tau, dim=-1), 0.5
+        )
+        for x in (ADJ.t().matmul(logits), logits)
+    )
+    assert h_i.eq(0).any()
+    once = h_i @ h_i.T @ item
+    assert torch.allclose(out.user, h_u @ h_i.T @ once)
+    assert torch.allclose(out.item, h_i @ h_i.T @ once)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -185,10 +185,6 @@ ADAPTERS = (
             "l2": 0.0,
         },
         graphs={"norm_adj": bipartite_matrix(INTERACTS)},
-        choices={
-            "contrast both ways": {"cl_both_ways": True},
-            "contrast with the batch's nodes": {"cl_nodes": "distinct"},
-        },
         notes=("a mean over the batch; theirs: a sum", NORMS),
     ),
     Adapter(

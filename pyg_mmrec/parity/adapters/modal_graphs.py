@@ -266,7 +266,6 @@ ADAPTERS = (
         graphs={"norm_adj": bipartite_matrix(INTERACTS)},
         choices={
             "projections normalised; theirs: features": {"normalize": "projections"},
-            "the task's items each once": {"task_nodes": "distinct"},
             "the task compares directions": {"cosine": True},
         },
         notes=(
