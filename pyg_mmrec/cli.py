@@ -14,14 +14,15 @@ from typing import Any
 import torch
 
 from pyg_mmrec import guard
+from pyg_mmrec.assembly import check_options
 from pyg_mmrec.config import Distinct, Parser, a_word, add_arguments, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, load
 from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiment import Run, run
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
-from pyg_mmrec.run import Run, check_options, run
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import TrainConfig
 
@@ -284,8 +285,9 @@ def open_dataset(
     Args:
         dataset: Name of the data set.
         args: The options.
-        runs: What will be run, as arguments of :func:`~pyg_mmrec.run.run`; the method
-            of the options if ``None``. They are checked first: data can take an hour.
+        runs: What will be run, as arguments of :func:`~pyg_mmrec.experiment.run`;
+            the method of the options if ``None``. They are checked first: data can
+            take an hour.
     """
     if dataset not in DATASETS:
         raise MMRecError(f"there is no data set {dataset!r}")
@@ -321,7 +323,7 @@ def rehearse(
     Args:
         method: Name of the method.
         dataset: Name of the data set.
-        plugs: As of :func:`~pyg_mmrec.run.run`.
+        plugs: As of :func:`~pyg_mmrec.experiment.run`.
         ablate: Likewise.
         **overrides: Likewise.
 

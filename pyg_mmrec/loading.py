@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec import checkpoint, datasets
+from pyg_mmrec.assembly import prepare
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiment import Run
 from pyg_mmrec.identity import FIELDS, check_same, check_same_data
 from pyg_mmrec.methods import get
 from pyg_mmrec.outputs import CHECKPOINT, CONFIG, RESULT, read_json
 from pyg_mmrec.recommend import Index
 from pyg_mmrec.resuming import Trained
-from pyg_mmrec.run import Run, prepare
 from pyg_mmrec.schema import Kinds, check_fields
 from pyg_mmrec.trainer import Result, TrainConfig
 

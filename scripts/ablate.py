@@ -19,8 +19,8 @@ import pandas as pd
 
 from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse_study
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.figures import published_ablation
 from pyg_mmrec.methods import get
-from pyg_mmrec.published import published_ablation
 from pyg_mmrec.study import measure, tabulate, write
 
 USAGE = "ablate.py METHOD DATASET [--seeds N ...] [options of the data set's script]"

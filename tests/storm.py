@@ -30,8 +30,8 @@ import torch
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.datasets import Folder
+from pyg_mmrec.experiment import run
 from pyg_mmrec.files import claimed
-from pyg_mmrec.run import run
 
 METHODS = ["sand", "bm3", "mmssl", "freedom", "lattice", "lightgcn", "diffmm"]
 STAGES = (4, 7)  # epochs

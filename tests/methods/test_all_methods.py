@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.config import override
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.embeddings import LazyRows
@@ -18,7 +19,6 @@ from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, set_interactions, train_edges
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.run import configure
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.stopping import EarlyStopping
 from pyg_mmrec.trainer import TrainConfig, Trainer

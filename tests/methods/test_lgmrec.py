@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mmrec.run import configure
+from pyg_mmrec.assembly import configure
 
 from ..conftest import make_graph
 from .test_all_methods import build
