@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.methods import get as get
     from pyg_mmrec.methods import register as register
     from pyg_mmrec.objectives import Objective as Objective
+    from pyg_mmrec.objectives import Plug as Plug
     from pyg_mmrec.objectives import Step as Step
     from pyg_mmrec.objectives import Term as Term
     from pyg_mmrec.recommend import Index as Index
@@ -64,7 +65,7 @@ _EXPORTS = {
     "figures": ("published",),
     "loading": ("load_run",),
     "methods": ("Recommender", "available", "get", "register"),
-    "objectives": ("Objective", "Step", "Term"),
+    "objectives": ("Objective", "Plug", "Step", "Term"),
     "recommend": ("Index",),
     "train_config": ("TrainConfig",),
     "trainer": ("Trainer",),

@@ -19,6 +19,7 @@ from pyg_mmrec.graph import modalities
 from pyg_mmrec.identity import data_parts
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Term, plug
+from pyg_mmrec.plugins import absolute
 from pyg_mmrec.sampler import check_neighbor_sampling
 from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.trainer import TrainConfig, Trainer
@@ -53,6 +54,8 @@ def configure(
             raise unknown(f"ablation of {method}", name, cls.ablations or ["none"])
         values.update(cls.ablations[name])
     values.update(overrides)
+    if isinstance(values.get("conv"), str):
+        values["conv"] = absolute(values["conv"])  # read again from elsewhere
     train = {f.name for f in fields(TrainConfig)}
     known = train | {f.name for f in fields(cls.Config)}
     for name in values:

@@ -17,7 +17,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.environment import environment
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
-from pyg_mmrec.methods import Recommender
+from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.outputs import (
     CHECKPOINT,
     CONFIG,
@@ -78,7 +78,8 @@ def run(
 
     Args:
         dataset: The data set.
-        method: Name of the method.
+        method: Name of the method, or where its class lies, see
+            :func:`~pyg_mmrec.methods.get`.
         plugs: Groups of terms to add to the method's own, by name, see
             :func:`~pyg_mmrec.objectives.plug`.
         ablate: Parts of the method to switch off, by name.
@@ -95,7 +96,7 @@ def run(
         MMRecError: For whatever the user can put right, such as an output folder
             that holds another run, or that another process works in.
     """
-    plugs, ablate = list(plugs), list(ablate)
+    plugs, ablate, method = list(plugs), list(ablate), get(method).name
     config, train, terms = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
@@ -169,7 +170,7 @@ def _write_results(
     state = trainer.state()
     checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
     options = {**description["config"], **description["train_config"]}
-    left_out = ("train_config", "terms", "data", "source")
+    left_out = ("train_config", "terms", "data", "source", "origins")
     write_json(
         folder / RESULT,
         {

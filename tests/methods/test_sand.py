@@ -174,7 +174,7 @@ def test_losses_reach_the_map_alone_where_its_halves_are_split(missing) -> None:
     """And so what is propagated only by way of the map."""
     data = make_graph(missing=missing)
     data["item"].x_image = F.pad(data["item"].x_image, (0, 3))  # 8 columns, of text 6
-    one = trainer(data, split="features", distance="l2", loss_items="all")
+    one = trainer(data, parts_of="features", distance="l2", loss_items="all")
     model, terms = one.model, {t.name: t.objective for t in one.terms}
     batch = next(BatchSampler(one.data, 64)._batches(torch.Generator()))
     params = dict(model.named_parameters())
