@@ -18,6 +18,7 @@ COMMANDS = {
     "inspect": ("inspect", "what is in a data set, or in a run"),
     "benchmark": ("benchmark", "seconds and memory, beside other implementations"),
     "parity": ("parity", "a method beside its authors' code, part by part"),
+    "check": ("check", "hold a method of your own to what every one keeps"),
     "list": ("methods", "the methods, with their papers"),
 }
 
