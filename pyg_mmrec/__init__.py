@@ -1,3 +1,97 @@
-"""Multimodal recommendation, graph-native in PyTorch Geometric."""
+"""Multimodal recommendation, graph-native in PyTorch Geometric.
+
+What is exported here is imported when it is first used: the package itself is there at
+once, without PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
+    from pyg_mmrec.assembly import build as build
+    from pyg_mmrec.config import option as option
+    from pyg_mmrec.contribution import modality_contribution as modality_contribution
+    from pyg_mmrec.datasets import Amazon as Amazon
+    from pyg_mmrec.datasets import Dataset as Dataset
+    from pyg_mmrec.datasets import Folder as Folder
+    from pyg_mmrec.datasets import MovieLens100K as MovieLens100K
+    from pyg_mmrec.datasets import Synthetic as Synthetic
+    from pyg_mmrec.datasets import TikTok as TikTok
+    from pyg_mmrec.datasets import load as load
+    from pyg_mmrec.embeddings import Branch as Branch
+    from pyg_mmrec.embeddings import Embeddings as Embeddings
+    from pyg_mmrec.errors import MMRecError as MMRecError
+    from pyg_mmrec.evaluator import Evaluator as Evaluator
+    from pyg_mmrec.experiment import Run as Run
+    from pyg_mmrec.experiment import run as run
+    from pyg_mmrec.figures import published as published
+    from pyg_mmrec.loading import load_run as load_run
+    from pyg_mmrec.methods import Recommender as Recommender
+    from pyg_mmrec.methods import available as available
+    from pyg_mmrec.methods import get as get
+    from pyg_mmrec.methods import register as register
+    from pyg_mmrec.objectives import Objective as Objective
+    from pyg_mmrec.objectives import Plug as Plug
+    from pyg_mmrec.objectives import Step as Step
+    from pyg_mmrec.objectives import Term as Term
+    from pyg_mmrec.recommend import Index as Index
+    from pyg_mmrec.train_config import TrainConfig as TrainConfig
+    from pyg_mmrec.trainer import Trainer as Trainer
+    from pyg_mmrec.transforms import KNN as KNN
+    from pyg_mmrec.transforms import BipartiteNorm as BipartiteNorm
+    from pyg_mmrec.transforms import CoOccurrence as CoOccurrence
+    from pyg_mmrec.transforms import DropEdge as DropEdge
+    from pyg_mmrec.transforms import Impute as Impute
+    from pyg_mmrec.transforms import KCore as KCore
+    from pyg_mmrec.transforms import MixEdges as MixEdges
+    from pyg_mmrec.transforms import Split as Split
+    from pyg_mmrec.transforms import UserInterest as UserInterest
 
 __version__ = "0.1.0"
+
+_EXPORTS = {
+    "assembly": ("build",),
+    "config": ("option",),
+    "contribution": ("modality_contribution",),
+    "datasets": (
+        *("Amazon", "Dataset", "Folder", "MovieLens100K", "Synthetic", "TikTok"),
+        "load",
+    ),
+    "embeddings": ("Branch", "Embeddings"),
+    "errors": ("MMRecError",),
+    "evaluator": ("Evaluator",),
+    "experiment": ("Run", "run"),
+    "figures": ("published",),
+    "loading": ("load_run",),
+    "methods": ("Recommender", "available", "get", "register"),
+    "objectives": ("Objective", "Plug", "Step", "Term"),
+    "recommend": ("Index",),
+    "train_config": ("TrainConfig",),
+    "trainer": ("Trainer",),
+    "transforms": (
+        *("KNN", "BipartiteNorm", "CoOccurrence", "DropEdge", "Impute", "KCore"),
+        *("MixEdges", "Split", "UserInterest"),
+    ),
+}
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        from pyg_mmrec.errors import unknown
+
+        # A dunder is asked for by tools that take no for an answer.
+        hint = name if name.startswith("__") else unknown("name", name, __all__)
+        raise AttributeError(f"module {__name__!r}: {hint}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # from now on without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,76 +1,56 @@
-"""``python -m pyg_mmrec list`` prints the methods."""
+"""``pyg-mmrec COMMAND``, or ``python -m pyg_mmrec COMMAND``."""
 
 from __future__ import annotations
 
-from pyg_mmrec import guard
+import sys
+from importlib import import_module
 
-if __name__ == "__main__":
-    guard.begin()  # what is imported below takes seconds
+from pyg_mmrec import __version__, guard
 
-import inspect
-import re
-from pathlib import Path
-
-from pyg_mmrec.cli import guarded
-from pyg_mmrec.config import Parser
-from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.study import markdown_rows
-
-
-def differences(cls: type[Recommender]) -> str:
-    """The first sentence in which a docstring tells how it differs from its paper."""
-    text = re.search(r"Differs from the paper:? (.*?)\.(\s|$)", cls.__doc__ or "", re.S)
-    if text is None:
-        return ""
-    line = " ".join(text.group(1).split())
-    line = re.sub(r":math:`([^`]*)`", r"$\1$", line)
-    return re.sub(r":\w+:`~?(?:[\w.]+\.)?([^`]+)`", r"`\1`", line)
+# Module of each command, and what it does.
+COMMANDS = {
+    "train": ("train", "train a method on a data set and evaluate it"),
+    "compare": ("compare", "several methods over several seeds, one table"),
+    "ablate": ("ablate", "a method with each of its parts switched off"),
+    "tune": ("tune", "search for hyper-parameters on validation"),
+    "recommend": ("recommend", "items for users, by a finished run"),
+    "export": ("export", "best items of all users, or embeddings, of a run"),
+    "inspect": ("inspect", "what is in a data set, or in a run"),
+    "benchmark": ("benchmark", "seconds and memory, beside other implementations"),
+    "parity": ("parity", "a method beside its authors' code, part by part"),
+    "check": ("check", "hold a method of your own to what every one keeps"),
+    "list": ("methods", "the methods, with their papers"),
+}
 
 
-def list_methods() -> str:
-    """Name, venue, file and paper of every method."""
-    rows = [("method", "venue", "file", "paper")]
-    for name in available():
-        cls = get(name)
-        rows.append((name, cls.source.venue, f"methods/{_file(cls)}", cls.source.paper))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join(
-        "  ".join(
-            [*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]
-        )
-        for row in rows
-    )
-
-
-def markdown_methods() -> str:
-    """The same as a table in Markdown, with what differs from the papers."""
-    rows = [["method", "paper", "venue", "file", "differs from the paper"]]
-    for name in available():
-        cls = get(name)
-        title, url = cls.source.paper, cls.source.url
-        paper = f"[{title}]({url})" if url else title
-        rows.append(
-            [f"`{name}`", paper, cls.source.venue, f"`{_file(cls)}`", differences(cls)]
-        )
-    return markdown_rows(rows)
-
-
-def _file(cls: type[Recommender]) -> str:
-    return Path(inspect.getfile(cls)).name
+def usage() -> str:
+    """What ``--help`` prints."""
+    lines = [f"  {name:<11}{text}" for name, (_, text) in COMMANDS.items()]
+    head = "usage: pyg-mmrec COMMAND ...\n\nMultimodal recommendation; commands:"
+    tail = "pyg-mmrec COMMAND --help explains a command."
+    return "\n".join([head, *lines, "", tail])
 
 
 def main() -> None:
-    """Parse the command and carry it out."""
-    parser = Parser(prog="python -m pyg_mmrec")
-    commands = parser.add_subparsers(dest="command", required=True)
-    methods = commands.add_parser("list", help="print the methods")
-    methods.add_argument(
-        "--markdown", action="store_true",
-        help="as a table, with what differs from the papers",
-    )  # fmt: skip
-    args = parser.parse_args()
-    print(markdown_methods() if args.markdown else list_methods())
+    """Carry out the command that the process's arguments name."""
+    guard.begin()  # what is imported below takes seconds
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(usage(), file=sys.stdout if words else sys.stderr)
+        sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        print(f"pyg_mmrec {__version__}")
+        return
+    if words[0] not in COMMANDS:
+        from pyg_mmrec.errors import unknown
+
+        print(f"pyg-mmrec: {unknown('command', words[0], COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv = [f"pyg-mmrec {words[0]}", *words[1:]]  # as errors and help name it
+    from pyg_mmrec.cli import guarded
+
+    guarded(import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}").main)
 
 
 if __name__ == "__main__":
-    guarded(main)
+    main()

@@ -14,16 +14,19 @@ from typing import Any
 import torch
 
 from pyg_mmrec import guard
+from pyg_mmrec.assembly import check_options
 from pyg_mmrec.config import Distinct, Parser, a_word, add_arguments, number, range_of
-from pyg_mmrec.datasets import DATASETS, Dataset, load
+from pyg_mmrec.datasets import DATASETS, Dataset, add_options, load, maker
 from pyg_mmrec.devices import keep_freed_memory
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiment import Run, run
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
-from pyg_mmrec.run import Run, check_options, run
+from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import TrainConfig
+from pyg_mmrec.transforms import split_from
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
@@ -79,12 +82,20 @@ def parse(
         extend: Adds a script's own options.
 
     Returns:
-        The options; ``overrides`` holds the configuration fields that were given.
+        The options; ``overrides`` holds the configuration fields that were given,
+        ``place`` the method as it was given, and ``method`` its name.
     """
     first = Parser(add_help=False)
     first.add_argument("--method", default=method)
-    cls = get(first.parse_known_args(argv)[0].method)
+    first.add_argument("--import", nargs="+", action="extend", default=[])
+    chosen = first.parse_known_args(argv)[0]
+    for module in vars(chosen)["import"]:
+        load_module(module)
+    dataset, root = named(dataset)
+    cls = get(chosen.method)
     parser = _parser(dataset, method)
+    if root is not None:
+        parser.set_defaults(root=root)
     if extend is not None:
         extend(parser)
     name = _NAMES.get(dataset, dataset)
@@ -97,9 +108,22 @@ def parse(
         )  # fmt: skip
     args = parser.parse_args(argv)
     given = vars(args)
+    given["place"], given["method"] = chosen.method, cls.name
     args.overrides = {k: given.pop(k) for k in list(given) if k in known}
     args.ablate = given.get("ablate", [])
     return args
+
+
+def named(dataset: str) -> tuple[str, str | None]:
+    """Name of a data set, and its root if it is given as a folder of one's own.
+
+    Raises:
+        MMRecError: If there is neither.
+    """
+    if dataset not in DATASETS and Path(dataset).is_dir():
+        return "custom", dataset
+    maker(dataset)
+    return dataset, None
 
 
 def parse_study(
@@ -107,36 +131,46 @@ def parse_study(
     usage: str,
     description: str | None,
     extend: Callable[[Parser], None],
+    data_first: bool = False,
 ) -> argparse.Namespace:
-    """Parse the command line of a script that makes many runs of one method.
+    """Parse the command line of a command on one method and one data set.
 
     It begins with a method, ``name``, and a data set, ``data``; the options are those
-    of the data set's script for that method, and the script's own.
+    of the data set and of that method, and the command's own.
 
     Args:
         argv: Arguments.
         usage: The line that ``--help`` and a missing word show.
         description: What the script does.
-        extend: Adds the script's own options.
+        extend: Adds the command's own options.
+        data_first: Whether the data set comes before the method.
 
     Raises:
         MMRecError: If one of the two words is missing or unknown.
     """
     if list(argv[:1]) in (["-h"], ["--help"]):
-        argv = ["rearm", "movielens", *argv]  # options differ by method
+        words = ["movielens", "rearm"] if data_first else ["rearm", "movielens"]
+        argv = [*words, *argv]  # options differ by method
     if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]):
-        raise MMRecError(f"name a method and a data set: {usage}")
-    method, dataset = argv[:2]
-    if dataset not in DATASETS:
-        raise unknown("data set", dataset, DATASETS)
+        words = ["data set", "method"] if data_first else ["method", "data set"]
+        raise MMRecError(
+            f"name a {words[0]} and a {words[1]}: {Path(sys.argv[0]).name} {usage}"
+        )
+    dataset, method = argv[:2] if data_first else reversed(argv[:2])
 
     def add_own(parser: Parser) -> None:
-        parser.usage, parser.description = usage, description
-        parser.add_argument("name", metavar="METHOD", help="the method")
-        parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
+        parser.usage, parser.description = f"%(prog)s {usage}", description
+        places = [
+            ("name", "METHOD", "the method"),
+            ("data", "DATASET", f"{', '.join(DATASETS)}, or a folder"),
+        ]
+        for word, shown, text in reversed(places) if data_first else places:
+            parser.add_argument(word, metavar=shown, help=text)
         extend(parser)
 
-    return parse(dataset, argv, method=method, extend=add_own)
+    args = parse(dataset, argv, method=method, extend=add_own)
+    args.name = args.method  # which may be given by its place
+    return args
 
 
 def parse_options(cls: type[Recommender], words: Sequence[str]) -> dict[str, Any]:
@@ -184,8 +218,14 @@ def _parser(dataset: str, method: str) -> Parser:
         "--method",
         default=method,
         metavar="NAME",
-        help=f"{', '.join(available())} (default: {method})",
+        help=f"{', '.join(available())}, or one of your own: mine.py, mine.py:CLASS "
+        f"or MODULE:CLASS (default: {method})",
     )
+    add(
+        "--import", nargs="+", action="extend", default=[], metavar="MODULE",
+        help="modules or files to import first, which register methods, data sets or "
+        "plugs",
+    )  # fmt: skip
     add(
         "--plug",
         nargs="*",
@@ -232,32 +272,28 @@ def _parser(dataset: str, method: str) -> Parser:
         action="store_true",
         help="remove the run in the output folder first, if there is one",
     )
-    if dataset == "movielens":
-        add(
-            "--text-encoder",
-            type=a_word("tfidf", "minilm"),
-            default=None,
-            metavar="NAME",
-            help="make features of titles by tfidf or minilm (the extra 'text'); "
-            "default: text_feat.npy if it is there, else tfidf",
-        )
-    if dataset == "custom":
-        add(
-            "--min-rating",
-            type=number(float),
-            default=None,
-            metavar="X",
-            help="lowest rating that counts as an interaction (default: all do)",
-        )
-        for role in ("user", "item", "rating", "time", "split"):
-            add(
-                f"--{role}-column",
-                type=a_word(),
-                default=None,
-                metavar="NAME",
-                help=f"column of the {role}, where its name is not a usual one",
-            )
-    return parser  # fmt: skip
+    add(
+        "--split", type=a_word("random", "time", "cold"), default=None,
+        metavar="{random,time,cold}",
+        help="split anew, in place of the split of the files (default: theirs)",
+    )  # fmt: skip
+    add(
+        "--ratios", nargs=3, type=number(float, min=0, max=1), default=None,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="shares of a split made anew (default: 0.8 0.1 0.1)",
+    )  # fmt: skip
+    add(
+        "--k-core", type=number(int, min=1, max=1_000_000), default=None, metavar="K",
+        help="keep users and items with K interactions, and split anew",
+    )  # fmt: skip
+    own: list[str] = []
+
+    def add_own(*flags: str, **kwargs: Any) -> None:
+        own.append(add(*flags, **kwargs).dest)
+
+    add_options(dataset, add_own)
+    parser.set_defaults(data_options=own)
+    return parser
 
 
 def main(dataset: str, argv: Sequence[str] | None = None) -> Run:
@@ -284,26 +320,33 @@ def open_dataset(
     Args:
         dataset: Name of the data set.
         args: The options.
-        runs: What will be run, as arguments of :func:`~pyg_mmrec.run.run`; the method
-            of the options if ``None``. They are checked first: data can take an hour.
+        runs: What will be run, as arguments of :func:`~pyg_mmrec.experiment.run`;
+            the method of the options if ``None``. They are checked first: data can
+            take an hour.
     """
-    if dataset not in DATASETS:
-        raise MMRecError(f"there is no data set {dataset!r}")
+    name, _ = named(dataset)
+    split_of(args)
     for options in [run_options(args, args.method)] if runs is None else runs:
-        rehearse(dataset=_NAMES.get(dataset, dataset), **options)
-    names = (
-        "text_encoder",
-        "min_rating",
-        "user_column",
-        "item_column",
-        "rating_column",
-        "time_column",
-        "split_column",
-    )
-    options = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    data = load(dataset, args.root, modalities=args.modalities, **options)
+        rehearse(dataset=_NAMES.get(name, name), **options)
+    options = {name: getattr(args, name) for name in args.data_options}
+    options["split"] = split_of(args)
+    data = load(name, args.root, modalities=args.modalities, **options)
     print(data, file=sys.stderr)
-    return data  # fmt: skip
+    return data
+
+
+def split_of(args: argparse.Namespace) -> dict[str, Any] | None:
+    """How the options split, ``None`` for as the files do; checked.
+
+    Raises:
+        MMRecError: For ratios that are none.
+    """
+    given = {"method": args.split, "ratios": args.ratios, "k_core": args.k_core}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return None
+    split_from(given)
+    return given
 
 
 def rehearse(
@@ -321,7 +364,7 @@ def rehearse(
     Args:
         method: Name of the method.
         dataset: Name of the data set.
-        plugs: As of :func:`~pyg_mmrec.run.run`.
+        plugs: As of :func:`~pyg_mmrec.experiment.run`.
         ablate: Likewise.
         **overrides: Likewise.
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import default_values, to_dict
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
+from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import Term
-from pyg_mmrec.schema import Kinds, check_fields
+from pyg_mmrec.plugins import Origin, find, is_place, origin
+from pyg_mmrec.schema import Kinds, check_fields, check_type
 
 # How long to train, where, and what to show may change between two sittings.
 FREE = {
@@ -33,8 +35,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def describe(
-    method: str,
-    config: Any,
+    model: Recommender,
     train_config: Any,
     terms: Iterable[Term],
     data: Mapping[str, str],
@@ -42,19 +43,35 @@ def describe(
     """An experiment as JSON values.
 
     Args:
-        method: Name of the method.
-        config: Its hyper-parameters.
+        model: The method, with its hyper-parameters.
         train_config: How it is trained.
         terms: Its loss, with what plugs added.
         data: What :func:`data_parts` returned.
     """
-    return {
-        "method": method,
-        "config": to_dict(config),
+    terms = list(terms)
+    told = {
+        "method": model.name,
+        "config": to_dict(model.config),
         "train_config": to_dict(train_config),
         "terms": {term.name: _describe_term(term) for term in terms},
         "data": dict(data),
     }
+    foreign = origins(model, terms)
+    return {**told, "origins": foreign} if foreign else told
+
+
+def origins(model: Recommender, terms: Iterable[Term]) -> dict[str, Origin]:
+    """Where those parts come from that are none of this package.
+
+    A layer counts by the text that names it; what these import does not count.
+    """
+    parts: dict[str, type] = {"method": type(model)}
+    conv = getattr(model.config, "conv", None)
+    if isinstance(conv, str) and is_place(conv):
+        parts["layer"] = find(conv, nn.Module)
+    parts |= {f"term {term.name}": type(term.objective) for term in terms}
+    found = {name: origin(cls) for name, cls in parts.items()}
+    return {name: told for name, told in found.items() if told is not None}
 
 
 def _describe_term(term: Term) -> dict[str, Any]:
@@ -162,8 +179,41 @@ def check_same(
     for name in ("method", *new):
         if name not in FREE and old.get(name) != new[name]:
             raise _other(where, f"{name}={old.get(name)!r}", repr(new[name]))
+    check_same_origins(then.get("origins"), now.get("origins"), where)
     check_same_data(then["data"], now["data"], str(where))
     _check_same_terms(then["terms"], now["terms"], where)
+
+
+def check_same_origins(then: Any, now: Any, where: Path) -> None:
+    """Refuse own parts of another content; a file may lie elsewhere by now.
+
+    Args:
+        then: What :func:`origins` told of a run, ``None`` for nothing.
+        now: What it tells of this one.
+        where: File of the run.
+
+    Raises:
+        MMRecError: Naming the part that differs.
+    """
+    old, new = then or {}, now or {}
+    check_type(old, dict, f"'origins' of {where}")
+    for part in {**old, **new}:
+        was, is_now = old.get(part) or {}, new.get(part) or {}
+        check_type(was, dict, f"'origins' of {where}")
+        keys = ("class", "digest")
+        if [was.get(key) for key in keys] != [is_now.get(key) for key in keys]:
+            raise MMRecError(
+                f"{where} was trained with another {part}: {_place(was)}, now "
+                f"{_place(is_now)}: put the file back as it was, start anew there with "
+                f"--overwrite, or choose another --output"
+            )
+
+
+def _place(told: Mapping[str, Any]) -> str:
+    if not told:
+        return "one of this package"
+    place = told.get("file") or told.get("module")
+    return f"{told.get('class')} of {place} (content {told.get('digest', '?')[:8]})"
 
 
 def _check_same_terms(

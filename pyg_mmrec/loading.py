@@ -7,16 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec import checkpoint, datasets
+from pyg_mmrec.assembly import prepare
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.identity import FIELDS, check_same, check_same_data
-from pyg_mmrec.methods import get
+from pyg_mmrec.experiment import Run
+from pyg_mmrec.identity import (
+    FIELDS,
+    check_same,
+    check_same_data,
+    check_same_origins,
+    origins,
+)
+from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.outputs import CHECKPOINT, CONFIG, RESULT, read_json
+from pyg_mmrec.plugins import find, place
 from pyg_mmrec.recommend import Index
 from pyg_mmrec.resuming import Trained
-from pyg_mmrec.run import Run, prepare
-from pyg_mmrec.schema import Kinds, check_fields
+from pyg_mmrec.schema import Kinds, check_fields, check_type
 from pyg_mmrec.train_config import TrainConfig, renamed
 from pyg_mmrec.trainer import Result
 
@@ -61,16 +69,19 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
     check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
     check_fields(result, _RESULT, str(folder / RESULT))
-    cls = get(told["method"])
+    cls, foreign = method_of(told), told.get("origins", {})
     config = from_dict(cls.Config, told["config"])
     train = from_dict(TrainConfig, renamed(told["train_config"]))
     state = checkpoint.load(folder / CHECKPOINT)
     check_same(state, told, folder / CHECKPOINT, (cls.Config, TrainConfig))
     check_fields(state, _STATE, str(folder / CHECKPOINT))
-    dataset = _made_again(told["source"], folder) if dataset is None else dataset
+    dataset = made_again(told["source"], folder) if dataset is None else dataset
     data, parts, seconds = prepare(dataset, told["method"], config)
     check_same_data(told["data"], parts, str(folder))
     model = cls(data, config)
+    # Terms are not needed to recommend.
+    parts_then = {k: v for k, v in foreign.items() if not k.startswith("term ")}
+    check_same_origins(parts_then, origins(model, []), folder / CONFIG)
     trained = Trained({"model": model}, None, {})
     weights = state["best_weights" if state["best_epoch"] else "weights"]
     trained.check_weights(weights, str(folder / CHECKPOINT))
@@ -86,7 +97,16 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     )
 
 
-def _made_again(source: Mapping[str, Any], folder: Path) -> Dataset:
+def method_of(told: Mapping[str, Any]) -> type[Recommender]:
+    """The method that a run tells of, read from its file again if that is needed."""
+    foreign = told.get("origins", {})
+    check_type(foreign, dict, "'origins' of a run")
+    if "method" not in foreign or told["method"] in available():
+        return get(told["method"])
+    return get(place(foreign["method"]))
+
+
+def made_again(source: Mapping[str, Any], folder: Path) -> Dataset:
     """The data set that a run tells of.
 
     Raises:
@@ -94,7 +114,12 @@ def _made_again(source: Mapping[str, Any], folder: Path) -> Dataset:
     """
     where = f"'source' of {folder / CONFIG}"
     check_fields(source, {"class": str, "arguments": dict, "untold": list}, where)
-    cls = getattr(datasets, source["class"], None)
+    own: Any = source.get("origin")
+    cls: Any
+    if isinstance(own, dict) and not source["untold"]:
+        cls = find(place(own), Dataset)
+    else:
+        cls = getattr(datasets, source["class"], None)
     if source["untold"] or not (isinstance(cls, type) and issubclass(cls, Dataset)):
         untold = ", ".join(map(str, source["untold"])) or f"class {source['class']!r}"
         raise MMRecError(

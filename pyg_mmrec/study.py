@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.experiment import run
 from pyg_mmrec.files import replacing
-from pyg_mmrec.run import run
 
 SHOWN = ("recall@5", "recall@20", "ndcg@20")
 _MARK = "†"
@@ -28,7 +28,7 @@ def measure(
 
     Args:
         data: The data set.
-        cases: Arguments of :func:`~pyg_mmrec.run.run` by the name of the case.
+        cases: Arguments of :func:`~pyg_mmrec.experiment.run` by the name of the case.
         seeds: Seeds.
         folder: Where results lie, as ``CASE/seedN``.
         overwrite: Remove the runs there first.

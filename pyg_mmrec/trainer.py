@@ -108,8 +108,7 @@ class Trainer:
         check_terms(model, self.terms)
         # Before objectives are set up: what was chosen, not what came of it.
         self.description = describe(
-            model.name,
-            model.config,
+            model,
             self.config,
             self.terms,
             data_parts(data) if parts is None else parts,

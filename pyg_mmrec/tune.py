@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pandas as pd
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import DivergedError, MMRecError, unknown
+from pyg_mmrec.experiment import run
 from pyg_mmrec.files import claimed, interrupts_held, replacing
 from pyg_mmrec.hooks import Figures, OnEpochEnd
 from pyg_mmrec.identity import check_same_data, data_parts
 from pyg_mmrec.methods import get
-from pyg_mmrec.run import configure, run
 from pyg_mmrec.trainer import TrainConfig
 
 if TYPE_CHECKING:

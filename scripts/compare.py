@@ -1,88 +1,12 @@
-"""Train several methods on a data set over several seeds, and tabulate them.
-
-Each method has its own presets; options given here hold for all but those that name
-their own. Finished runs are kept and not repeated: the same command goes on where it
-stopped.
-"""
-
-from __future__ import annotations
+"""Several methods over several seeds, one table; --help explains every option."""
 
 from pyg_mmrec import guard
 
 if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
-import argparse
-import sys
-from pathlib import Path
-
-from pyg_mmrec.cli import add_seeds, guarded, open_dataset, parse, parse_options
-from pyg_mmrec.config import Distinct, Parser
-from pyg_mmrec.datasets import DATASETS
-from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.methods import get
-from pyg_mmrec.objectives import plug
-from pyg_mmrec.study import measure, tabulate, write
-
-USAGE = "compare.py DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
-SHOWN = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
-SHOWN += ["precision@5", "map@5"]
-
-
-def add_own(parser: Parser) -> None:
-    parser.usage, parser.description = USAGE, __doc__
-    parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
-    parser.add_argument(
-        "names", nargs="+", action=Distinct, metavar="METHOD",
-        help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, an "
-        "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
-    )  # fmt: skip
-    add_seeds(parser)
-
-
-def read(argv: list[str]) -> argparse.Namespace:
-    if argv[:1] in (["-h"], ["--help"]):
-        argv = ["movielens", "popularity", *argv]
-    if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]):
-        raise MMRecError(f"name a data set and methods: {USAGE}")
-    if argv[0] not in DATASETS:
-        raise unknown("data set", argv[0], DATASETS)
-    return parse(argv[0], argv, method="popularity", extend=add_own)
-
-
-def case(text: str) -> dict:
-    """``"vbpr+sand"``, ``"rearm-meta"``, ``"sand:lr=0.01"`` as arguments of a run.
-
-    A plug's option is ``"vbpr+sand:sand.tau=0.2"``, for its method may have one of the
-    same name. Every name is checked now, before the first of many runs.
-    """
-    text, *words = text.split(":")
-    method, *names = text.split("+")
-    method, *parts = method.split("-")
-    for part in parts:
-        if part not in get(method).ablations:
-            raise unknown(f"ablation of {method}", part, get(method).ablations)
-    plugs = []
-    for name in names:
-        own = [word for word in words if word.startswith(f"{name}.")]
-        words = [word for word in words if word not in own]
-        plugs.append(":".join([name, *(word.partition(".")[2] for word in own)]))
-        plug(plugs[-1])
-    options = parse_options(get(method), words)
-    if "seed" in options:
-        raise MMRecError(f"{text!r} names a seed: give --seeds, which hold for all")
-    return {"method": method, "plugs": plugs, "ablate": parts, **options}
-
-
-def main() -> None:
-    args = read(sys.argv[1:])
-    shared = {k: v for k, v in args.overrides.items() if k != "seed"}
-    cases = {name: {**shared, **case(name)} for name in args.names}
-    data = open_dataset(args.data, args, cases.values())
-    folder = Path(args.output or Path("runs") / data.name / "compare")
-    rows = measure(data, cases, args.seeds, folder, args.overwrite)
-    print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
-
+from pyg_mmrec.cli import guarded
+from pyg_mmrec.commands.compare import main
 
 if __name__ == "__main__":
     guarded(main)

@@ -26,17 +26,16 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.assembly import build
 from pyg_mmrec.cli import add_seeds, guarded
 from pyg_mmrec.config import Parser
 from pyg_mmrec.contribution import modality_contribution, model_branches
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.evaluator import Evaluator
-from pyg_mmrec.methods import Recommender, get
+from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import InfoNCE, Term
-from pyg_mmrec.run import configure
-from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.study import tabulate, write
-from pyg_mmrec.trainer import Result, Trainer
+from pyg_mmrec.trainer import Result
 
 UNIQUE: dict[str, Any] = {
     "num_users": 1000, "num_items": 1500, "degree": 10.0,
@@ -66,19 +65,10 @@ def train(
     dataset: Synthetic, method: str, ablate: list[str], align: float, **options: Any
 ) -> tuple[Recommender, HeteroData, Result]:
     """Train a method, with an alignment of its modalities' channels if asked."""
-    cls = get(method)
     options = {**PAPER.get(method, {}), **options}
-    config, train_config = configure(method, dataset.name, options, ablate)
-    data = dataset[0]
-    transform = cls.graph(config)
-    data = data if transform is None else transform(data)
-    with seeded(epoch_seed(train_config.seed, 0)):
-        model = cls(data, config)
-        terms = model.objectives()
-    if align:
-        terms = [*terms, Term("alignment", InfoNCE(tau=0.2), align)]
-    trainer = Trainer(model, data, terms, train_config)
-    return model, trainer.data, trainer.fit()
+    terms = [Term("alignment", InfoNCE(tau=0.2), align)] if align else []
+    trainer = build(dataset, method, ablate=ablate, terms=terms, **options)
+    return trainer.model, trainer.data, trainer.fit()
 
 
 def explained(rows: Tensor, latent: Tensor) -> float:

@@ -20,7 +20,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,10 @@ import pandas as pd
 import torch
 
 from pyg_mmrec import checkpoint
+from pyg_mmrec.contract.checks import differences as differences
 from pyg_mmrec.datasets import Folder
+from pyg_mmrec.experiment import run
 from pyg_mmrec.files import claimed
-from pyg_mmrec.run import run
 
 METHODS = ["sand", "bm3", "mmssl", "freedom", "lattice", "lightgcn", "diffmm"]
 STAGES = (4, 7)  # epochs
@@ -94,22 +94,6 @@ def once(*args: Any, after: float | None = None) -> bool:
     if process.exitcode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"{args[2]} ended with exit code {process.exitcode}")
     return process.exitcode != 0
-
-
-def differences(a: Any, b: Any, where: str = "checkpoint") -> Iterator[str]:
-    """Places in which two checkpoints differ, but for the time that they took."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        for key in a.keys() | b.keys():
-            if key != "seconds":
-                yield from differences(a.get(key), b.get(key), f"{where}[{key!r}]")
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for i, pair in enumerate(zip(a, b, strict=True)):
-            yield from differences(*pair, f"{where}[{i}]")
-    elif isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        if a.dtype != b.dtype or not torch.equal(a, b):
-            yield where
-    elif type(a) is not type(b) or a != b:
-        yield where
 
 
 def compare(whole: Path, stormed: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import runpy
 from collections import Counter
 from dataclasses import replace
 
@@ -36,6 +35,7 @@ from pyg_mmrec.benchmark.propagation import (
     moved_bytes,
     normalized,
 )
+from pyg_mmrec.commands import benchmark
 from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
@@ -46,7 +46,7 @@ from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
 from .conftest import make_graph
-from .test_cli import ROOT, assert_one_sentence, script
+from .test_cli import assert_one_sentence, script
 
 CPU = torch.device("cpu")
 QUICK = Settings(repeats=2, steps=4)
@@ -108,7 +108,7 @@ def test_a_mistake_is_one_sentence(args, words, tmp_path) -> None:
     ],
 )
 def test_a_mistake_is_found_before_any_work(args, words) -> None:
-    read = runpy.run_path(str(ROOT / "scripts/benchmark.py"))["read"]
+    read = benchmark.read
     with pytest.raises(MMRecError, match=words):
         read(args)
 

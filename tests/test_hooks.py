@@ -11,10 +11,10 @@ import pytest
 
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiment import run
 from pyg_mmrec.hooks import TRACKERS, Hook, OnEpochEnd, Tracker, named
 from pyg_mmrec.hooks.log import Log
 from pyg_mmrec.loading import load_run
-from pyg_mmrec.run import run
 from pyg_mmrec.train_config import renamed
 from pyg_mmrec.trainer import Trainer
 

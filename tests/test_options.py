@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from pyg_mmrec.assembly import check_options, configure
 from pyg_mmrec.config import Range, override, range_of
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiment import run
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.nn.propagate import build_conv
-from pyg_mmrec.run import check_options, configure, run
 from pyg_mmrec.trainer import TrainConfig
 
 CONFIGS = {"train": TrainConfig, **{name: get(name).Config for name in available()}}

@@ -17,7 +17,8 @@ import pytest
 
 import pyg_mmrec.trainer as trainer_module
 import pyg_mmrec.tune as tune
-from pyg_mmrec.cli import guarded, parse
+from pyg_mmrec.cli import guarded
+from pyg_mmrec.commands import train
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.files import interrupts_held
@@ -278,9 +279,9 @@ def test_the_script_prints_a_command_that_runs(script, folder, tmp_path) -> None
     assert code == 0, stderr
     assert {p.name for p in out.iterdir()} == {"study.log", "trials.csv"}
     assert "recall" not in stdout.splitlines()[-1]
-    python, path, *words = shlex.split(stdout.splitlines()[-1])
-    assert (python, path) == ("python", "scripts/custom.py")
-    args = parse("custom", words, method="bpr")
+    program, *words = shlex.split(stdout.splitlines()[-1])
+    assert (program, *words[:3]) == ("pyg-mmrec", "train", "custom", "bpr")
+    args = train.read(words[1:])
     best = pd.read_csv(out / "trials.csv").iloc[0]
     assert args.root == str(folder)
     assert args.overrides["lr"] == pytest.approx(best["lr"])

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import record_function
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.assembly import build
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.timing import Row, Settings, now, row
 from pyg_mmrec.cli import parse_options
@@ -29,11 +29,8 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import Batch, BatchSampler
-from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.trainer import Trainer
-from pyg_mmrec.transforms import cached
 
 PART = "epochs"
 START, SAMPLING = "epoch start", "sampling"
@@ -214,16 +211,8 @@ def make_trainer(
 ) -> Trainer:
     """The trainer of a method with its presets, its relations built or loaded."""
     method, options = parsed(variant)
-    cls = get(method)
     fixed = {"device": str(settings.device), "progress": False}
-    config, train = configure(method, dataset.name, {**fixed, **options, **overrides})
-    data, transform = dataset[0], cls.graph(config)
-    if transform is not None:
-        data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
-    with seeded(epoch_seed(train.seed, 0)):
-        model = cls(data, config)
-        terms = model.objectives()
-    return Trainer(model, data, terms, train)
+    return build(dataset, method, **{**fixed, **options, **overrides})
 
 
 def rows(trainings: dict[str, Training], settings: Settings) -> list[Row]:

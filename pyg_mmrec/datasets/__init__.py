@@ -14,6 +14,7 @@ from pyg_mmrec.datasets.movielens import MovieLens100K
 from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok
 from pyg_mmrec.errors import unknown
+from pyg_mmrec.plugins import discover, find, is_place
 
 __all__ = [
     "DATASETS",
@@ -23,7 +24,9 @@ __all__ = [
     "MovieLens100K",
     "Synthetic",
     "TikTok",
+    "add_options",
     "load",
+    "maker",
 ]
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
@@ -39,7 +42,7 @@ def load(name: str, root: Path | str = "data", **options: Any) -> Dataset:
     """The data set of this name.
 
     Args:
-        name: One of :data:`DATASETS`.
+        name: See :func:`maker`.
         root: Folder that holds the data set's folder; for ``"custom"`` that folder
             itself.
         **options: Those of the data set's class.
@@ -47,6 +50,32 @@ def load(name: str, root: Path | str = "data", **options: Any) -> Dataset:
     Raises:
         MMRecError: If there is no such data set, or its files cannot be used.
     """
+    return maker(name)(root, **options)
+
+
+def maker(name: str) -> Callable[..., Dataset]:
+    """What makes the data set of this name from a root and options.
+
+    Args:
+        name: One of :data:`DATASETS`, which those of installed packages join (entry
+            points of the group ``pyg_mmrec.datasets``); or where a class lies:
+            ``"path/to/mine.py"``, ``"path/to/mine.py:Mine"``, ``"module:Mine"``.
+
+    Raises:
+        MMRecError: If there is none.
+    """
+    if name not in DATASETS and is_place(name):
+        return find(name, Dataset)
     if name not in DATASETS:
-        raise unknown("dataset", name, DATASETS)
-    return DATASETS[name](root, **options)
+        discover("pyg_mmrec.datasets", DATASETS.setdefault)
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def add_options(name: str, add: Callable[..., Any]) -> None:
+    """Declare a data set's own options, see :meth:`Dataset.add_options`."""
+    made = maker(name)
+    cls = made.func if isinstance(made, partial) else made
+    if isinstance(cls, type) and issubclass(cls, Dataset):
+        cls.add_options(add)

@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +38,7 @@ from pyg_mmrec.datasets.store import Processed
 from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, interaction_graph
 from pyg_mmrec.graph import modalities as modalities_of
+from pyg_mmrec.plugins import origin
 
 _VERSION = 2  # raise when the same files give another graph
 
@@ -79,7 +80,8 @@ class Dataset(InMemoryDataset):
         pre_transform: Applied once, before the graph is kept.
         split: How to split: ``"random"``, ``"time"``, ``"cold"`` (8:1:1), or a
             transform such as ``Split(ratios=(0.7, 0.1, 0.2))`` or
-            ``Compose([KCore(5), Split()])``. ``None`` keeps the split that the files
+            ``Compose([KCore(5), Split()])``, or the same in plain values,
+            ``{"method": "cold", "k_core": 5}``. ``None`` keeps the split that the files
             give, or splits at random per user.
         seed: Seed of the split, if ``split`` is not a transform.
         cache_dir: Folder for what is processed; ``root/<name>/processed`` by default,
@@ -114,7 +116,7 @@ class Dataset(InMemoryDataset):
         modalities: Sequence[str] | None = None,
         transform: Callable[..., Any] | None = None,
         pre_transform: Callable[..., Any] | None = None,
-        split: str | BaseTransform | None = None,
+        split: str | Mapping[str, Any] | BaseTransform | None = None,
         seed: int = 0,
         cache_dir: Path | str | None = None,
         force_reload: bool = False,
@@ -123,6 +125,10 @@ class Dataset(InMemoryDataset):
             modalities = [modalities]
         self.name = name
         self.wanted = None if modalities is None else list(modalities)
+        if isinstance(split, Mapping):
+            from pyg_mmrec.transforms import split_from  # heavier than data sets
+
+            split = split_from(split, seed)
         if not (split is None or isinstance(split, str) or callable(split)):
             raise MMRecError(
                 f"split={split!r} is no way to split: pass 'random', 'time', 'cold' or "
@@ -154,7 +160,19 @@ class Dataset(InMemoryDataset):
         told = {k: v for k, v in self._arguments.items() if _is_json(v)}
         untold = sorted(self._arguments.keys() - told)
         kind = type(self).__name__
-        return {"class": kind, "arguments": told, "untold": untold}
+        source = {"class": kind, "arguments": told, "untold": untold}
+        own = origin(type(self))
+        return source if own is None else {**source, "origin": own}
+
+    @classmethod
+    def add_options(cls, add: Callable[..., Any]) -> None:
+        """Declare the options of the subclass on the command line.
+
+        Each is an argument of the constructor, by its name.
+
+        Args:
+            add: ``add_argument`` of a parser.
+        """
 
     @property
     def modalities(self) -> list[str]:

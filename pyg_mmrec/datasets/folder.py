@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pyg_mmrec.config import a_word, number
 from pyg_mmrec.datasets.base import Dataset, Raw
 from pyg_mmrec.datasets.features import (
     Features,
@@ -102,6 +103,19 @@ class Folder(Dataset):
         self.columns = {role: name for role, name in given.items() if name}
         self.min_rating = min_rating
         super().__init__(folder.parent, folder.name, modalities, **options)
+
+    @classmethod
+    def add_options(cls, add: Callable[..., Any]) -> None:
+        """Options of the command line."""
+        add(
+            "--min-rating", type=number(float), default=None, metavar="X",
+            help="lowest rating that counts as an interaction (default: all do)",
+        )  # fmt: skip
+        for role in ("user", "item", "rating", "time", "split"):
+            add(
+                f"--{role}-column", type=a_word(), default=None, metavar="NAME",
+                help=f"column of the {role}, where its name is not a usual one",
+            )  # fmt: skip
 
     def options(self) -> dict[str, Any]:
         """Options that change the graph."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pyg_mmrec.config import a_word
 from pyg_mmrec.datasets import download
 from pyg_mmrec.datasets.base import Dataset, Raw, is_writable, make_folder
 from pyg_mmrec.datasets.features import (
@@ -91,6 +92,16 @@ class MovieLens100K(Dataset):
         self.text_dim = text_dim
         self.min_rating = min_rating
         super().__init__(root, "ml-100k", modalities, **options)
+
+    @classmethod
+    def add_options(cls, add: Callable[..., Any]) -> None:
+        """Options of the command line."""
+        add(
+            "--text-encoder", type=a_word("tfidf", "minilm"), default=None,
+            metavar="NAME",
+            help="make features of titles by tfidf or minilm (the extra 'text'); "
+            "default: text_feat.npy if it is there, else tfidf",
+        )  # fmt: skip
 
     def options(self) -> dict[str, Any]:
         """Options that change the graph."""

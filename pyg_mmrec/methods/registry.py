@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.methods.base import Recommender, Source
+from pyg_mmrec.plugins import discover, find, is_place
 
+GROUP = "pyg_mmrec.methods"  # of entry points
 _METHODS: dict[str, type[Recommender]] = {}
 Method = TypeVar("Method", bound=type[Recommender])
 
@@ -45,14 +48,50 @@ def register(
 def get(name: str) -> type[Recommender]:
     """The method of this name.
 
+    Args:
+        name: Its name; or where its class lies: ``"path/to/mine.py"`` with one that
+            is registered, ``"path/to/mine.py:Mine"``, ``"module:Mine"``. One that is
+            named so without being registered is, under its class's name.
+
     Raises:
         MMRecError: If there is none, with the nearest match.
     """
+    if name in _METHODS:
+        return _METHODS[name]
+    if is_place(name):
+        return _registered(find(name, Recommender, _is_registered))
+    discover(GROUP, _add_plugin)
     if name not in _METHODS:
         raise unknown("method", name, _METHODS)
     return _METHODS[name]
 
 
 def available() -> list[str]:
-    """Names of all methods, in the order of their registration."""
+    """Names of all methods, in the order of their registration.
+
+    Those of installed packages (entry points of the group ``pyg_mmrec.methods``) are
+    among them.
+    """
+    discover(GROUP, _add_plugin)
     return list(_METHODS)
+
+
+def _is_registered(cls: type) -> bool:
+    return cls in _METHODS.values()
+
+
+def _registered(cls: type[Recommender], name: str = "") -> type[Recommender]:
+    if "name" in vars(cls):  # as @register above it did
+        _METHODS.setdefault(cls.name, cls)
+    else:
+        register(name or cls.__name__.lower())(cls)
+    return cls
+
+
+def _add_plugin(name: str, found: Any) -> None:
+    """A class, or a module whose import registers some."""
+    if isinstance(found, ModuleType):
+        return
+    if not (isinstance(found, type) and issubclass(found, Recommender)):
+        raise MMRecError(f"{found!r} is no Recommender")
+    _registered(found, name)

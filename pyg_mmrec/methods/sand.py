@@ -74,9 +74,9 @@ class SAND(Recommender):
     all in the paper (``loss_items="all"``).
 
     Differs from the authors' code, beside that: it puts a linear map before everything
-    (``input_map=True``) and splits what comes out of it (``split="features"``), so that
-    no loss reaches what is propagated but through that map. Its distance is not eq.
-    (13) (``distance="sampled_mi"``: see :class:`~pyg_mmrec.objectives.SampledCLUB`)
+    (``input_map=True``) and splits what comes out of it (``parts_of="features"``), so
+    that no loss reaches what is propagated but through that map. Its distance is not
+    eq. (13) (``distance="sampled_mi"``: see :class:`~pyg_mmrec.objectives.SampledCLUB`)
     with 50 inner steps. Its hidden layer's output has a bias, which would give items
     that lack a modality a direction. Its BPR is in bits, so that its weights are to be
     multiplied by .69 here; features start a table that it does not read. Its options
@@ -105,7 +105,7 @@ class SAND(Recommender):
             "softmax", "each user's weights of the modalities"
         )
         input_map: bool = option(False, "learn a map of features before everything")
-        split: Literal["propagated", "features"] = option(
+        parts_of: Literal["propagated", "features"] = option(
             "propagated", "rows that are split in halves; features: after their map"
         )
         head: Width = option(64, "hidden width of the networks of both losses")
@@ -148,7 +148,7 @@ class SAND(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
-        features = c.input_map or c.split == "features"
+        features = c.input_map or c.parts_of == "features"
         self.channels = ModalChannels(
             data, *sizes, names, c.conv, c.ego, c.shared, features
         )
@@ -183,7 +183,7 @@ class SAND(Recommender):
 
     def _split(self, mapped: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rows to be split in halves, where these are not those of the branches."""
-        if self.config.split == "propagated":
+        if self.config.parts_of == "propagated":
             return {}
         return {f"{SPLIT}{m}": x for m, x in mapped.items()}
 

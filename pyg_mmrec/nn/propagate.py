@@ -15,6 +15,7 @@ from pyg_mmrec.adjacency import Adjacency, full_precision
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
+from pyg_mmrec.plugins import find, is_place
 
 Conv = str | Callable[[], nn.Module]
 Combine = Literal["mean", "last", "sum"]
@@ -27,7 +28,8 @@ def build_conv(conv: Conv, dim: int) -> nn.Module:
     Args:
         conv: ``"WeightedConv"`` (the light one), the name of a class of
             ``torch_geometric.nn`` that is built from ``(in_channels,
-            out_channels)``, or a callable that returns a layer ``dim -> dim``.
+            out_channels)``, where the class of another lies (``"mine.py:MyConv"``,
+            ``"module:MyConv"``), or a callable that returns a layer ``dim -> dim``.
         dim: Width of its input and output.
 
     Raises:
@@ -51,8 +53,9 @@ def build_conv(conv: Conv, dim: int) -> nn.Module:
 
 
 def _named(conv: str, dim: int) -> nn.Module:
-    cls = getattr(pyg_nn, conv, None)
-    if cls is None or not conv.endswith("Conv"):
+    own = is_place(conv)
+    cls: Any = find(conv, nn.Module) if own else getattr(pyg_nn, conv, None)
+    if cls is None or not (own or conv.endswith("Conv")):
         names = [name for name in dir(pyg_nn) if name.endswith("Conv")]
         raise unknown("layer", conv, [WeightedConv.__name__, *names])
     accepted = inspect.signature(cls.__init__).parameters

@@ -21,7 +21,7 @@ from pyg_mmrec.objectives.interaction_contrast import InteractionContrast
 from pyg_mmrec.objectives.l2 import L2
 from pyg_mmrec.objectives.modal_bpr import ModalBPR
 from pyg_mmrec.objectives.orthogonal import Orthogonal
-from pyg_mmrec.objectives.plugs import PLUGS, plug
+from pyg_mmrec.objectives.plugs import PLUGS, Plug, plug
 from pyg_mmrec.objectives.preference_contrast import PreferenceContrast
 from pyg_mmrec.objectives.sampled_club import SampledCLUB
 from pyg_mmrec.objectives.solosim import SoloSim
@@ -55,6 +55,7 @@ __all__ = [
     "Nodes",
     "Objective",
     "Orthogonal",
+    "Plug",
     "PreferenceContrast",
     "SampledCLUB",
     "SoloSim",

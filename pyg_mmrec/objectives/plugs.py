@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pyg_mmrec.config import Count, Temperature, Weight, from_words, option
-from pyg_mmrec.errors import unknown
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Term
 from pyg_mmrec.objectives.club import CLUB
 from pyg_mmrec.objectives.feature_bpr import FeatureBPR
@@ -16,6 +16,7 @@ from pyg_mmrec.objectives.info_nce import InfoNCE
 from pyg_mmrec.objectives.orthogonal import Orthogonal
 from pyg_mmrec.objectives.solosim import SoloSim
 from pyg_mmrec.objectives.synergy import Synergy
+from pyg_mmrec.plugins import discover
 
 
 class Plug(ABC):
@@ -106,17 +107,27 @@ PLUGS: dict[str, type[Plug]] = {
 }
 
 
+def _add(name: str, found: Any) -> None:
+    """Add a plug of an installed package."""
+    if not (isinstance(found, type) and issubclass(found, Plug)):
+        raise MMRecError(f"{found!r} is no Plug")
+    PLUGS.setdefault(name, found)
+
+
 def plug(text: str) -> list[Term]:
     """Terms of a plug, to be added to ``model.objectives()``.
 
     Args:
-        text: Its name, with options if they are to differ from their defaults:
-            ``"br_mrs:hard_weight=1:theta=0.2"``.
+        text: Its name, which is one of :data:`PLUGS` or of an entry point of the
+            group ``pyg_mmrec.plugs``, with options if they are to differ from their
+            defaults: ``"br_mrs:hard_weight=1:theta=0.2"``.
 
     Raises:
         MMRecError: If there is no such plug or option, or a value is none it takes.
     """
     name, *words = text.split(":")
+    if name not in PLUGS:
+        discover("pyg_mmrec.plugs", _add, {name})
     if name not in PLUGS:
         raise unknown("plug", name, PLUGS)
     return from_words(PLUGS[name], words, f"the plug {name}").terms()

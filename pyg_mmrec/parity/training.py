@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.hooks import OnEpochEnd
@@ -21,7 +22,6 @@ from pyg_mmrec.parity.checkout import imported, single
 from pyg_mmrec.parity.peer import Peer
 from pyg_mmrec.plots.style import grid, look, new_figure, styled
 from pyg_mmrec.reporting import popularity
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import BatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.stopping import EarlyStopping

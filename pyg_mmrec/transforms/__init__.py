@@ -10,7 +10,7 @@ from pyg_mmrec.transforms.impute import Impute
 from pyg_mmrec.transforms.k_core import KCore
 from pyg_mmrec.transforms.knn import KNN
 from pyg_mmrec.transforms.mix_edges import MixEdges, mixed_graph
-from pyg_mmrec.transforms.split import Split
+from pyg_mmrec.transforms.split import Split, split_from
 from pyg_mmrec.transforms.user_interest import UserInterest
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "cached",
     "mixed_graph",
     "pruned",
+    "split_from",
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.transforms.checks import check_choice, check_unsplit, interactions
 from pyg_mmrec.transforms.edges import keep_interactions
+from pyg_mmrec.transforms.k_core import KCore
 
 Method = Literal["random", "time", "cold"]
 TRAIN, VAL, TEST = range(3)
@@ -107,6 +109,27 @@ class Split(BaseTransform):
             f"{type(self).__name__}(method={self.method!r}, ratios={self.ratios}, "
             f"seed={self.seed})"
         )
+
+
+def split_from(told: Mapping[str, Any], seed: int = 0) -> BaseTransform:
+    """A split from plain values, which a file can hold.
+
+    Args:
+        told: ``"method"`` and ``"ratios"`` of :class:`Split`, and ``"k_core"`` for a
+            :class:`KCore` before it; each may be left out.
+        seed: Seed of the split.
+
+    Raises:
+        MMRecError: For a name that is none of these.
+    """
+    for name in told:
+        if name not in ("method", "ratios", "k_core"):
+            raise unknown("part of 'split'", name, ("method", "ratios", "k_core"))
+    values = {k: v for k, v in told.items() if k != "k_core"}
+    split = Split(seed=seed, **values)
+    if "k_core" not in told:
+        return split
+    return Compose([KCore(told["k_core"]), split])
 
 
 def by_user(user: Tensor, keys: Tensor, ratios: tuple[float, float, float]) -> Tensor:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import HardNegative, Step, check_terms, plug
 from pyg_mmrec.objectives.bpr import bpr_margin
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import Trainer

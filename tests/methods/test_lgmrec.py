@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import Batch
 
 from ..conftest import make_graph

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, Unsmooth
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 

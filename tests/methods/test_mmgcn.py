@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.methods import get
-from pyg_mmrec.run import configure
 
 from ..conftest import make_graph
 

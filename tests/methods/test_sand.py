@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import knn_relation, modalities, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, plug
 from pyg_mmrec.objectives.halves import halves
-from pyg_mmrec.run import configure
 from pyg_mmrec.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import Trainer
@@ -174,7 +174,7 @@ def test_losses_reach_the_map_alone_where_its_halves_are_split(missing) -> None:
     """And so what is propagated only by way of the map."""
     data = make_graph(missing=missing)
     data["item"].x_image = F.pad(data["item"].x_image, (0, 3))  # 8 columns, of text 6
-    one = trainer(data, split="features", distance="l2", loss_items="all")
+    one = trainer(data, parts_of="features", distance="l2", loss_items="all")
     model, terms = one.model, {t.name: t.objective for t in one.terms}
     batch = next(BatchSampler(one.data, 64)._batches(torch.Generator()))
     params = dict(model.named_parameters())

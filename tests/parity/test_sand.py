@@ -38,7 +38,7 @@ def test_all_its_parts_are_compared(record) -> None:
         ({"loss_items": "batch"}, ("step",), ("graph", "forward", "loss")),
         ({"distance": "mi"}, ("loss", "gradient"), ("graph", "forward")),
         ({"user_weights": "softmax"}, ("forward", "loss"), ("graph",)),
-        ({"split": "propagated"}, ("loss", "gradient"), ("graph", "forward")),
+        ({"parts_of": "propagated"}, ("loss", "gradient"), ("graph", "forward")),
         ({"ego": False}, ("forward", "loss"), ("graph",)),
         ({"k": 3}, ("graph", "forward"), ()),
         ({"align_weight": 0.5}, ("step",), ("forward", "loss", "gradient")),

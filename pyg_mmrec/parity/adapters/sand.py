@@ -202,7 +202,7 @@ ADAPTERS = (
             "learn_mix": False,
             "user_weights": "free",
             "input_map": True,
-            "split": "features",
+            "parts_of": "features",
             "loss_items": "all",
             "distance": "sampled_mi",
             "inner_steps": _STEPS,
@@ -215,7 +215,7 @@ ADAPTERS = (
         graphs={"mm_adj": _mix},
         choices={
             "halves of propagated rows, no map before all": {
-                "split": "propagated",
+                "parts_of": "propagated",
                 "input_map": False,
             },
             "losses over a batch's items": {"loss_items": "batch"},

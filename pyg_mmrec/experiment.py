@@ -1,29 +1,24 @@
-"""The one place where data set, method, trainer and results meet."""
+"""A method trained on a data set, and its folder of results."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec import checkpoint
-from pyg_mmrec.config import from_dict
+from pyg_mmrec.assembly import assemble, check_modalities, check_options, prepare
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.environment import environment
-from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
-from pyg_mmrec.hooks import Hook, check_installed
-from pyg_mmrec.identity import data_parts
+from pyg_mmrec.hooks import Hook
 from pyg_mmrec.methods import Recommender, get
-from pyg_mmrec.objectives import Term, plug
 from pyg_mmrec.outputs import (
     CHECKPOINT,
     CONFIG,
@@ -35,10 +30,7 @@ from pyg_mmrec.outputs import (
     write_json,
 )
 from pyg_mmrec.recommend import Index
-from pyg_mmrec.sampler import check_neighbor_sampling
-from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.trainer import Result, TrainConfig, Trainer
-from pyg_mmrec.transforms import cached
 
 logger = logging.getLogger(__name__)
 
@@ -67,95 +59,6 @@ class Run:
     graph_seconds: float
 
 
-def configure(
-    method: str,
-    dataset: str,
-    overrides: Mapping[str, Any],
-    ablate: Iterable[str] = (),
-) -> tuple[Any, TrainConfig]:
-    """The method's configuration and the training's, for a data set.
-
-    Defaults give way to the method's preset ``"default"``, that to its preset for
-    the data set, that to ablations, and all to ``overrides``.
-
-    Args:
-        method: Name of the method.
-        dataset: Name of the data set.
-        overrides: Fields of either configuration.
-        ablate: Parts of the method to switch off, by name.
-
-    Raises:
-        MMRecError: For an unknown method, field or ablation.
-    """
-    cls = get(method)
-    values: dict[str, Any] = dict(cls.presets.get("default", {}))
-    values.update(cls.presets.get(dataset, {}))
-    for name in ablate:
-        if name not in cls.ablations:
-            raise unknown(f"ablation of {method}", name, cls.ablations or ["none"])
-        values.update(cls.ablations[name])
-    values.update(overrides)
-    train = {f.name for f in fields(TrainConfig)}
-    known = train | {f.name for f in fields(cls.Config)}
-    for name in values:
-        if name not in known:
-            raise unknown(f"option of {method}", name, known)
-    return (
-        from_dict(cls.Config, {k: v for k, v in values.items() if k not in train}),
-        from_dict(TrainConfig, {k: v for k, v in values.items() if k in train}),
-    )
-
-
-def check_options(
-    method: str,
-    dataset: str,
-    *,
-    plugs: Iterable[str] = (),
-    ablate: Iterable[str] = (),
-    **overrides: Any,
-) -> tuple[Any, TrainConfig, list[Term]]:
-    """See that a run can be, as far as its options tell.
-
-    Args:
-        method: Name of the method.
-        dataset: Name of the data set.
-        plugs: As of :func:`run`.
-        ablate: Likewise.
-        **overrides: Likewise.
-
-    Returns:
-        The method's configuration, the training's, and the terms of the plugs.
-
-    Raises:
-        MMRecError: For a wrong option, a device that is not there, an extra that is
-            not installed.
-    """
-    config, train = configure(method, dataset, overrides, ablate)
-    resolve_device(train.device)
-    if train.num_neighbors:
-        check_neighbor_sampling()
-    check_installed(train.track)
-    plugs = list(plugs)
-    names = [text.partition(":")[0] for text in plugs]
-    for name in names:
-        if names.count(name) > 1:
-            raise MMRecError(f"the plug {name!r} is named twice: once adds its terms")
-    return config, train, [term for text in plugs for term in plug(text)]
-
-
-def _check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
-    """Refuse what the user says of a modality that the data do not have.
-
-    A preset may: it is for data with whichever of them. Data without any are refused
-    by :func:`prepare`.
-    """
-    present = modalities(data)
-    for name, value in overrides.items():
-        for modality in value if isinstance(value, Mapping) and present else ():
-            if modality not in present:
-                raise unknown(f"modality in {name!r}", modality, present)
-
-
 def run(
     dataset: Dataset,
     method: str,
@@ -176,7 +79,8 @@ def run(
 
     Args:
         dataset: The data set.
-        method: Name of the method.
+        method: Name of the method, or where its class lies, see
+            :func:`~pyg_mmrec.methods.get`.
         plugs: Groups of terms to add to the method's own, by name, see
             :func:`~pyg_mmrec.objectives.plug`.
         ablate: Parts of the method to switch off, by name.
@@ -193,20 +97,18 @@ def run(
         MMRecError: For whatever the user can put right, such as an output folder
             that holds another run, or that another process works in.
     """
-    plugs, ablate = list(plugs), list(ablate)
+    plugs, ablate, method = list(plugs), list(ablate), get(method).name
     config, train, terms = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
-    _check_modalities(overrides, dataset[0])
+    check_modalities(overrides, dataset[0])
     folder = None if output is None else Path(output)
     with nullcontext() if folder is None else claimed(folder):
         if folder is not None:
             check_free(folder, resume, overwrite)
         data, parts, graph_seconds = prepare(dataset, method, config)
-        with seeded(epoch_seed(train.seed, 0)):
-            model = get(method)(data, config)
-            terms = model.objectives() + terms
-        trainer = Trainer(model, data, terms, train, folder, parts)
+        trainer = assemble(method, config, train, data, terms, folder, parts)
+        model = trainer.model
         description = {
             **trainer.description,
             "dataset": dataset.name,
@@ -227,34 +129,6 @@ def run(
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
     return Run(result, index, model, trainer.data, train, graph_seconds)
-
-
-def prepare(
-    dataset: Dataset, method: str, config: Any
-) -> tuple[HeteroData, dict[str, str], float]:
-    """The graph of a data set with the relations of a method.
-
-    Returns:
-        The graph, what the data set consists of (see
-        :func:`~pyg_mmrec.identity.data_parts`), and the seconds that the relations
-        took to build or to load.
-
-    Raises:
-        MMRecError: If the method needs features and there are none.
-    """
-    cls, data = get(method), dataset[0]
-    if cls.uses_features and not modalities(data):
-        raise MMRecError(
-            f"the method {method!r} reads item features, but the data set "
-            f"{dataset.name!r} has none: put <modality>_feat.npy files beside its "
-            f"interactions, or choose a method without features such as 'lightgcn'"
-        )
-    parts = data_parts(data)
-    start = time.perf_counter()
-    transform = cls.graph(config)
-    if transform is not None:
-        data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
-    return data, parts, time.perf_counter() - start
 
 
 def _accept(
@@ -297,7 +171,7 @@ def _write_results(
     state = trainer.state()
     checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
     options = {**description["config"], **description["train_config"]}
-    left_out = ("train_config", "terms", "data", "source")
+    left_out = ("train_config", "terms", "data", "source", "origins")
     write_json(
         folder / RESULT,
         {

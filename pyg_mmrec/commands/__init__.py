@@ -1,0 +1,1 @@
+"""What ``pyg-mmrec`` does, a command a file."""

@@ -1,0 +1,153 @@
+"""Measure what propagation, training, sampling, graphs and ranking cost.
+
+Each part times ours beside other ways to do the same, in one process and in turn, so
+that ratios hold on a busy machine too. Without options it draws its own data and runs
+every part; --edges 1e5 1e6 and --methods shorten the longest two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from pyg_mmrec.benchmark import (
+    Row,
+    Settings,
+    epochs,
+    evaluation,
+    graphs,
+    growth,
+    negatives,
+    peer,
+    propagation,
+    report,
+)
+from pyg_mmrec.config import Parser
+from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
+from pyg_mmrec.devices import resolve_device
+from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.plots import drawn
+
+PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
+SYNTHETIC = "synthetic"
+
+
+def read(argv: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("--data", default=SYNTHETIC, metavar="DATASET", help=", ".join(DATASETS))
+    add("--root", default="data", metavar="DIR", help="folder that holds its folder")
+    add("--users", type=int, default=20_000, metavar="N", help="of synthetic data")
+    add("--items", type=int, default=7_000, metavar="N", help="of synthetic data")
+    add("--degree", type=float, default=8.0, metavar="X",
+        help="mean interactions of a user of synthetic data")  # fmt: skip
+    add("--feature-dim", type=int, default=32, metavar="N",
+        help="width of each modality's features of synthetic data")  # fmt: skip
+    add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
+    add("--methods", nargs="+", default=None, metavar="NAME",
+        help="methods of the part epochs, with options as METHOD:NAME=VALUE "
+             "(default: all that train)")  # fmt: skip
+    add("--steps", type=int, default=10, metavar="N",
+        help="training steps that an epoch is extrapolated from")  # fmt: skip
+    add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
+        metavar="N", help="train edges of the part growth")  # fmt: skip
+    add("--growth-methods", nargs="+", default=["lightgcn"], metavar="NAME",
+        help="methods of the part growth")  # fmt: skip
+    add("--peer", default=None, metavar="DIR",
+        help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
+    add("--peer-methods", nargs="+", default=None, metavar="NAME",
+        help="methods of the part peer (default: all that both have)")  # fmt: skip
+    add("--repeats", type=int, default=5, metavar="N", help="median of so many")
+    add("--threads", type=int, default=None, metavar="N",
+        help="threads (default: PyTorch's choice)")  # fmt: skip
+    add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
+    add("--output", default="runs/benchmark", metavar="DIR", help="folder for results")
+    args = parser.parse_args(argv)
+    check(args)
+    return args
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot run now, not after an hour."""
+    for part in args.only:
+        if part not in (*PARTS, peer.PART):
+            raise unknown("part", part, [*PARTS, peer.PART])
+    if peer.PART in args.only and args.peer is None:
+        raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
+    if args.data not in DATASETS:
+        raise unknown("data set", args.data, DATASETS)
+    for variant in [*(args.methods or []), *args.growth_methods]:
+        epochs.parsed(variant)
+    if args.threads is not None and args.threads < 1:
+        raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
+    growth.check(args.edges)
+    if args.peer is not None:
+        peer.check(args.peer)
+        peer.check_methods(args.peer_methods)
+    args.settings = Settings(args.repeats, args.steps, resolve_device(args.device))
+
+
+def open_data(args: argparse.Namespace) -> Dataset:
+    """The data that the options name."""
+    if args.data == SYNTHETIC:
+        data: Dataset = Synthetic(
+            args.users, args.items, degree=args.degree, dim=args.feature_dim
+        )
+    else:
+        data = load(args.data, args.root)
+    print(data, flush=True)
+    return data
+
+
+def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+    """What to call for each part, in the order of :data:`PARTS`."""
+    data, settings = cache(partial(open_data, args)), args.settings
+    found: dict[str, Callable[[], list[Row]]] = {
+        "propagation": lambda: propagation.measure(data(), settings),
+        "epochs": lambda: epochs.measure(data(), settings, args.methods),
+        "negatives": lambda: negatives.measure(data(), settings),
+        "graphs": lambda: graphs.measure(data(), settings),
+        "evaluation": lambda: evaluation.measure(data(), settings),
+        "growth": lambda: growth.measure(settings, args.edges, args.growth_methods),
+    }
+    found = {part: run for part, run in found.items() if part in args.only}
+    if args.peer is not None:
+        found["peer"] = lambda: peer.measure(
+            data(), settings, args.peer, args.peer_methods
+        )
+    return found
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print what was measured, a line each."""
+    for row in rows:
+        seconds, size = report.seconds(row.seconds), report.size(row.bytes)
+        print(f"{row.part:<12}{row.case:<34}{seconds:>9}  x{row.ratio:<9.3g}{size:>9}")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Carry the command out, with the arguments of the process."""
+    args = read(sys.argv[1:])
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    head = report.machine(args.settings.device)
+    print(head, flush=True)
+    folder = Path(args.output)
+    rows: list[Row] = []
+    for part, measure in measures(args).items():
+        found = measure()
+        show(found)
+        rows += found
+        report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
+        if part == growth.PART:
+            table = report.frame(rows)
+            if not drawn(partial(growth.plot_growth, table), folder / "growth.png"):
+                print("no growth.png, for want of matplotlib: see the extra 'plot'")
+    print(f"written to {folder}")

@@ -1,0 +1,81 @@
+"""A small graph, and a small model of a method on it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.assembly import configure
+from pyg_mmrec.config import override
+from pyg_mmrec.graph import ITEM, interaction_graph
+from pyg_mmrec.methods import Recommender, get
+from pyg_mmrec.seeding import seeded
+from pyg_mmrec.train_config import TrainConfig
+
+_SMALL = {"dim": 8, "k": 3, "user_k": 3, "item_k": 3}
+
+
+def make_graph(
+    num_users: int = 40,
+    num_items: int = 30,
+    modalities: tuple[str, ...] = ("image", "text"),
+    missing: float = 0.0,
+    seed: int = 0,
+) -> HeteroData:
+    """Small random graph: every user has 4 train, 1 validation and 1 test item.
+
+    Args:
+        num_users: Number of users.
+        num_items: Number of items.
+        modalities: Names of the items' modalities.
+        missing: Share of the items without each modality.
+        seed: Seed of the draw.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    taken = torch.rand(num_users, num_items, generator=generator).argsort(1)[:, :6]
+    users = torch.arange(num_users)
+
+    def edges(columns: slice) -> torch.Tensor:
+        item = taken[:, columns]
+        return torch.stack([users.repeat_interleave(item.size(1)), item.flatten()])
+
+    data = interaction_graph(
+        num_users, num_items, edges(slice(4)), edges(slice(4, 5)), edges(slice(5, 6))
+    )
+    for width, name in enumerate(modalities, start=5):
+        x = torch.randn(num_items, width, generator=generator)
+        if missing:
+            mask = torch.rand(num_items, generator=generator) >= missing
+            data[ITEM][f"mask_{name}"] = mask
+            x = x * mask.unsqueeze(-1)
+        data[ITEM][f"x_{name}"] = x
+    return data
+
+
+def small(
+    method: str, data: HeteroData, seed: int = 0, **options: Any
+) -> tuple[Recommender, HeteroData, TrainConfig]:
+    """A small model of a method, with its graph and its own training options.
+
+    Args:
+        method: Name of the method.
+        data: The graph.
+        seed: Seed of its weights and of the training.
+        **options: Fields of its ``Config``; those that it does not have are left out.
+    """
+    cls = get(method)
+    config, train = configure(method, "test", {})
+    known = {k: v for k, v in {**_SMALL, **options}.items() if hasattr(config, k)}
+    config = override(config, **known)
+    transform = cls.graph(config)
+    data = copy.copy(data) if transform is None else transform(data)
+    train = replace(
+        train, epochs=2, batch_size=64, seed=seed, progress=False, device="cpu", lr=0.01
+    )
+    with seeded(seed):
+        model = cls(data, config)
+    return model, data, train

@@ -1,0 +1,165 @@
+"""``pyg-mmrec``: every command from its words to what it prints or writes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pyg_mmrec import __main__ as door
+
+SMALL = "--dim 8 --epochs 2 --batch-size 64 --no-progress --device cpu"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Carries out a command in this process: exit code, what it printed, errors."""
+    monkeypatch.setattr("pyg_mmrec.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.chdir(tmp_path)
+
+    def start(line: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pyg-mmrec", *shlex.split(line)])
+        code = 0
+        try:
+            door.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return start
+
+
+@pytest.fixture
+def trained(command, folder, tmp_path) -> Path:
+    out = tmp_path / "out"
+    code, stdout, stderr = command(f"train {folder} vbpr --output {out} {SMALL}")
+    assert code == 0, stderr
+    assert "test recall@20" in stdout
+    return out
+
+
+def test_a_run_is_repeated_from_its_config(trained, command, tmp_path) -> None:
+    again = tmp_path / "again"
+    line = f"train --config {trained}/config.json --output {again}"
+    code, _, stderr = command(line)
+    assert code == 0, stderr
+    first, second = (
+        json.loads((run / "result.json").read_text()) for run in (trained, again)
+    )
+    assert first["config"] == second["config"]
+    assert first["test"] == second["test"]
+    code, _, stderr = command(f"{line} --overwrite --lr 0.05")
+    assert code == 0, stderr
+    told = json.loads((again / "config.json").read_text())
+    assert told["train_config"]["lr"] == 0.05
+    for word in ("--k-core 2", "--root elsewhere", "--method bpr"):
+        code, _, stderr = command(f"{line} {word}")
+        assert code == 2
+        assert word.split()[0] in stderr
+
+
+def test_a_run_recommends_and_exports(trained, command, tmp_path) -> None:
+    code, stdout, stderr = command(f"recommend {trained} u1 u2 -k 3")
+    assert code == 0, stderr
+    assert len(stdout.splitlines()) == 1 + 2 * 3
+    assert command(f"recommend {trained} nobody")[0] == 2
+    assert command(f"recommend {trained} u1 u1")[0] == 2
+    assert command(f"export {trained} {tmp_path}/top.csv -k 4")[0] == 0
+    assert len(pd.read_csv(tmp_path / "top.csv")) == 30 * 4
+    assert command(f"export {trained} {tmp_path}/rows --embeddings")[0] == 0
+    assert any((tmp_path / "rows").iterdir())
+
+
+def test_a_run_and_a_data_set_are_shown(trained, command, folder) -> None:
+    code, stdout, stderr = command(f"inspect {trained}")
+    assert code == 0, stderr
+    for words in ("vbpr on shop, seed 0", "best epoch", "test: ", "bpr "):
+        assert words in stdout
+    code, stdout, stderr = command(f"inspect {folder}")
+    assert code == 0, stderr
+    for words in ("users=30", "sparsity: ", "of a user: mean", "of an item: mean"):
+        assert words in stdout
+    assert "image" in stdout
+
+
+def test_studies(command, folder, tmp_path) -> None:
+    less = SMALL.removeprefix("--dim 8 ")
+    for line, file in (
+        (f"compare custom bpr:dim=8 vbpr+sand {less}", "compare.md"),
+        (f"ablate sand custom --ablate all {SMALL}", "ablations.md"),
+        (f"tune bpr custom --space lr=0.01,0.1 --trials 1 {SMALL}", "trials.csv"),
+    ):
+        out = tmp_path / file.partition(".")[0]
+        code, _, stderr = command(f"{line} --root {folder} --output {out}")
+        assert code == 0, stderr
+        assert (out / file).exists()
+
+
+def test_list_and_help(command) -> None:
+    assert "freedom" in command("list")[1]
+    assert "rearm" in command("parity --list")[1]
+    for line in ("", "--help", "--version"):
+        code, stdout, stderr = command(line)
+        assert code == (0 if line else 2)
+        assert "pyg" in stdout + stderr
+
+
+@pytest.mark.parametrize("name", door.COMMANDS)
+def test_every_command_explains_itself(name, command) -> None:
+    code, stdout, _ = command(f"{name} --help")
+    assert code == 0
+    assert f"pyg-mmrec {name}" in stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("trian", "did you mean 'train'"),
+        ("train", "name a data set and a method"),
+        ("train movielens", "name a data set and a method"),
+        ("train movielenss bpr", "did you mean 'movielens'"),
+        ("train movielens bprr", "did you mean 'bpr'"),
+        ("train movielens bpr --dim 0", "dim"),
+        ("train movielens bpr --split random --ratios 0.8 0.1 0.2", "'ratios'"),
+        ("train movielens bpr --split sometimes", "--split"),
+        ("train movielens bpr --ratios 1", "--ratios"),
+        ("train movielens bpr --k-core 0", "--k-core"),
+        ("train movielens none.py", "cannot be read"),
+        ("train movielens none:Mine", "no module 'none'"),
+        ("train movielens bpr --import none.py", "cannot be read"),
+        ("train --config none.json", "none.json"),
+        ("compare movielens none.py", "cannot be read"),
+        ("inspect", "name a data set or a run"),
+        ("inspect nothing", "'nothing'"),
+        ("recommend nowhere 1", "nowhere"),
+        ("export nowhere x.csv", "nowhere"),
+        ("list --markdwon", "did you mean '--markdown'"),
+        ("benchmark --only graph", "did you mean 'graphs'"),
+        ("parity", "name a method and its code"),
+    ],
+)
+def test_a_mistake_is_one_sentence(line, words, command, tmp_path) -> None:
+    code, stdout, stderr = command(line)
+    assert (code, stdout) == (2, ""), stderr
+    assert words in stderr
+    assert stderr.startswith("pyg-mmrec")
+    assert stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_command_has_a_main_function_and_the_module_runs() -> None:
+    for module, _ in door.COMMANDS.values():
+        assert callable(import_module(f"pyg_mmrec.commands.{module}").main)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyg_mmrec", "list"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "freedom" in done.stdout
