@@ -14,7 +14,7 @@ from pyg_mmrec.objectives.denoising import denoising_loss, noisy
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:

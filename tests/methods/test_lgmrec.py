@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.assembly import configure
+from pyg_mmrec.contract import small as build
 
 from ..conftest import make_graph
-from .test_all_methods import build
 
 
 def test_rows_equal_the_papers_dense_formulas() -> None:
