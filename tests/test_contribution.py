@@ -18,7 +18,7 @@ from pyg_mmrec.methods import Recommender
 from pyg_mmrec.trainer import Trainer
 
 from .conftest import make_graph
-from .methods.test_all_methods import build
+from .methods.small import build
 
 
 class Given(Recommender):

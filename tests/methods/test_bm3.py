@@ -8,7 +8,7 @@ import torch
 from pyg_mmrec.methods import get
 from pyg_mmrec.trainer import Trainer
 
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 
 @pytest.mark.parametrize("name", ["", *get("bm3").ablations])

@@ -15,7 +15,7 @@ from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pyg_mmrec.contract import small as build
 from pyg_mmrec.nn import ModalChannels
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampler import Batch
 from pyg_mmrec.transforms import BipartiteNorm
 
 from ..conftest import make_graph
-from .test_all_methods import build
 
 
 def test_channels_equal_a_dense_propagation_of_each_modality() -> None:

@@ -16,7 +16,7 @@ from pyg_mmrec.trainer import Trainer
 from pyg_mmrec.transforms import KNN
 
 from ..conftest import make_graph
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 EDGES = torch.tensor([[0, 1, 4, 2, 3, 0], [1, 0, 0, 1, 4, 4]])
 

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.assembly import configure
+from pyg_mmrec.contract import small as build
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampler import Batch
 
 from ..conftest import make_graph
-from .test_all_methods import build
 
 
 def test_rows_equal_the_papers_dense_formulas() -> None:

@@ -17,7 +17,7 @@ from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 NAMES = ("image", "text", "audio")
 

@@ -11,7 +11,7 @@ from pyg_mmrec.objectives import Step, Unsmooth
 from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 
 class Plain(get("lightgcn")):

@@ -6,13 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.contract import small as build
 from pyg_mmrec.graph import ITEM, USER, modalities, relation, train_edges
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampler import Batch
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
-from .test_all_methods import build
 
 DIM = 8
 NAMES = ("image", "text", "audio")

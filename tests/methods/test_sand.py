@@ -18,7 +18,7 @@ from pyg_mmrec.seeding import seeded
 from pyg_mmrec.trainer import Trainer
 
 from ..conftest import make_graph
-from .test_all_methods import build, same, weights
+from .small import build, same, weights
 
 NAMES = ("image", "text", "audio")
 VARIANTS = [(a, d) for a in ("solosim", "infonce") for d in ("mi", "sampled_mi", "l2")]
