@@ -50,8 +50,8 @@ class L2(Objective):
         if self.rows == "final":
             rows = step.final_triplets()
         elif self.rows == "all_final":
-            sides = ((kind, _whole(step, kind)) for kind in (USER, ITEM))
-            return self._squares(sides) / (2 * step.batch.user.numel())
+            whole = ((kind, _whole(step, kind)) for kind in (USER, ITEM))
+            return self._squares(whole) / (2 * step.batch.user.numel())
         else:
             aux = step.out.aux
             ego = Branch(aux["ego_user"], aux["ego_item"])
