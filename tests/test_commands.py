@@ -21,7 +21,7 @@ SMALL = "--dim 8 --epochs 2 --batch-size 64 --no-progress --device cpu"
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Carries out a command in this process: exit code, what it printed, errors."""
-    monkeypatch.setattr("pyg_mmrec.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.chdir(tmp_path)
 

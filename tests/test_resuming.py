@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Term, plug
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.stopping import EarlyStopping
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.stopping import EarlyStopping
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from pyg_mmrec.cli import open_dataset, parse
+from pyg_mmrec.commands.cli import open_dataset, parse
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
-from pyg_mmrec.outputs import CONFIG, RESULT, read_json
 
 USAGE = "DATASET [options of the data set], or RUN"
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.cli import parse_options
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, load
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity import ADAPTERS, find, fixture, report, run, training

@@ -16,9 +16,9 @@ from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mmgcn import ModalConv
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
-from pyg_mmrec.nn.conv import ModalConv
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import Degree
 

@@ -120,7 +120,7 @@ class CLUB(HalvesObjective):
     information as it is and the bound free of the halves' scale; and it is a mean over
     the ``h`` columns, for their sum, at the authors' weight, outweighs the ranking: it
     takes a seventh of SAND's recall on MovieLens-100K. The authors' code computes
-    something else, see :class:`~pyg_mmrec.objectives.SampledCLUB`: projections to 32
+    something else, see ``SampledCLUB`` beside SAND: projections to 32
     columns that the bound alone trains, one network for all modalities, fitted by 50
     steps on other pairs, one sampled pair in the place of the mean, and no value below
     zero.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pyg_mmrec.transforms.ties import index_bits, tie_masks, tie_ranks, tied_nodes
+from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks, tied_nodes
 
 _VALUE_BITS = 31  # a positive float32 without its sign
 
@@ -22,7 +22,7 @@ def top_k(
     """The ``k`` largest positive entries of each row.
 
     Ties are broken for each row in an order of its own, see
-    :mod:`~pyg_mmrec.transforms.ties`.
+    :mod:`~pyg_mmrec.ranking.ties`.
 
     One sort of integers that hold row, value and column at once: no loop over rows,
     no index sort. The bits of positive floats order as the floats do.

@@ -5,7 +5,8 @@ import torch
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.nn import GlobalAttention, RestartPropagate
+from pyg_mmrec.methods.parts.mig_gt import GlobalAttention
+from pyg_mmrec.nn import RestartPropagate
 from pyg_mmrec.nn.restart import restart_weights
 
 

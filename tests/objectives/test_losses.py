@@ -24,7 +24,7 @@ from pyg_mmrec.objectives import (
 )
 from pyg_mmrec.objectives.bpr import bpr_loss
 from pyg_mmrec.objectives.orthogonal import orthogonal_loss
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:

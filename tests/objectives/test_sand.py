@@ -8,24 +8,17 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.methods.parts.sand import Distance, SampledCLUB, distance_loss
 from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.objectives import (
-    CLUB,
-    Distance,
-    GenericContrast,
-    SampledCLUB,
-    SoloSim,
-    Step,
-)
+from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
     club_bound,
     gaussian_nll,
     standardize,
 )
-from pyg_mmrec.objectives.distance import distance_loss
 from pyg_mmrec.objectives.halves import halves
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 from .test_losses import Plain, rand
 
