@@ -54,7 +54,6 @@ def test_a_wrong_source_folder_is_one_sentence_and_exit_code_2() -> None:
         ((*MGCN, "--data", "tiktok", "--write-fixture"), ("leave --data out",)),
         ((*MGCN, "--train"), ("--train needs a data set",)),
         ((*MGCN, "--theirs", "knn_k"), ("NAME=VALUE", "'knn_k'")),
-        ((*MGCN, "--ours", "nothing=1"), ("'--nothing'",)),
     ],
 )
 def test_a_mistake_is_named_before_anything_runs(main, capsys, args, words) -> None:
@@ -65,3 +64,11 @@ def test_a_mistake_is_named_before_anything_runs(main, capsys, args, words) -> N
         assert word in message
     assert "\n" not in message
     assert not capsys.readouterr().out
+
+
+def test_an_unknown_option_of_ours_is_refused_as_one_of_the_scripts(
+    main, capsys
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(*MGCN, "--ours", "nothing=1")
+    assert "unknown option '--nothing'" in capsys.readouterr().err
