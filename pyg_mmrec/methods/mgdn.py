@@ -44,7 +44,8 @@ class MGDN(Recommender):
 
     Differs from the paper: the graph has no self-loops; interactions are dropped once
     per epoch and the rest normalised anew; the penalty is on the rows of a batch;
-    negatives are never what the user took.
+    negatives are never what the user took. As in the authors' code ids start normal, of
+    a length that no number of nodes shrinks, but not cut off at two deviations.
     """
 
     @dataclass
