@@ -54,7 +54,8 @@ class MMGCN(Recommender):
     Differs from the paper: features are projected to the width of the ids before the
     first layer, which lets all modalities propagate as one. In the authors' code, ids
     and preferences stay as they were drawn; here they are learned, as in the paper. It
-    takes the mean of the modalities (``mean``), the paper their sum.
+    takes the mean of the modalities (``mean``), the paper their sum, and draws users'
+    and items' ids as one table, whose rows Xavier makes shorter than those of two.
     """
 
     @dataclass

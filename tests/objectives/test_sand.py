@@ -305,7 +305,7 @@ def test_the_bound_leaves_its_networks_alone() -> None:
 
 def test_inner_steps_fit_the_networks_and_leave_the_model_alone() -> None:
     s, objective = step(2), CLUB(inner_steps=20)
-    generic, unique, shares = objective._pairs(s)
+    generic, unique, shares = objective.pairs(s)
 
     def loss() -> float:
         return gaussian_nll(*objective.q(unique), generic, shares).sum().item()

@@ -14,12 +14,11 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn.propagate import Conv, Propagate
 from pyg_mmrec.objectives.base import Step
+from pyg_mmrec.objectives.club import FittedBound
 from pyg_mmrec.objectives.halves import Halves, HalvesObjective
 
 _SMALLEST = 1e-2  # a weight of 0 would have no gradient
@@ -136,7 +135,7 @@ class SharedGaussian(nn.Module):
         return self.mean(x), self.log_var(x)
 
 
-class SampledCLUB(HalvesObjective):
+class SampledCLUB(FittedBound):
     r"""A sampled bound of the mutual information between projected halves.
 
     .. math::
@@ -176,13 +175,7 @@ class SampledCLUB(HalvesObjective):
         hidden: int = 8,
         items: Literal["batch", "all"] = "batch",
     ) -> None:
-        super().__init__(items)
-        if inner_steps < 1:
-            raise MMRecError(
-                f"'inner_steps' needs to be at least 1 (got {inner_steps})"
-            )
-        self.inner_steps = inner_steps
-        self.inner_lr = inner_lr
+        super().__init__(inner_steps, inner_lr, items)
         self.sizes = width, hidden
 
     def build(self, example: Halves) -> None:
@@ -194,37 +187,30 @@ class SampledCLUB(HalvesObjective):
             )
             for _ in range(2)
         )
-        self.q = SharedGaussian(*self.sizes).to(first)
-        self.inner_optimizer = torch.optim.Adam(
-            self.q.parameters(), lr=self.inner_lr, fused=True
-        )
+        self.use(SharedGaussian(*self.sizes).to(first))
 
     def forward(self, step: Step) -> Tensor:
         """The bound on the batch's items, the mean over modalities."""
         generic, unique, shares = self._projected(step)
-        frozen = {name: p.detach() for name, p in self.q.named_parameters()}
         losses = []
         for a, b, share in zip(generic, unique, shares, strict=True):
-            mean, log_var = functional_call(self.q, frozen, (a,))
+            mean, log_var = self.frozen_q(a)
             other = b[torch.randperm(b.size(0)).to(b.device)]
             lead = log_densities(mean, log_var, b)
             lead = lead - log_densities(mean, log_var, other)
             losses.append(((lead * share).sum() / 2).clamp(min=0))
         return torch.stack(losses).mean()
 
-    def inner_step(self, step: Step) -> None:
-        """Fit the network between modalities."""
-        with torch.no_grad():
-            generic, unique, shares = self._projected(step)
+    def pairs(self, step: Step) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Rows, what is told from them, and weights: between modalities."""
+        generic, unique, shares = self._projected(step)
         pairs = list(combinations(range(len(generic)), 2))
         fitted = [(x[a], x[b], shares[a]) for x in (generic, unique) for a, b in pairs]
-        fitted = fitted or [(generic[0], unique[0], shares[0])]
-        assert self.inner_optimizer is not None
-        for _ in range(self.inner_steps):
-            losses = [-(self._log_q(x, y) * w).sum() for x, y, w in fitted]
-            self.inner_optimizer.zero_grad(set_to_none=True)
-            torch.stack(losses).sum().backward()
-            self.inner_optimizer.step()
+        return fitted or [(generic[0], unique[0], shares[0])]
+
+    def misfit(self, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Summed over the pairs."""
+        return torch.stack([-(self._log_q(x, y) * w).sum() for x, y, w in pairs]).sum()
 
     def _log_q(self, x: Tensor, target: Tensor) -> Tensor:
         mean, log_var = self.q(x)
