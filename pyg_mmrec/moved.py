@@ -12,6 +12,12 @@ from types import ModuleType
 from typing import Any
 
 MODULES: Mapping[str, str] = {
+    "transforms.topk": "ranking.sparse",
+    "objectives.l2": "objectives.ranking",
+    "objectives.bpr": "objectives.ranking",
+    "nn.content": "nn.projector",
+    "nn.conv.bipartite_conv": "nn.conv.light",
+    "nn.conv.weighted_conv": "nn.conv.light",
     "checkpoint": "training.checkpoint",
     "cli": "commands.cli",
     "contribution": "evaluation.contribution",

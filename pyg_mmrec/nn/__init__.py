@@ -3,14 +3,13 @@
 from pyg_mmrec.moved import moved
 from pyg_mmrec.nn.attentive_fusion import AttentiveFusion
 from pyg_mmrec.nn.channels import Channels, normalize_channels
-from pyg_mmrec.nn.content import Content
 from pyg_mmrec.nn.embedding import NodeEmbedding
 from pyg_mmrec.nn.fusion import Gates, Preference
 from pyg_mmrec.nn.hypergraph import Hypergraph
 from pyg_mmrec.nn.interest import InterestProjector, ItemMeans
 from pyg_mmrec.nn.latent_graph import LatentEpoch, LatentGraph, LatentGraphs
 from pyg_mmrec.nn.modal_channels import ModalChannels
-from pyg_mmrec.nn.projector import Projector
+from pyg_mmrec.nn.projector import Content, Projector
 from pyg_mmrec.nn.propagate import Propagate
 from pyg_mmrec.nn.purifier import GatedFilter
 from pyg_mmrec.nn.restart import RestartPropagate

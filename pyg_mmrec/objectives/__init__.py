@@ -2,16 +2,15 @@
 
 from pyg_mmrec.moved import moved
 from pyg_mmrec.objectives.base import Nodes, Objective, Step, Term, check_terms
-from pyg_mmrec.objectives.bpr import BPR
 from pyg_mmrec.objectives.club import CLUB
 from pyg_mmrec.objectives.feature_bpr import FeatureBPR
 from pyg_mmrec.objectives.fusion_contrast import FusionContrast
 from pyg_mmrec.objectives.generic_contrast import GenericContrast
 from pyg_mmrec.objectives.hard_negative import HardNegative
 from pyg_mmrec.objectives.info_nce import InfoNCE
-from pyg_mmrec.objectives.l2 import L2
 from pyg_mmrec.objectives.orthogonal import Orthogonal
 from pyg_mmrec.objectives.plugs import PLUGS, Plug, plug
+from pyg_mmrec.objectives.ranking import BPR, L2
 from pyg_mmrec.objectives.solosim import SoloSim
 from pyg_mmrec.objectives.synergy import Synergy
 

@@ -22,8 +22,8 @@ from pyg_mmrec.objectives import (
     check_terms,
     plug,
 )
-from pyg_mmrec.objectives.bpr import bpr_loss
 from pyg_mmrec.objectives.orthogonal import orthogonal_loss
+from pyg_mmrec.objectives.ranking import bpr_loss
 from pyg_mmrec.sampling.sampler import Batch
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.bpr import bpr_loss
+from pyg_mmrec.objectives.ranking import bpr_loss
 
 
 class ItemPairs(Objective):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import unknown
-from pyg_mmrec.nn.conv.weighted_conv import WeightedConv
+from pyg_mmrec.nn.conv.light import WeightedConv
 
 Joined = Literal["concat", "sum"]
 

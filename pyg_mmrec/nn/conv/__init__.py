@@ -1,6 +1,5 @@
 """Message-passing layers."""
 
-from pyg_mmrec.nn.conv.bipartite_conv import BipartiteConv
-from pyg_mmrec.nn.conv.weighted_conv import WeightedConv
+from pyg_mmrec.nn.conv.light import BipartiteConv, WeightedConv
 
 __all__ = ["BipartiteConv", "WeightedConv"]
