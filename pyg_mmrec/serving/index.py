@@ -18,9 +18,9 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.ids import ids_from_json, ids_to_json, plain, same_kind
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluation.evaluator import Ragged, best_columns, top_k
 from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import INTERACTS, USER, train_edges
+from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
 from pyg_mmrec.serving.exports import bad_suffix, write_table
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.schema import check_index
