@@ -55,6 +55,12 @@ def test_a_history_has_a_panel_a_column() -> None:
     assert lines_of(loss) == [([1.0, 2.0, 3.0, 4.0], [0.7, 0.5, 0.4, 0.3])]
 
 
+def test_a_cell_that_returns_a_figure_shows_it() -> None:
+    """IPython draws matplotlib's own figures only once pyplot is imported."""
+    picture = plot_history(HISTORY)._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+
+
 def test_histories_of_several_share_the_panels() -> None:
     other = [{**row, "bpr": 2 * row["bpr"]} for row in HISTORY[:2]]
     (axes,) = plot_history({"one": HISTORY, "two": other}, ["bpr"]).axes

@@ -76,9 +76,9 @@ def new_figure(width: float = 6.0, height: float = 3.6, **subplots: Any) -> Any:
         height: In inches.
         **subplots: Arguments of ``Figure.subplots``.
     """
-    from matplotlib.figure import Figure
+    from pyg_mmrec.plots.picture import Picture
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Picture(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(**subplots)
 
 
