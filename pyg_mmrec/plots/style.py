@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pyg_mmrec.errors import MMRecError
@@ -127,12 +128,19 @@ def look(i: int) -> dict[str, Any]:
     }
 
 
-def shortened(text: str, length: int = 24) -> str:
-    """A title that fits beside a node."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+def shortened(text: str, width: int = 24, lines: int = 2) -> str:
+    """A title that fits beside a node: broken into lines, and cut after the last."""
+    return "\n".join(wrap(text, width, max_lines=lines, placeholder=" …"))
 
 
 def grid(axes: Axes) -> None:
     """A faint grid behind the curves."""
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int, **options: Any) -> None:
+    """What the curves of ``axes`` are, above all panels, where it hides none."""
+    handles, labels = axes.get_legend_handles_labels()
+    where = "outside upper center"
+    figure.legend(handles, labels, loc=where, ncols=columns, **options)
