@@ -142,5 +142,4 @@ def grid(axes: Axes) -> None:
 def legend_above(figure: Figure, axes: Axes, columns: int, **options: Any) -> None:
     """What the curves of ``axes`` are, above all panels, where it hides none."""
     handles, labels = axes.get_legend_handles_labels()
-    where = "outside upper center"
-    figure.legend(handles, labels, loc=where, ncols=columns, **options)
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, **options)
