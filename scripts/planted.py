@@ -34,6 +34,7 @@ from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.evaluator import Evaluator
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import InfoNCE, Term
+from pyg_mmrec.splitting import add_split, split_of
 from pyg_mmrec.study import tabulate, write
 from pyg_mmrec.trainer import Result
 
@@ -128,6 +129,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     add(
         "--output", default="runs/planted", metavar="DIR", help="(default: %(default)s)"
     )
+    add_split(parser, k_core=False)  # latents are those of all users and items
     return parser.parse_args(argv)
 
 
@@ -141,7 +143,7 @@ def main() -> None:
         planted, study = STUDIES[name]
         rows = []
         for seed in args.seeds:
-            dataset = Synthetic(**planted, seed=seed)
+            dataset = Synthetic(**planted, seed=seed, split=split_of(args))
             for row in study(dataset, seed=seed, **options):
                 rows.append({"seed": seed, **row})
                 print(f"{row['case']} seed {seed}: {row['recall@20']:.4f}", flush=True)
