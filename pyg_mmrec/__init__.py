@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyg_mmrec.moved import install
+
 if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
-    from pyg_mmrec.assembly import build as build
     from pyg_mmrec.config import option as option
-    from pyg_mmrec.contribution import modality_contribution as modality_contribution
     from pyg_mmrec.datasets import Amazon as Amazon
     from pyg_mmrec.datasets import Dataset as Dataset
     from pyg_mmrec.datasets import Folder as Folder
@@ -22,11 +22,15 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.embeddings import Branch as Branch
     from pyg_mmrec.embeddings import Embeddings as Embeddings
     from pyg_mmrec.errors import MMRecError as MMRecError
-    from pyg_mmrec.evaluator import Evaluator as Evaluator
-    from pyg_mmrec.experiment import Run as Run
-    from pyg_mmrec.experiment import run as run
-    from pyg_mmrec.figures import published as published
-    from pyg_mmrec.loading import load_run as load_run
+    from pyg_mmrec.evaluation.contribution import (
+        modality_contribution as modality_contribution,
+    )
+    from pyg_mmrec.evaluation.evaluator import Evaluator as Evaluator
+    from pyg_mmrec.experiments.assembly import build as build
+    from pyg_mmrec.experiments.experiment import Run as Run
+    from pyg_mmrec.experiments.experiment import run as run
+    from pyg_mmrec.experiments.literature import published as published
+    from pyg_mmrec.experiments.loading import load_run as load_run
     from pyg_mmrec.methods import Recommender as Recommender
     from pyg_mmrec.methods import available as available
     from pyg_mmrec.methods import get as get
@@ -35,9 +39,9 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.objectives import Plug as Plug
     from pyg_mmrec.objectives import Step as Step
     from pyg_mmrec.objectives import Term as Term
-    from pyg_mmrec.recommend import Index as Index
-    from pyg_mmrec.train_config import TrainConfig as TrainConfig
-    from pyg_mmrec.trainer import Trainer as Trainer
+    from pyg_mmrec.serving.index import Index as Index
+    from pyg_mmrec.training.config import TrainConfig as TrainConfig
+    from pyg_mmrec.training.trainer import Trainer as Trainer
     from pyg_mmrec.transforms import KNN as KNN
     from pyg_mmrec.transforms import BipartiteNorm as BipartiteNorm
     from pyg_mmrec.transforms import CoOccurrence as CoOccurrence
@@ -51,29 +55,31 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "assembly": ("build",),
+    "experiments.assembly": ("build",),
     "config": ("option",),
-    "contribution": ("modality_contribution",),
+    "evaluation.contribution": ("modality_contribution",),
     "datasets": (
         *("Amazon", "Dataset", "Folder", "MovieLens100K", "Synthetic", "TikTok"),
         "load",
     ),
     "embeddings": ("Branch", "Embeddings"),
     "errors": ("MMRecError",),
-    "evaluator": ("Evaluator",),
-    "experiment": ("Run", "run"),
-    "figures": ("published",),
-    "loading": ("load_run",),
+    "evaluation.evaluator": ("Evaluator",),
+    "experiments.experiment": ("Run", "run"),
+    "experiments.literature": ("published",),
+    "experiments.loading": ("load_run",),
     "methods": ("Recommender", "available", "get", "register"),
     "objectives": ("Objective", "Plug", "Step", "Term"),
-    "recommend": ("Index",),
-    "train_config": ("TrainConfig",),
-    "trainer": ("Trainer",),
+    "serving.index": ("Index",),
+    "training.config": ("TrainConfig",),
+    "training.trainer": ("Trainer",),
     "transforms": (
         *("KNN", "BipartiteNorm", "CoOccurrence", "DropEdge", "Impute", "KCore"),
         *("MixEdges", "Split", "UserInterest"),
     ),
 }
+install()
+
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = sorted(_HOMES)

@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
 import copy
 
-from pyg_mmrec.cli import (
+from pyg_mmrec.commands.cli import (
     guarded,
     open_dataset,
     output_folder,
@@ -19,8 +19,8 @@ from pyg_mmrec.cli import (
     table,
 )
 from pyg_mmrec.config import Parser
-from pyg_mmrec.outputs import check_free
-from pyg_mmrec.recommend import Index
+from pyg_mmrec.experiments.outputs import check_free
+from pyg_mmrec.serving.index import Index
 
 SHARED = ("seed", "device", "epochs", "patience", "progress")
 

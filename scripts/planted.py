@@ -26,17 +26,17 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.assembly import build
-from pyg_mmrec.cli import add_seeds, guarded
+from pyg_mmrec.commands.cli import add_seeds, guarded
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
-from pyg_mmrec.contribution import modality_contribution, model_branches
 from pyg_mmrec.datasets import Synthetic
-from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.evaluation.contribution import modality_contribution, model_branches
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.assembly import build
+from pyg_mmrec.experiments.study import tabulate, write
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import InfoNCE, Term
-from pyg_mmrec.splitting import add_split, split_of
-from pyg_mmrec.study import tabulate, write
-from pyg_mmrec.trainer import Result
+from pyg_mmrec.training.trainer import Result
 
 UNIQUE: dict[str, Any] = {
     "num_users": 1000, "num_items": 1500, "degree": 10.0,

@@ -27,11 +27,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.contract.checks import differences as differences
 from pyg_mmrec.datasets import Folder
-from pyg_mmrec.experiment import run
+from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.files import claimed
+from pyg_mmrec.training import checkpoint
 
 METHODS = ["sand", "bm3", "mmssl", "freedom", "lattice", "lightgcn", "diffmm"]
 STAGES = (4, 7)  # epochs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyg_mmrec.cli import guarded
+from pyg_mmrec.commands.cli import guarded
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,8 +141,8 @@ def test_one_sentence_before_any_data(
     def reached(*_, **__):
         raise AssertionError("the data were read")
 
-    monkeypatch.setattr("pyg_mmrec.cli.load", reached)
-    monkeypatch.setattr("pyg_mmrec.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("pyg_mmrec.commands.cli.load", reached)
+    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *shlex.split(line)])
     monkeypatch.chdir(tmp_path)

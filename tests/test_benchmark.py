@@ -39,7 +39,7 @@ from pyg_mmrec.commands import benchmark
 from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluator import METRICS, Evaluator
+from pyg_mmrec.evaluation.evaluator import METRICS, Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, knn_relation, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity import toolbox

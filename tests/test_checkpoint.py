@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.training import checkpoint
 
 STATE = {
     "weights": {"a": torch.arange(3.0)},
@@ -105,7 +105,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path) -> None:
     script = """
 import random, sys
 from pathlib import Path
-from pyg_mmrec import checkpoint
+from pyg_mmrec.training import checkpoint
 from pyg_mmrec.errors import MMRecError
 path = Path(sys.argv[1])
 whole, rng, noticed = path.read_bytes(), random.Random(0), 0

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec.assembly import configure
-from pyg_mmrec.cli import parse
+from pyg_mmrec.commands.cli import parse
 from pyg_mmrec.commands.methods import markdown_methods
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.recommend import Index
+from pyg_mmrec.experiments.assembly import configure
+from pyg_mmrec.serving.index import Index
 
 from .conftest import interrupted
 

@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyg_mmrec.contribution import (
+from pyg_mmrec.datasets import Synthetic
+from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.contribution import (
     _order,
     branch_recalls,
     modality_contribution,
     model_branches,
 )
-from pyg_mmrec.datasets import Synthetic
-from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, train_edges
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.trainer import Trainer
 
 from .conftest import make_graph
 from .methods.small import build

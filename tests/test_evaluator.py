@@ -18,8 +18,9 @@ from torch_geometric.metrics import (
 
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluator import Evaluator, Ragged, best_columns, top_k
+from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, train_edges
+from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
 
 from .conftest import make_graph
 

@@ -11,12 +11,12 @@ import pytest
 
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiment import run
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.hooks import TRACKERS, Hook, OnEpochEnd, Tracker, named
 from pyg_mmrec.hooks.log import Log
-from pyg_mmrec.loading import load_run
-from pyg_mmrec.train_config import renamed
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.config import renamed
+from pyg_mmrec.training.trainer import Trainer
 
 from .test_trainer import CONFIG, lightgcn
 

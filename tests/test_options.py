@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from pyg_mmrec.assembly import check_options, configure
 from pyg_mmrec.config import Range, override, range_of
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.experiment import run
+from pyg_mmrec.experiments.assembly import check_options, configure
+from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.nn.propagate import build_conv
-from pyg_mmrec.trainer import TrainConfig
+from pyg_mmrec.training.trainer import TrainConfig
 
 CONFIGS = {"train": TrainConfig, **{name: get(name).Config for name in available()}}
 
@@ -122,8 +122,8 @@ def test_a_gpu_that_is_not_there() -> None:
 
 
 def test_extras_that_are_not_installed(monkeypatch) -> None:
-    monkeypatch.setattr("pyg_mmrec.sampler.WITH_TORCH_SPARSE", False)
-    monkeypatch.setattr("pyg_mmrec.sampler.WITH_PYG_LIB", False)
+    monkeypatch.setattr("pyg_mmrec.sampling.sampler.WITH_TORCH_SPARSE", False)
+    monkeypatch.setattr("pyg_mmrec.sampling.sampler.WITH_PYG_LIB", False)
     monkeypatch.setattr("pyg_mmrec.hooks.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match="needs torch-sparse"):
         check_options("bpr", "none", num_neighbors=(5,))

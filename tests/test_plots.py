@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec.contribution import modality_contribution
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.contribution import modality_contribution
 from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation, train_edges
 from pyg_mmrec.plots import (
     drawn,

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from pyg_mmrec import plugins
-from pyg_mmrec.assembly import check_options
-from pyg_mmrec.cli import open_dataset, parse, rehearse, run_method
+from pyg_mmrec.commands.cli import open_dataset, parse, rehearse, run_method
 from pyg_mmrec.datasets import DATASETS, Folder, load
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiment import run
-from pyg_mmrec.loading import load_run
+from pyg_mmrec.experiments.assembly import check_options
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.methods import available, get, registry
 from pyg_mmrec.nn.propagate import build_conv
 from pyg_mmrec.objectives import PLUGS

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.figures import published, published_ablation
+from pyg_mmrec.experiments.literature import published, published_ablation
 from pyg_mmrec.methods import get
 
 from .test_cli import SMALL, assert_one_sentence, script

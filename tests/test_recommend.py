@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
-from pyg_mmrec.recommend import (
+from pyg_mmrec.serving.index import (
     Index,
     export_embeddings,
     export_topk,
     recommend,
 )
+from pyg_mmrec.training import checkpoint
 from tests.conftest import make_graph
 
 USERS = pd.Index(["ann", "bob", "cy"])
@@ -317,8 +317,8 @@ def test_a_full_disk_while_exporting_is_one_sentence(
         except OSError as error:
             raise MMRecError(f"{path} cannot be written ({error.strerror})") from error
 
-    monkeypatch.setattr("pyg_mmrec.exports.replacing", replacing)
-    monkeypatch.setattr("pyg_mmrec.recommend.replacing", replacing)
+    monkeypatch.setattr("pyg_mmrec.serving.exports.replacing", replacing)
+    monkeypatch.setattr("pyg_mmrec.serving.index.replacing", replacing)
     with pytest.raises(MMRecError, match="No space left on device") as caught:
         EXPORTS[name](index, tmp_path / name)
     assert "\n" not in str(caught.value)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyg_mmrec import reporting
 from pyg_mmrec.embeddings import Branch
-from pyg_mmrec.environment import commit
-from pyg_mmrec.evaluator import Evaluator
-from pyg_mmrec.reporting import Bar, Lines, Seldom, hints, popularity, reporter
-from pyg_mmrec.resuming import Progress
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.environment import commit
+from pyg_mmrec.training import reporting
+from pyg_mmrec.training.reporting import Bar, Lines, Seldom, hints, popularity, reporter
+from pyg_mmrec.training.resuming import Progress
 
 from .conftest import make_graph
 from .test_trainer import CONFIG, Trainer, lightgcn

@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.commands.train import repeated
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiment import run
-from pyg_mmrec.loading import load_run
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.loading import load_run
+from pyg_mmrec.experiments.outputs import read_json, write_json
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Term, plug
-from pyg_mmrec.outputs import read_json, write_json
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.stopping import EarlyStopping
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.stopping import EarlyStopping
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
 

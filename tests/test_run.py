@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-import pyg_mmrec.experiment as module
-from pyg_mmrec import checkpoint
+import pyg_mmrec.experiments.experiment as module
 from pyg_mmrec.datasets import Dataset, Folder, Synthetic
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiment import Run, run
+from pyg_mmrec.experiments.experiment import Run, run
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.files import claimed
-from pyg_mmrec.loading import load_run
+from pyg_mmrec.training import checkpoint
 from pyg_mmrec.transforms import Split
 
 from .storm import differences

@@ -12,7 +12,11 @@ from pyg_mmrec.graph import (
     interaction_graph,
     train_edges,
 )
-from pyg_mmrec.sampler import BatchSampler, NegativeSampler, NeighborBatchSampler
+from pyg_mmrec.sampling.sampler import (
+    BatchSampler,
+    NegativeSampler,
+    NeighborBatchSampler,
+)
 from pyg_mmrec.transforms import BipartiteNorm
 
 

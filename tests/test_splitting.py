@@ -14,8 +14,8 @@ import torch
 from pyg_mmrec.commands import benchmark, parity
 from pyg_mmrec.datasets import load
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.graph import INTERACTS, train_edges
-from pyg_mmrec.loading import load_run
 from pyg_mmrec.transforms.split import METHODS
 
 ROOT = Path(__file__).parents[1]

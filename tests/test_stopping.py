@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyg_mmrec.stopping import LONGER, PLATEAU, EarlyStopping
-from pyg_mmrec.train_config import TrainConfig
+from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.stopping import LONGER, PLATEAU, EarlyStopping
 
 
 @pytest.mark.parametrize("every", [1, 3])

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
@@ -14,8 +13,9 @@ from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Objective, Term
 from pyg_mmrec.seeding import epoch_generator, seeded
-from pyg_mmrec.stopping import LONGER, PLATEAU, EarlyStopping
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.stopping import LONGER, PLATEAU, EarlyStopping
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from .conftest import make_graph
 
@@ -31,7 +31,7 @@ def lightgcn(data, **options):
 
 
 def test_test_split_is_scored_once_and_after_training(graph, monkeypatch) -> None:
-    import pyg_mmrec.trainer as module
+    import pyg_mmrec.training.trainer as module
 
     splits = []
     original = module.Evaluator

@@ -15,14 +15,20 @@ import optuna
 import pandas as pd
 import pytest
 
-import pyg_mmrec.trainer as trainer_module
-import pyg_mmrec.tune as tune
-from pyg_mmrec.cli import guarded
+import pyg_mmrec.experiments.tune as tune
+import pyg_mmrec.training.trainer as trainer_module
 from pyg_mmrec.commands import train
+from pyg_mmrec.commands.cli import guarded
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
+from pyg_mmrec.experiments.tune import (
+    Dimension,
+    best_options,
+    finished,
+    read_dimension,
+    search,
+)
 from pyg_mmrec.files import interrupts_held
-from pyg_mmrec.tune import Dimension, best_options, finished, read_dimension, search
 
 from .conftest import interrupted
 

@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel) -> None:
         "git", "ls-files", "-co", "--exclude-standard", "pyg_mmrec", cwd=ROOT
     ).splitlines()
     expected = {name for name in listed if (ROOT / name).exists()}
-    assert {"pyg_mmrec/published.csv", "pyg_mmrec/py.typed"} <= expected
+    assert {"pyg_mmrec/experiments/published.csv", "pyg_mmrec/py.typed"} <= expected
     names = set(zipfile.ZipFile(wheel).namelist())
     about = {name for name in names if ".dist-info/" in name}
     assert names - about == expected

@@ -21,16 +21,16 @@ import torch
 from torch.profiler import record_function
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.assembly import build
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.timing import Row, Settings, now, row
-from pyg_mmrec.cli import parse_options
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import build
+from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.sampler import Batch, BatchSampler
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler
+from pyg_mmrec.training.trainer import Trainer
 
 PART = "epochs"
 START, SAMPLING = "epoch start", "sampling"

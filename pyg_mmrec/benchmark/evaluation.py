@@ -17,7 +17,7 @@ from pyg_mmrec.benchmark.negatives import taken_items
 from pyg_mmrec.benchmark.timing import Case, Row, Settings, side_by_side
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.embeddings import Branch
-from pyg_mmrec.evaluator import KS, METRICS, Evaluator
+from pyg_mmrec.evaluation.evaluator import KS, METRICS, Evaluator
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 
 PART = "evaluation"

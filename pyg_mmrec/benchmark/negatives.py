@@ -18,7 +18,7 @@ from torch_geometric.utils import negative_sampling, structured_negative_samplin
 from pyg_mmrec.benchmark.timing import Case, Row, Settings, side_by_side
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.graph import ITEM, USER, train_edges
-from pyg_mmrec.sampler import NegativeSampler
+from pyg_mmrec.sampling.sampler import NegativeSampler
 
 PART = "negatives"
 _LOOPED = 20_000  # draws of the Python loop

@@ -12,8 +12,8 @@ import torch
 import torch_geometric
 
 from pyg_mmrec.benchmark.timing import Row
+from pyg_mmrec.experiments.study import markdown
 from pyg_mmrec.files import replacing
-from pyg_mmrec.study import markdown
 
 _CPU = Path("/proc/cpuinfo")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from pyg_mmrec.cli import add_seeds, open_dataset, parse_study
+from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_study
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.figures import published_ablation
+from pyg_mmrec.experiments.literature import published_ablation
+from pyg_mmrec.experiments.study import measure, tabulate, write
 from pyg_mmrec.methods import get
-from pyg_mmrec.study import measure, tabulate, write
 
 USAGE = "METHOD DATASET [--seeds N ...] [options of training]"
 

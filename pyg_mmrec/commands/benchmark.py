@@ -27,12 +27,12 @@ from pyg_mmrec.benchmark import (
     propagation,
     report,
 )
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.plots import drawn
-from pyg_mmrec.splitting import add_split, split_of
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 SYNTHETIC = "synthetic"

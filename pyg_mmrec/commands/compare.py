@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.cli import add_seeds, open_dataset, parse, parse_options
+from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse
 from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.study import measure, tabulate, write
+from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import plug
-from pyg_mmrec.study import measure, tabulate, write
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
 SHOWN = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]

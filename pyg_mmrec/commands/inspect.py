@@ -9,15 +9,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pyg_mmrec.cli import open_dataset, parse
+from pyg_mmrec.commands.cli import open_dataset, parse
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.interactions import repeated
 from pyg_mmrec.datasets.sources import reading
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.outputs import CONFIG, HISTORY, RESULT, read_json
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
-from pyg_mmrec.outputs import CONFIG, HISTORY, RESULT, read_json
-from pyg_mmrec.schema import check_fields
+from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET [options of the data set], or RUN"
 BARS = "▁▂▃▄▅▆▇█"

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from pyg_mmrec.config import Parser
+from pyg_mmrec.experiments.study import markdown_rows
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.study import markdown_rows
 
 
 def differences(cls: type[Recommender]) -> str:

@@ -20,16 +20,16 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.cli import parse_options
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, load
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity import ADAPTERS, find, fixture, report, run, training
 from pyg_mmrec.parity.batches import BATCH_SIZE
 from pyg_mmrec.plots import drawn
-from pyg_mmrec.splitting import add_split, split_of
 
 FIXTURES = Path("tests/parity/fixtures")  # of a checkout that one stands in
 

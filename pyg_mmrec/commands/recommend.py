@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pyg_mmrec.config import Parser, number
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.outputs import CHECKPOINT
-from pyg_mmrec.recommend import Index
+from pyg_mmrec.experiments.outputs import CHECKPOINT
+from pyg_mmrec.serving.index import Index
 
 
 def index_of(run: str) -> Index:

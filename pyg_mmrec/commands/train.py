@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pyg_mmrec.cli import (
+from pyg_mmrec.commands.cli import (
     open_dataset,
     parse,
     parse_study,
@@ -18,11 +18,11 @@ from pyg_mmrec.cli import (
 from pyg_mmrec.config import Parser, a_word
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.identity import FIELDS
-from pyg_mmrec.loading import made_again, method_of
-from pyg_mmrec.outputs import read_json
-from pyg_mmrec.schema import check_fields
-from pyg_mmrec.train_config import renamed
+from pyg_mmrec.experiments.loading import made_again, method_of
+from pyg_mmrec.experiments.outputs import read_json
+from pyg_mmrec.training.config import renamed
+from pyg_mmrec.training.identity import FIELDS
+from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET METHOD [options], or --config RUN/config.json --output DIR [options]"
 _DATA = ("root", "modalities", "split", "ratios", "k_core")

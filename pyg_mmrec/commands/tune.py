@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.cli import open_dataset, parse_study, run_options
+from pyg_mmrec.commands.cli import open_dataset, parse_study, run_options
 from pyg_mmrec.config import Parser, number
-from pyg_mmrec.tune import best_options, check_optuna, read_space, search
+from pyg_mmrec.experiments.tune import best_options, check_optuna, read_space, search
 
 USAGE = "METHOD DATASET --space NAME=VALUES ... [options of training]"
 OWN = {"name", "data", "data_options", "trials", "space", "warmup", "method", "place",

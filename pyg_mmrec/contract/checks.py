@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.contract.small import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.stopping import EarlyStopping
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.stopping import EarlyStopping
+from pyg_mmrec.training.trainer import Trainer
 
 
 class Broken(Exception):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.config import override
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.train_config import TrainConfig
+from pyg_mmrec.training.config import TrainConfig
 
 _SMALL = {"dim": 8, "k": 3, "user_k": 3, "item_k": 3}
 

@@ -21,7 +21,7 @@ class Hook:
         """Called before the first epoch.
 
         Args:
-            description: The experiment, see :func:`~pyg_mmrec.identity.describe`.
+            description: The experiment, see :func:`~pyg_mmrec.training.describe`.
             folder: The run's folder, if it has one.
         """
 

@@ -14,8 +14,9 @@ from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.apegnn import DiffusionWeights
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import DiffusionWeights, NodeEmbedding, Propagate
+from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, Degree
 
@@ -36,7 +37,7 @@ class ApeGNN(Recommender):
         \theta_k(t) = t (1 - t)^k
 
     by the heat kernel or personalised PageRank. The learned :math:`t_v` starts from
-    the degree of the node, see :class:`~pyg_mmrec.nn.DiffusionWeights`. From
+    the degree of the node, see :class:`DiffusionWeights`. From
     `"ApeGNN: Node-Wise Adaptive Aggregation in GNNs for Recommendation"
     <https://doi.org/10.1145/3543507.3583530>`_.
 

@@ -14,9 +14,10 @@ from pyg_mmrec.config import Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.bm3 import Bootstrap, ModalBootstrap
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
-from pyg_mmrec.objectives import L2, Bootstrap, ModalBootstrap, Term
+from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -41,8 +42,8 @@ class BM3(Recommender):
         + \lambda_{intra} \mathcal{L}_{mask}(\tilde{\mathbf{h}}^m,
         \dot{\mathbf{h}}^m) + \lambda \mathcal{L}_2
 
-    with the losses of :class:`~pyg_mmrec.objectives.Bootstrap` and
-    :class:`~pyg_mmrec.objectives.ModalBootstrap`: views are targets without gradient,
+    with the losses of :class:`Bootstrap` and
+    :class:`ModalBootstrap`: views are targets without gradient,
     and there are no negatives. From `"Bootstrap Latent Representations for
     Multi-modal Recommendation" <https://arxiv.org/abs/2207.05969>`_.
 

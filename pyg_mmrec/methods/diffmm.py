@@ -17,11 +17,12 @@ from pyg_mmrec.config import Layers, LearningRate, Temperature, Weight, Width, o
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.diffmm import Denoiser, Denoising, Schedule
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import Denoiser, NodeEmbedding, Projector, Propagate, Schedule
+from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.generated import generated_graphs, store_generated
-from pyg_mmrec.objectives import BPR, L2, Denoising, InfoNCE, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
 from pyg_mmrec.objectives.base import Nodes
 from pyg_mmrec.transforms import BipartiteNorm
 
@@ -53,7 +54,7 @@ class DiffMM(Recommender):
     :math:`\mathbf{Y}` ranks. The loss is BPR, the contrast of the views
     :math:`\mathbf{C}^m` with each other or of :math:`\mathbf{Y}` with each
     (``contrast``), and L2; denoisers are trained by
-    :class:`~pyg_mmrec.objectives.Denoising`. From `"DiffMM: Multi-Modal Diffusion Model
+    :class:`Denoising`. From `"DiffMM: Multi-Modal Diffusion Model
     for Recommendation" <https://arxiv.org/abs/2406.11781>`_, and where the paper is
     silent from the authors' code.
 

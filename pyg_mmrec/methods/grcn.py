@@ -16,9 +16,15 @@ from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.grcn import (
+    Routed,
+    Weights,
+    both_ways,
+    propagate_both_ways,
+    route,
+)
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
-from pyg_mmrec.nn.routing import Routed, Weights, both_ways, propagate_both_ways, route
 from pyg_mmrec.objectives import BPR, L2, Term
 
 
@@ -34,7 +40,7 @@ class GRCN(Recommender):
 
     Per modality, prototypes of users are refined by the items that they agree with
     and give an attention :math:`\alpha^m` in either direction, see
-    :func:`~pyg_mmrec.nn.routing.route`. With a learned confidence :math:`c_j^m` of
+    :func:`route`. With a learned confidence :math:`c_j^m` of
     each node in each modality,
 
     .. math::
@@ -52,7 +58,8 @@ class GRCN(Recommender):
     in every modality would prune a node's interactions before anything is learned, for
     good. In the authors' code, routing sends no message to users, so that prototypes
     are those of ``num_routings=0``; the commands that it documents keep negative
-    weights.
+    weights. It draws users' and items' ids as one table, whose rows Xavier makes
+    shorter than those of two.
     """
 
     @dataclass

@@ -15,11 +15,12 @@ from pyg_mmrec.config import Count, Layers, Length, Temperature, Weight, Width, 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities, relation
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mde import Amplify, ModalBPR, WeightedAlignment
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Gates, NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.channels import normalize_channels
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
-from pyg_mmrec.objectives import BPR, L2, Amplify, ModalBPR, Term, WeightedAlignment
+from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 from pyg_mmrec.transforms.weights import modality_weights
 
@@ -53,11 +54,13 @@ class MDE(Recommender):
     Nodes without neighbours in :math:`\mathbf{A}_m` keep themselves, and the others
     are added to theirs (``residual``): as printed, a node is replaced by its
     neighbours, and what it took itself is lost. Projected items are L2-normalised, for
-    features come in any length, far above that of the users. The contrast is over a
-    batch's items. With more than two modalities :math:`w_i` is the largest preference
-    less the smallest, and both terms are means over pairs. The L2 penalty is on a
-    batch's rows before propagation. Independent trade-off weights are kept between 0
-    and 1, for the loss has no minimum in free ones.
+    features come in any length, far above that of the users. As an option, a learned
+    vector per item and modality, zero at the start, is added to the projection before
+    (``feature_offset``). The contrast is over a batch's items. With more than two
+    modalities :math:`w_i` is the largest preference less the smallest, and both terms
+    are means over pairs. The L2 penalty is on a batch's rows before propagation.
+    Independent trade-off weights are kept between 0 and 1, for the loss has no minimum
+    in free ones.
     """
 
     @dataclass
@@ -87,6 +90,7 @@ class MDE(Recommender):
         l2_weight: Weight = option(1e-4, "weight of the L2 penalty, sigma_reg")
         residual: bool = option(True, "add nodes themselves to their neighbours")
         feature_norm: Length = option(1.0, "length of an item's rows at the start")
+        feature_offset: bool = option(False, "learn a vector per item and modality")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "amplify_item", "align_item"})
@@ -122,6 +126,11 @@ class MDE(Recommender):
         )
         if c.trade_off == "independent":
             self.gates = Gates(self.num_items, 2, ITEM)
+        self.offset = (
+            NodeEmbedding(self.num_items, count * c.dim, ITEM, init="zeros")
+            if c.feature_offset
+            else None
+        )
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -139,6 +148,8 @@ class MDE(Recommender):
         names, dim = self.modalities, self.config.dim
         feats = dict(self.project(data))
         item = torch.cat(list(feats.values()), dim=-1)
+        if self.offset is not None:
+            item = item + self.offset(data)
         item = normalize_channels(item, dim, self.config.feature_norm)
         ego = Branch(self.user(data), item)
         out = self.interactions.bipartite(*ego, adjacency(data, INTERACTS))

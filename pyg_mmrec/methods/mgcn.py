@@ -15,14 +15,9 @@ from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mgcn import BehaviourFusion
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import (
-    BehaviourFusion,
-    GatedFilter,
-    NodeEmbedding,
-    Projector,
-    Propagate,
-)
+from pyg_mmrec.nn import GatedFilter, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm
@@ -49,7 +44,7 @@ class MGCN(Recommender):
         \mathbf{H}^M)
 
     where the fusion splits modalities into what they share and what is specific, see
-    :class:`~pyg_mmrec.nn.BehaviourFusion`. The loss is BPR, :math:`\lambda` times the
+    :class:`BehaviourFusion`. The loss is BPR, :math:`\lambda` times the
     contrast of :math:`\mathbf{B}` and the fusion, and L2. From `"Multi-View Graph
     Convolutional Network for Multimedia Recommendation"
     <https://arxiv.org/abs/2308.03588>`_.

@@ -15,9 +15,10 @@ from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mgdn import InfoBPR
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, RestartPropagate
-from pyg_mmrec.objectives import L2, InfoBPR, Term
+from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 
@@ -37,7 +38,7 @@ class MGDN(Recommender):
         \mathbf{Y} &= \frac{1}{\gamma} \mathbf{H}^{(K)}, \qquad
         \gamma = \beta^K + \alpha \sum_{k=0}^{K-1} \beta^k
 
-    trained by :class:`~pyg_mmrec.objectives.InfoBPR`, with an L2 penalty on what
+    trained by :class:`InfoBPR`, with an L2 penalty on what
     comes out. Ids, interactions and results are dropped out. From `"MGDCF: Distance
     Learning via Markov Graph Diffusion for Neural Collaborative Filtering"
     <https://arxiv.org/abs/2204.02338>`_.

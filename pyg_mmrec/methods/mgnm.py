@@ -16,6 +16,7 @@ from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, o
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mgnm import Decorrelation
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import (
     GatedFilter,
@@ -25,7 +26,7 @@ from pyg_mmrec.nn import (
     Projector,
     Propagate,
 )
-from pyg_mmrec.objectives import BPR, L2, Decorrelation, InfoNCE, Nodes, Term
+from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 

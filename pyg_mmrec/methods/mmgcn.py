@@ -16,9 +16,9 @@ from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.mmgcn import ModalConv
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
-from pyg_mmrec.nn.conv import ModalConv
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import Degree
 
@@ -54,7 +54,8 @@ class MMGCN(Recommender):
     Differs from the paper: features are projected to the width of the ids before the
     first layer, which lets all modalities propagate as one. In the authors' code, ids
     and preferences stay as they were drawn; here they are learned, as in the paper. It
-    takes the mean of the modalities (``mean``), the paper their sum.
+    takes the mean of the modalities (``mean``), the paper their sum, and draws users'
+    and items' ids as one table, whose rows Xavier makes shorter than those of two.
     """
 
     @dataclass

@@ -17,19 +17,18 @@ from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, o
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import ModalityMix, NodeEmbedding, Projector, Propagate
-from pyg_mmrec.nn.alternating import alternate
-from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
-from pyg_mmrec.nn.generated import generated_graphs, store_generated
-from pyg_mmrec.objectives import (
-    BPR,
-    L2,
+from pyg_mmrec.methods.parts.mmssl import (
     Adversarial,
     FeaturePenalty,
+    ModalityMix,
     PreferenceContrast,
-    Term,
+    alternate,
 )
+from pyg_mmrec.methods.registry import register
+from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
+from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
+from pyg_mmrec.nn.generated import generated_graphs, store_generated
+from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -55,9 +54,9 @@ class MMSSL(Recommender):
         \mathbf{H} = \mathrm{LightGCN}_L (\mathbf{E} + \eta \bar{\mathbf{Z}}) + \omega
         \sum_m \bar{\mathbf{X}}^m
 
-    Mix is :class:`~pyg_mmrec.nn.ModalityMix`. The loss is BPR,
-    :class:`~pyg_mmrec.objectives.Adversarial` on :math:`\mathbf{X}^m`,
-    :class:`~pyg_mmrec.objectives.PreferenceContrast` of :math:`\mathbf{P}^m` with
+    Mix is :class:`ModalityMix`. The loss is BPR,
+    :class:`Adversarial` on :math:`\mathbf{X}^m`,
+    :class:`PreferenceContrast` of :math:`\mathbf{P}^m` with
     :math:`\mathbf{H}`, and L2. From `"Multi-Modal Self-Supervised Learning for
     Recommendation" <https://arxiv.org/abs/2302.10632>`_.
 

@@ -25,14 +25,9 @@ from pyg_mmrec.config import (
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import (
-    Channels,
-    MetaNetwork,
-    ModalityAttention,
-    Propagate,
-    normalize_channels,
-)
+from pyg_mmrec.nn import Channels, Propagate, normalize_channels
 from pyg_mmrec.nn.functional import rescale
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest, mixed_graph
@@ -71,7 +66,7 @@ class REARM(Recommender):
     node is the first of its own k neighbours by similarity, and PReLU follows the one
     layer norm and users' modalities (``feature_act``); a node with fewer than k
     co-occurring nodes keeps those it has, one with none itself. See
-    :class:`~pyg_mmrec.nn.MetaNetwork`, :class:`~pyg_mmrec.nn.FeatureAttention` and
+    :class:`MetaNetwork`, :class:`FeatureAttention` and
     :class:`~pyg_mmrec.objectives.Orthogonal` as well. With more than two modalities
     the query of cross-attention is the mean of the others', and contrast and
     orthogonality are over all pairs.

@@ -16,19 +16,11 @@ from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.sand import Distance, MixedPropagate, SampledCLUB
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import MixedPropagate, ModalChannels, Preference
+from pyg_mmrec.nn import ModalChannels, Preference
 from pyg_mmrec.nn.fusion import fuse
-from pyg_mmrec.objectives import (
-    BPR,
-    CLUB,
-    Distance,
-    GenericContrast,
-    Objective,
-    SampledCLUB,
-    SoloSim,
-    Term,
-)
+from pyg_mmrec.objectives import BPR, CLUB, GenericContrast, Objective, SoloSim, Term
 from pyg_mmrec.objectives.halves import SPLIT
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 from pyg_mmrec.transforms.weights import modality_weights
@@ -70,13 +62,13 @@ class SAND(Recommender):
     (``learn_mix=False``). The paper splits "each modal representation": here a row
     after propagation. For what concerns a loss see
     :class:`~pyg_mmrec.objectives.SoloSim`, :class:`~pyg_mmrec.objectives.CLUB` and
-    :class:`~pyg_mmrec.objectives.Distance`; their items are those of the batch, and
+    :class:`Distance`; their items are those of the batch, and
     all in the paper (``loss_items="all"``).
 
     Differs from the authors' code, beside that: it puts a linear map before everything
     (``input_map=True``) and splits what comes out of it (``parts_of="features"``), so
     that no loss reaches what is propagated but through that map. Its distance is not
-    eq. (13) (``distance="sampled_mi"``: see :class:`~pyg_mmrec.objectives.SampledCLUB`)
+    eq. (13) (``distance="sampled_mi"``: see :class:`SampledCLUB`)
     with 50 inner steps. Its hidden layer's output has a bias, which would give items
     that lack a modality a direction. Its BPR is in bits, so that its weights are to be
     multiplied by .69 here; features start a table that it does not read. Its options

@@ -16,16 +16,10 @@ from pyg_mmrec.config import Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.slmrec import FineCoarse, InteractionContrast, ViewContrast
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
-from pyg_mmrec.objectives import (
-    L2,
-    FineCoarse,
-    InteractionContrast,
-    Nodes,
-    Term,
-    ViewContrast,
-)
+from pyg_mmrec.objectives import L2, Nodes, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -50,11 +44,11 @@ class SLMRec(Recommender):
         \lambda \mathcal{L}_2
 
     :math:`\mathcal{L}_{rank}` is an
-    :class:`~pyg_mmrec.objectives.InteractionContrast`. Tasks: ``fd`` (feature
+    :class:`InteractionContrast`. Tasks: ``fd`` (feature
     dropout) contrasts two views whose inputs were dropped out apart, ``fm`` (feature
     masking) two views that each lack another modality of all items, ``fac`` (feature
     fine and coarse) an item's modalities, see
-    :class:`~pyg_mmrec.objectives.FineCoarse`. From `"Self-supervised Learning for
+    :class:`FineCoarse`. From `"Self-supervised Learning for
     Multimedia Recommendation" <https://doi.org/10.1109/TMM.2022.3187556>`_.
 
     Differs from the paper: any number of modalities; features are normalised after

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 _MAX_EXPONENT = 40.0  # exp(-2 * 40) is still a normal float32
+_SHORTEST = 1e-12  # length that shorter rows are divided by
 
 
 class _Contrast(torch.autograd.Function):
@@ -68,7 +69,9 @@ class _Rescale(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = length / norm.clamp_min_(1e-12)
+        # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
+        # reaches them, of which Adam's second moment would not recover.
+        scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
         y = x * scale
         ctx.save_for_backward(y, scale)
         ctx.length = length
@@ -85,7 +88,7 @@ class _Rescale(torch.autograd.Function):
 
 
 def rescale(x: Tensor, length: float = 1.0) -> Tensor:
-    """Scale rows to a Euclidean length above 0; zeros stay zeros.
+    """Scale rows to a Euclidean length above 0; zeros stay zeros, without a gradient.
 
     Args:
         x: Rows, ``[..., d]``.

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
+from pyg_mmrec.edge_weights import symmetric_weight
 from pyg_mmrec.graph import ITEM, USER, EdgeType
-from pyg_mmrec.transforms.bipartite_norm import symmetric_weight
-from pyg_mmrec.transforms.nearest import top_k_rows
-from pyg_mmrec.transforms.ties import index_bits, tie_masks
+from pyg_mmrec.ranking.nearest import top_k_rows
+from pyg_mmrec.ranking.ties import index_bits, tie_masks
 
 Blocks = Iterable[Tensor]  # scores of users, in order and in blocks, [chunk, I]
 

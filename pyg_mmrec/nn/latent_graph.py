@@ -11,12 +11,12 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
+from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.graph import ITEM, knn_relation, presence
 from pyg_mmrec.nn.functional import rescale
 from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.nn.projector import Projector
-from pyg_mmrec.transforms.knn import Normalize, normalized
-from pyg_mmrec.transforms.nearest import cosine_top_k
+from pyg_mmrec.ranking.nearest import cosine_top_k
 
 _KEPT = "_latent_neighbours"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import ITEM
-from pyg_mmrec.nn.content import Content
+from pyg_mmrec.nn.projector import Content
 
 
 class GatedFilter(nn.Module):

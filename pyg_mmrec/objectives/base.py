@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,44 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.sampler import Batch
-
-if TYPE_CHECKING:
-    from pyg_mmrec.methods.base import Recommender
-
+from pyg_mmrec.sampling.sampler import Batch
 
 Nodes = Literal["distinct", "positive", "all"]
+
+
+class Model(Protocol):
+    """What an objective may read of any method's model.
+
+    Whatever else it needs, it names by a Protocol of its own, or in ``requires``.
+    """
+
+    name: ClassVar[str]
+    provides: ClassVar[frozenset[str]]
+    config: Any
+    num_users: int
+    num_items: int
+    training: bool
+
+    def __call__(self, data: HeteroData) -> Any:
+        """Its embeddings of a graph."""
+
+    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        """Final embeddings of some rows."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What is trained."""
+        ...
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """A part of it, by its name."""
+        ...
+
+    def train(self, mode: bool = True) -> Any:
+        """Switch its dropout on."""
+
+    def eval(self) -> Any:
+        """Switch its dropout off."""
 
 
 def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -53,7 +84,7 @@ class Step:
         batch: Users, positives ``[B]`` and negatives ``[B, n]``, as rows of ``out``.
     """
 
-    model: Recommender
+    model: Model
     data: HeteroData
     out: Embeddings
     batch: Batch
@@ -166,10 +197,10 @@ class Objective(nn.Module, ABC):
     num_neg: int = 1
     inner_optimizer: torch.optim.Optimizer | None = None
 
-    def setup(self, model: Recommender, data: HeteroData) -> None:
+    def setup(self, model: Model, data: HeteroData) -> None:
         """Called once before training, with the whole graph; it may draw numbers."""
 
-    def on_epoch_start(self, model: Recommender, data: HeteroData, epoch: int) -> None:
+    def on_epoch_start(self, model: Model, data: HeteroData, epoch: int) -> None:
         """Called before each epoch, with the epoch's view of the graph."""
 
     @abstractmethod
@@ -193,7 +224,7 @@ class Term(NamedTuple):
     weight: float = 1.0
 
 
-def check_terms(model: Recommender, terms: Iterable[Term]) -> None:
+def check_terms(model: Model, terms: Iterable[Term]) -> None:
     """Refuse terms that the model cannot serve.
 
     Raises:

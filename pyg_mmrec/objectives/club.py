@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from abc import abstractmethod
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +103,67 @@ class ConditionalGaussian(nn.Module):
         return mean, log_var.tanh()
 
 
-class CLUB(HalvesObjective):
+class FittedBound(HalvesObjective):
+    r"""A bound under a network :math:`q_\phi` that an optimiser of its own fits.
+
+    In each step :math:`q_\phi` is fitted first, on what :meth:`pairs` makes of the
+    batch; the bound then trains the halves alone.
+
+    Args:
+        inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
+        inner_lr: Their learning rate.
+        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
+
+    Raises:
+        MMRecError: If there are no inner steps.
+    """
+
+    q: nn.Module
+
+    def __init__(
+        self, inner_steps: int, inner_lr: float, items: Literal["batch", "all"]
+    ) -> None:
+        super().__init__(items)
+        if inner_steps < 1:
+            raise MMRecError(
+                f"'inner_steps' needs to be at least 1 (got {inner_steps})"
+            )
+        self.inner_steps = inner_steps
+        self.inner_lr = inner_lr
+
+    def use(self, q: nn.Module) -> None:
+        """Take a network, and make its optimiser."""
+        self.q = q
+        self.inner_optimizer = torch.optim.Adam(
+            q.parameters(), lr=self.inner_lr, fused=True
+        )
+
+    def frozen_q(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network says of rows, without a gradient to its parameters."""
+        frozen = {name: p.detach() for name, p in self.q.named_parameters()}
+        return functional_call(self.q, frozen, (x,))  # type: ignore[no-any-return]
+
+    def inner_step(self, step: Step) -> None:
+        """Fit the network to the batch's pairs."""
+        with torch.no_grad():
+            pairs = self.pairs(step)
+        assert self.inner_optimizer is not None
+        for _ in range(self.inner_steps):
+            loss = self.misfit(pairs)
+            self.inner_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.inner_optimizer.step()
+
+    @abstractmethod
+    def pairs(self, step: Step) -> Any:
+        """What the network is fitted to, from a batch."""
+
+    @abstractmethod
+    def misfit(self, pairs: Any) -> Tensor:
+        """The negative log-likelihood that the fit lowers."""
+
+
+class CLUB(FittedBound):
     r"""Lowers the mutual information of the generic and the unique half.
 
     .. math::
@@ -120,7 +181,7 @@ class CLUB(HalvesObjective):
     information as it is and the bound free of the halves' scale; and it is a mean over
     the ``h`` columns, for their sum, at the authors' weight, outweighs the ranking: it
     takes a seventh of SAND's recall on MovieLens-100K. The authors' code computes
-    something else, see :class:`~pyg_mmrec.objectives.SampledCLUB`: projections to 32
+    something else, see ``SampledCLUB`` beside SAND: projections to 32
     columns that the bound alone trains, one network for all modalities, fitted by 50
     steps on other pairs, one sampled pair in the place of the mean, and no value below
     zero.
@@ -142,46 +203,30 @@ class CLUB(HalvesObjective):
         hidden: int = 64,
         items: Literal["batch", "all"] = "batch",
     ) -> None:
-        super().__init__(items)
-        if inner_steps < 1:
-            raise MMRecError(
-                f"'inner_steps' needs to be at least 1 (got {inner_steps})"
-            )
-        self.inner_steps = inner_steps
-        self.inner_lr = inner_lr
+        super().__init__(inner_steps, inner_lr, items)
         self.hidden = hidden
 
     def build(self, example: Halves) -> None:
         """Make the networks and their optimiser."""
         generic, _ = example.stacked()
         sizes = generic.size(0), generic.size(-1)
-        self.q = ConditionalGaussian(*sizes, self.hidden).to(generic)
-        self.inner_optimizer = torch.optim.Adam(
-            self.q.parameters(), lr=self.inner_lr, fused=True
-        )
+        self.use(ConditionalGaussian(*sizes, self.hidden).to(generic))
 
     def forward(self, step: Step) -> Tensor:
         """The bound on the batch's items, per column, summed over modalities."""
-        generic, unique, shares = self._pairs(step)
-        frozen = {name: p.detach() for name, p in self.q.named_parameters()}
-        mean, log_var = functional_call(self.q, frozen, (unique,))
+        generic, unique, shares = self.pairs(step)
+        mean, log_var = self.frozen_q(unique)
         return club_bound(mean, log_var, generic, shares).sum() / generic.size(-1)
 
-    def inner_step(self, step: Step) -> None:
-        """Fit the networks to the batch's pairs."""
-        with torch.no_grad():
-            generic, unique, shares = self._pairs(step)
-        assert self.inner_optimizer is not None
-        for _ in range(self.inner_steps):
-            mean, log_var = self.q(unique)
-            loss = gaussian_nll(mean, log_var, generic, shares).sum()
-            self.inner_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.inner_optimizer.step()
-
-    def _pairs(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+    def pairs(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised halves, generic and unique, and the items' weights."""
         found = self.of(step)
         shares = found.shares
         generic, unique = (standardize(x, shares) for x in found.stacked())
         return generic, unique, shares
+
+    def misfit(self, pairs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Of the generic halves, given the unique ones, summed over modalities."""
+        generic, unique, shares = pairs
+        mean, log_var = self.q(unique)
+        return gaussian_nll(mean, log_var, generic, shares).sum()

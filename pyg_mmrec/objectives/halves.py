@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,11 +12,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import ITEM
-from pyg_mmrec.objectives.base import Objective, Step
-
-if TYPE_CHECKING:
-    from pyg_mmrec.methods.base import Recommender
-
+from pyg_mmrec.objectives.base import Model, Objective, Step
 
 SPLIT = "split_"  # begins the keys of `Embeddings.aux` that hold rows to be split
 
@@ -110,7 +106,7 @@ class HalvesObjective(Objective):
             raise unknown("value of items", items, ("batch", "all"))
         self.items = items
 
-    def setup(self, model: Recommender, data: HeteroData) -> None:
+    def setup(self, model: Model, data: HeteroData) -> None:
         """Make the parts for what the model returns."""
         training = model.training
         model.eval()

@@ -10,7 +10,7 @@ from torch import Tensor
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.bpr import bpr_loss
+from pyg_mmrec.objectives.ranking import bpr_loss
 
 Mining = Literal["cross", "own", "fused"]
 

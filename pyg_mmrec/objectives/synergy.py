@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.bpr import bpr_margin
+from pyg_mmrec.objectives.ranking import bpr_margin
 
 
 def synergy_loss(fused: Tensor, branches: Tensor, theta: float) -> Tensor:

@@ -8,7 +8,8 @@ runs it on a checkout, and from what it recorded come the fixtures of
 from pyg_mmrec.parity.adapter import Adapter, find
 from pyg_mmrec.parity.adapters import ADAPTERS
 from pyg_mmrec.parity.compare import Difference, compare, worst
-from pyg_mmrec.parity.peer import Peer, Record
+from pyg_mmrec.parity.peer import Peer
+from pyg_mmrec.parity.record import Record
 from pyg_mmrec.parity.run import Comparison, run
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.sampler import Batch, BatchSampler
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler
 
 STEPS, BATCH_SIZE = 20, 64
 

@@ -18,9 +18,10 @@ from pyg_mmrec.objectives import Step
 from pyg_mmrec.parity import weights
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.checkout import quiet
-from pyg_mmrec.parity.peer import LR, Record, gradients, some_rows
+from pyg_mmrec.parity.peer import LR
+from pyg_mmrec.parity.record import Record, gradients, some_rows
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 PARTS = ("graph", "forward", "loss", "gradient", "step", "trained")
 _SEED = 0

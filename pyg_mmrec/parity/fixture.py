@@ -17,8 +17,8 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, interaction_graph
 from pyg_mmrec.graph import modalities as names_of
-from pyg_mmrec.parity.peer import Record
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.parity.record import Record
+from pyg_mmrec.sampling.sampler import Batch
 
 LARGEST = 100_000  # bytes
 _ROUNDING = 1e-9  # of a whole gradient

@@ -13,7 +13,7 @@ from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.batches import BATCH_SIZE, STEPS, draw_batches
 from pyg_mmrec.parity.checkout import imported, quiet
 from pyg_mmrec.parity.compare import Difference, compare, in_double
-from pyg_mmrec.parity.peer import Record, record
+from pyg_mmrec.parity.record import Record, record
 from pyg_mmrec.seeding import seeded
 
 AS_SHIPPED, ALONE = "all of these: as shipped", "theirs trains: "

@@ -24,7 +24,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, USER, features, modalities, relation
 from pyg_mmrec.parity.checkout import double, plain
 from pyg_mmrec.parity.peer import LR, Peer, switched
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.transforms import CoOccurrence
 
 NAME = "graph"  # of the data set that is written for it

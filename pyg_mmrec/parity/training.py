@@ -12,21 +12,21 @@ import pandas as pd
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.hooks import OnEpochEnd
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity.adapter import Adapter, AnySize
 from pyg_mmrec.parity.checkout import imported, single
 from pyg_mmrec.parity.peer import Peer
 from pyg_mmrec.plots.style import grid, look, new_figure, styled
-from pyg_mmrec.reporting import popularity
-from pyg_mmrec.sampler import BatchSampler
+from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
-from pyg_mmrec.stopping import EarlyStopping
-from pyg_mmrec.train_config import TrainConfig
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.reporting import popularity
+from pyg_mmrec.training.stopping import EarlyStopping
+from pyg_mmrec.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ def plot_comparison(rows: pd.DataFrame, metric: str = "recall@20") -> Figure:
     """Each case's mean over seeds, its standard deviation, and every single run.
 
     Args:
-        rows: What :func:`~pyg_mmrec.study.measure` returned, or the rows of the
+        rows: What :func:`~pyg_mmrec.experiments.measure` returned, or the rows of the
             ``.csv`` that ``compare`` wrote: ``case``, ``seed`` and metrics on test.
         metric: The metric to draw.
 

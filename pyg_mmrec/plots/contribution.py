@@ -19,7 +19,7 @@ def plot_contribution(table: pd.DataFrame) -> Figure:
     """The shares of all kinds of users but ``missed``, which the title tells.
 
     Args:
-        table: What :func:`~pyg_mmrec.contribution.modality_contribution` returned.
+        table: What :func:`~pyg_mmrec.modality_contribution` returned.
     """
     shown = table.drop(index="missed").iloc[::-1]
     figure, axes = new_figure(6.0, 0.8 + 0.32 * len(table))

@@ -25,7 +25,7 @@ def plot_history(
     """Losses and the monitored metric over epochs, a panel each.
 
     Args:
-        histories: What :attr:`Result.history <pyg_mmrec.trainer.Result>` holds, or the
+        histories: What :attr:`Result.history <pyg_mmrec.training.Result>` holds, or the
             rows of a ``history.csv``; of several trainings by their names.
         columns: Columns to draw; all that the first training has if ``None``, the
             monitored metric first.

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.edge_weights import symmetric_weight
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS
 from pyg_mmrec.transforms.checks import interactions
-
-
-def symmetric_weight(edge_index: Tensor, num_src: int, num_dst: int) -> Tensor:
-    r""":math:`1 / \sqrt{d_u d_i}` of each edge, ``[E]``.
-
-    Args:
-        edge_index: Bipartite edges, ``[2, E]``.
-        num_src: Number of nodes in the first row.
-        num_dst: Number of nodes in the second row.
-    """
-    src, dst = edge_index
-    src_degree = torch.bincount(src, minlength=num_src).float()
-    dst_degree = torch.bincount(dst, minlength=num_dst).float()
-    return (src_degree[src] * dst_degree[dst]).rsqrt()
 
 
 class BipartiteNorm(BaseTransform):

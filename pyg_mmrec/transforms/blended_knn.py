@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.graph import (
     ITEM,
     USER,
@@ -20,6 +21,7 @@ from pyg_mmrec.graph import (
     relation,
     train_edges,
 )
+from pyg_mmrec.ranking.nearest import product_top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
@@ -30,8 +32,7 @@ from pyg_mmrec.transforms.checks import (
     interactions,
 )
 from pyg_mmrec.transforms.co_occurrence import incidence, with_self_loops
-from pyg_mmrec.transforms.knn import Normalize, check_finite, normalized
-from pyg_mmrec.transforms.nearest import product_top_k
+from pyg_mmrec.transforms.knn import check_finite
 from pyg_mmrec.transforms.weights import modality_weights
 
 

@@ -13,13 +13,13 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.graph import ITEM, USER, relation
+from pyg_mmrec.ranking.sparse import max_rows, top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
     check_node_type,
     interactions,
 )
-from pyg_mmrec.transforms.topk import max_rows, top_k
 
 Weight = Literal["softmax", "count", "cosine"]
 _BLOCK_ENTRIES = 8_000_000  # entries of a block of the product: about 250 MB

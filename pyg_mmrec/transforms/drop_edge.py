@@ -9,9 +9,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
+from pyg_mmrec.edge_weights import symmetric_weight
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.transforms.bipartite_norm import BipartiteNorm, symmetric_weight
+from pyg_mmrec.transforms.bipartite_norm import BipartiteNorm
 from pyg_mmrec.transforms.checks import check_choice, interactions
 from pyg_mmrec.transforms.edges import keep_interactions
 

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, features, knn_relation, presence
+from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
@@ -20,11 +22,9 @@ from pyg_mmrec.transforms.checks import (
     chosen_modalities,
     modality_names,
 )
-from pyg_mmrec.transforms.nearest import cosine_top_k
 from pyg_mmrec.transforms.weights import modality_weights
 
 Weight = Literal["cosine", "binary"]
-Normalize = Literal["sym", "row", "count"]
 
 
 class KNN(BaseTransform):
@@ -141,27 +141,6 @@ class KNN(BaseTransform):
             f"chunk_size={self.chunk_size}, loop_missing={self.loop_missing}, "
             f"semantic={self.semantic})"
         )
-
-
-def normalized(
-    weight: Tensor, edge_index: Tensor, num_nodes: int, how: Normalize | None
-) -> Tensor:
-    """Weights of edges neighbour -> centre over what centres have, ``[E]``.
-
-    Args:
-        weight: Weights, ``[E]``, not negative.
-        edge_index: Edges, ``[2, E]``.
-        num_nodes: Number of nodes.
-        how: See :class:`KNN`.
-    """
-    if how is None:
-        return weight
-    neighbour, centre = edge_index
-    parts = torch.ones_like(weight) if how == "count" else weight
-    degree = weight.new_zeros(num_nodes).index_add_(0, centre, parts).clamp(min=1e-7)
-    if how == "row":
-        return weight / degree[centre]
-    return weight * (degree[centre] * degree[neighbour]).rsqrt()
 
 
 def check_finite(x: Tensor, present: Tensor, modality: str) -> None:

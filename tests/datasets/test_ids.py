@@ -12,12 +12,12 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.datasets import Folder
 from pyg_mmrec.datasets.ids import as_ids, placed
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.recommend import Index
+from pyg_mmrec.serving.index import Index
+from pyg_mmrec.training import checkpoint
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 LARGE = st.integers(2**53 - 2, 2**53 + 2) | st.integers(10**18, 10**18 + 9)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec import checkpoint
 from pyg_mmrec.contract import CHECKS, make_graph, small
 from pyg_mmrec.contract.checks import by_messages
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.embeddings import LazyRows
-from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.methods import available, get
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.trainer import Trainer
 
 METHODS = available()
 TRAINED = [m for m in METHODS if m != "popularity"]

@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
-from pyg_mmrec.nn import DiffusionWeights
-from pyg_mmrec.nn.diffusion import kernel_weights
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.methods.parts.apegnn import DiffusionWeights, kernel_weights
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyg_mmrec.methods import get
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.trainer import Trainer
 
 from .small import build, same, weights
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import HardNegative, Step, check_terms, plug
-from pyg_mmrec.objectives.bpr import bpr_margin
-from pyg_mmrec.sampler import BatchSampler
+from pyg_mmrec.objectives.ranking import bpr_margin
+from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 from .small import build, same, weights

@@ -7,12 +7,17 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, train_edges
 from pyg_mmrec.methods import get
-from pyg_mmrec.nn import Denoiser, Schedule
+from pyg_mmrec.methods.parts.diffmm import (
+    Denoiser,
+    Denoising,
+    Schedule,
+    denoising_loss,
+    noisy,
+)
 from pyg_mmrec.nn.generated import generated_relation
-from pyg_mmrec.objectives import Denoising, Step
-from pyg_mmrec.objectives.denoising import denoising_loss, noisy
-from pyg_mmrec.sampler import Batch
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.objectives import Step
+from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 from .small import build, same, weights

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pyg_mmrec.contract import small as build
 from pyg_mmrec.nn import ModalChannels
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.transforms import BipartiteNorm
 
 from ..conftest import make_graph

@@ -11,8 +11,8 @@ from pyg_mmrec.nn import LatentEpoch, LatentGraphs
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.training.trainer import Trainer
 from pyg_mmrec.transforms import KNN
 
 from ..conftest import make_graph

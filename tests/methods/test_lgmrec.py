@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.contract import small as build
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 from ..conftest import make_graph
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, relation
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
 
@@ -74,6 +74,31 @@ def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
         share = model.preference[ITEM].logits.table.weight.softmax(dim=1)
         rows = model.readout(out, ITEM, index)[:, block]
         assert torch.allclose(rows, share[index, k, None] * similar[index], atol=1e-6)
+
+
+def test_offsets_join_the_projections_before_these_are_scaled() -> None:
+    model, data = build(feature_offset=True)
+    plain, _ = build()
+    assert plain.offset is None
+    same = zip(model.rows(data), plain.rows(data), strict=True)
+    assert all(torch.equal(*pair) for pair in same)  # zero at the start
+    with torch.no_grad():
+        model.offset.table.weight.normal_(generator=torch.Generator().manual_seed(3))
+    start = model(data).aux["ego_item"].unflatten(1, (2, 4))
+    moved = torch.stack(list(model.project(data).values()), dim=1)
+    moved = moved + model.offset.table.weight.unflatten(1, (2, 4))
+    assert torch.allclose(start, moved / moved.norm(dim=-1, keepdim=True), atol=1e-6)
+
+
+def test_offsets_are_trained_where_there_is_a_modality() -> None:
+    model, data = build(make_graph(missing=0.4), feature_offset=True)
+    Trainer(model, data, config=TRAIN).fit()
+    weight = model.offset.table.weight.unflatten(1, (2, 4))
+    assert weight.isfinite().all()
+    for m, rows in zip(("image", "text"), weight.unbind(1), strict=True):
+        there = data[ITEM][f"mask_{m}"]
+        assert rows[there].abs().sum(1).gt(0).all()
+        assert rows[~there].eq(0).all()
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.assembly import configure
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, knn_relation
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
 

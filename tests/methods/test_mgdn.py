@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.assembly import configure
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
-from pyg_mmrec.trainer import TrainConfig, Trainer
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
 

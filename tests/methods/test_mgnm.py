@@ -7,14 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.config import override
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS, presence, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 from .small import build, same, weights

@@ -9,7 +9,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn import AttentiveFusion
 from pyg_mmrec.objectives import FusionContrast, Step
 from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 from .test_lattice import rand
 

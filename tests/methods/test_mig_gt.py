@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.embeddings import Embeddings
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.methods import get
-from pyg_mmrec.objectives import Step, Unsmooth
-from pyg_mmrec.sampler import Batch
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.methods.parts.mig_gt import Unsmooth
+from pyg_mmrec.objectives import Step
+from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.training.trainer import Trainer
 
 from .small import build, same, weights
 

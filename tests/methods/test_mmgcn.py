@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyg_mmrec.assembly import configure
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.methods import get
 
 from ..conftest import make_graph

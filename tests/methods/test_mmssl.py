@@ -10,24 +10,22 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
-from pyg_mmrec.nn import ModalityMix
-from pyg_mmrec.nn.alternating import alternate
-from pyg_mmrec.nn.generated import incidence
-from pyg_mmrec.objectives import (
+from pyg_mmrec.methods.parts.mmssl import (
     Adversarial,
-    FeaturePenalty,
-    PreferenceContrast,
-    Step,
-)
-from pyg_mmrec.objectives.adversarial import (
     Critic,
+    FeaturePenalty,
+    ModalityMix,
+    PreferenceContrast,
+    alternate,
     gradient_penalty,
     made_up_rows,
     observed_rows,
 )
+from pyg_mmrec.nn.generated import incidence
+from pyg_mmrec.objectives import Step
 from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
-from pyg_mmrec.sampler import Batch, BatchSampler
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 from .small import build, same, weights

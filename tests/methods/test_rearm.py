@@ -9,8 +9,8 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.contract import small as build
 from pyg_mmrec.graph import ITEM, USER, modalities, relation, train_edges
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.sampler import Batch
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 

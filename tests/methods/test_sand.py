@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.assembly import configure
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import knn_relation, modalities, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, plug
 from pyg_mmrec.objectives.halves import halves
-from pyg_mmrec.sampler import BatchSampler
+from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.trainer import Trainer
+from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph
 from .small import build, same, weights

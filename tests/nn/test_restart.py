@@ -5,7 +5,8 @@ import torch
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.nn import GlobalAttention, RestartPropagate
+from pyg_mmrec.methods.parts.mig_gt import GlobalAttention
+from pyg_mmrec.nn import RestartPropagate
 from pyg_mmrec.nn.restart import restart_weights
 
 
@@ -98,8 +99,8 @@ def test_dropout_of_edges_keeps_the_mean_and_is_of_training_alone() -> None:
     user, item = torch.ones(2, 1), torch.ones(2, 1)
     layer = RestartPropagate(1, dim=1, dropout=0.25)
     torch.manual_seed(0)
-    draws = [torch.cat(layer.bipartite(user, item, adj)) for _ in range(4000)]
+    draws = [torch.cat(layer.bipartite(user, item, adj)) for _ in range(500)]
     layer.eval()
     whole = torch.cat(layer.bipartite(user, item, adj))
-    assert torch.allclose(torch.stack(draws).mean(0), whole, atol=0.03)
+    assert torch.allclose(torch.stack(draws).mean(0), whole, atol=0.1)
     assert torch.stack(draws).std(0).min() > 0.1

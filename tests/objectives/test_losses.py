@@ -22,9 +22,9 @@ from pyg_mmrec.objectives import (
     check_terms,
     plug,
 )
-from pyg_mmrec.objectives.bpr import bpr_loss
 from pyg_mmrec.objectives.orthogonal import orthogonal_loss
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.objectives.ranking import bpr_loss
+from pyg_mmrec.sampling.sampler import Batch
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,24 +8,17 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.methods.parts.sand import Distance, SampledCLUB, distance_loss
 from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.objectives import (
-    CLUB,
-    Distance,
-    GenericContrast,
-    SampledCLUB,
-    SoloSim,
-    Step,
-)
+from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
     club_bound,
     gaussian_nll,
     standardize,
 )
-from pyg_mmrec.objectives.distance import distance_loss
 from pyg_mmrec.objectives.halves import halves
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 from .test_losses import Plain, rand
 
@@ -312,7 +305,7 @@ def test_the_bound_leaves_its_networks_alone() -> None:
 
 def test_inner_steps_fit_the_networks_and_leave_the_model_alone() -> None:
     s, objective = step(2), CLUB(inner_steps=20)
-    generic, unique, shares = objective._pairs(s)
+    generic, unique, shares = objective.pairs(s)
 
     def loss() -> float:
         return gaussian_nll(*objective.q(unique), generic, shares).sum().item()

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluator import Evaluator
+from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.parity import Adapter, Peer, fixture, training
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 OURS = {"epochs": 4, "batch_size": 64, "lr": 0.05, "patience": 2}
 

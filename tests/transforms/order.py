@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyg_mmrec.transforms.ties import index_bits, tie_masks, tie_ranks
+from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
 
 def rank_of(node: int, other: int, count: int) -> int:

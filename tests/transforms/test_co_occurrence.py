@@ -10,8 +10,8 @@ from scipy import sparse
 import pyg_mmrec.transforms.co_occurrence as module
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import interaction_graph, relation, train_edges
+from pyg_mmrec.ranking.sparse import max_rows, top_k
 from pyg_mmrec.transforms import CoOccurrence
-from pyg_mmrec.transforms.topk import max_rows, top_k
 
 from .order import rank_of
 

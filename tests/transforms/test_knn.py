@@ -5,9 +5,9 @@ import torch
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, knn_relation
+from pyg_mmrec.ranking.nearest import cosine_top_k, top_k_rows
+from pyg_mmrec.ranking.ties import index_bits, tie_masks
 from pyg_mmrec.transforms import KNN, UserInterest
-from pyg_mmrec.transforms.nearest import cosine_top_k, top_k_rows
-from pyg_mmrec.transforms.ties import index_bits, tie_masks
 
 from ..conftest import make_graph
 from .order import rank_of

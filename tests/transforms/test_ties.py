@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 import pyg_mmrec.transforms.co_occurrence as co_occurrence
 from pyg_mmrec.graph import ITEM, interaction_graph, knn_relation, relation
-from pyg_mmrec.transforms import KNN, BlendedKNN, CoOccurrence
-from pyg_mmrec.transforms.ties import (
+from pyg_mmrec.ranking.ties import (
     index_bits,
     tie_masks,
     tie_ranks,
     tied_nodes,
 )
+from pyg_mmrec.transforms import KNN, BlendedKNN, CoOccurrence
 
 from .order import rank_of
 

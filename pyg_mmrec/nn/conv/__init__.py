@@ -1,7 +1,5 @@
 """Message-passing layers."""
 
-from pyg_mmrec.nn.conv.bipartite_conv import BipartiteConv
-from pyg_mmrec.nn.conv.modal_conv import ModalConv
-from pyg_mmrec.nn.conv.weighted_conv import WeightedConv
+from pyg_mmrec.nn.conv.light import BipartiteConv, WeightedConv
 
-__all__ = ["BipartiteConv", "ModalConv", "WeightedConv"]
+__all__ = ["BipartiteConv", "WeightedConv"]

@@ -18,7 +18,7 @@ from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
 from pyg_mmrec.parity.weights import gained
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 _L2 = 0.1
 _RELEASED = {

@@ -26,7 +26,7 @@ from pyg_mmrec.parity.scripts import (
     write_features,
 )
 from pyg_mmrec.parity.weights import Moved, Weight, part
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.seeding import seeded
 
 CODE = "HKUDS/DiffMM"

@@ -23,7 +23,7 @@ from pyg_mmrec.parity.scripts import (
     write_json,
 )
 from pyg_mmrec.parity.weights import gained
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 CODE = "CRIPAC-DIG/MICRO"
 _DIM, _K, _SKIP, _CONTRAST, _L2 = 8, 4, 0.7, 0.1, 0.01

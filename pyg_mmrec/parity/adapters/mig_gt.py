@@ -23,7 +23,7 @@ from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
 from pyg_mmrec.parity.weights import Weight
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 _L2, _HIDDEN, _DIM, _SAMPLES = 0.1, 5, 6, 3
 _SHORT = {"image": "v", "text": "t"}

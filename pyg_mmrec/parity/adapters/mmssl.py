@@ -26,7 +26,7 @@ from pyg_mmrec.parity.scripts import (
     write_json,
 )
 from pyg_mmrec.parity.weights import turned
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 CODE = "HKUDS/MMSSL"
 _DIM, _CONTRAST, _L2, _FEATURES, _DECAY = 8, 0.1, 0.01, 0.01, 0.01

@@ -27,7 +27,7 @@ from pyg_mmrec.parity.scripts import (
     write_features,
 )
 from pyg_mmrec.parity.weights import Weight, gained
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 CODE = "MrShouxingMa/REARM"
 _CONTRAST, _ORTHOGONAL = 0.1, 0.2

@@ -29,7 +29,7 @@ from pyg_mmrec.parity.peer import Peer
 from pyg_mmrec.parity.toolbox import FEATURES, Toolbox, check
 from pyg_mmrec.parity.toolbox import _ToolboxPeer as ToolboxPeer
 from pyg_mmrec.parity.weights import Moved
-from pyg_mmrec.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch
 
 _DIM = 6  # as wide as the small graph's features, so that halves are of one width
 _HEAD = 8  # hidden width of their heads, 64 as released

@@ -1,0 +1,1 @@
+"""Data set, method and training meet; many of them; their folders."""

@@ -1,0 +1,218 @@
+"""From a data set and a method's name to what trains it, each step in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.config import from_dict
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.devices import resolve_device
+from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.graph import modalities
+from pyg_mmrec.hooks import check_installed
+from pyg_mmrec.methods import get
+from pyg_mmrec.objectives import Term, plug
+from pyg_mmrec.plugins import absolute
+from pyg_mmrec.sampling.sampler import check_neighbor_sampling
+from pyg_mmrec.seeding import epoch_seed, seeded
+from pyg_mmrec.training.identity import data_parts
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
+from pyg_mmrec.transforms import cached
+
+
+def configure(
+    method: str,
+    dataset: str,
+    overrides: Mapping[str, Any],
+    ablate: Iterable[str] = (),
+) -> tuple[Any, TrainConfig]:
+    """The method's configuration and the training's, for a data set.
+
+    Defaults give way to the method's preset ``"default"``, that to its preset for
+    the data set, that to ablations, and all to ``overrides``.
+
+    Args:
+        method: Name of the method.
+        dataset: Name of the data set.
+        overrides: Fields of either configuration.
+        ablate: Parts of the method to switch off, by name.
+
+    Raises:
+        MMRecError: For an unknown method, field or ablation.
+    """
+    cls = get(method)
+    values: dict[str, Any] = dict(cls.presets.get("default", {}))
+    values.update(cls.presets.get(dataset, {}))
+    for name in ablate:
+        if name not in cls.ablations:
+            raise unknown(f"ablation of {method}", name, cls.ablations or ["none"])
+        values.update(cls.ablations[name])
+    values.update(overrides)
+    if isinstance(values.get("conv"), str):
+        values["conv"] = absolute(values["conv"])  # read again from elsewhere
+    train = {f.name for f in fields(TrainConfig)}
+    known = train | {f.name for f in fields(cls.Config)}
+    for name in values:
+        if name not in known:
+            raise unknown(f"option of {method}", name, known)
+    return (
+        from_dict(cls.Config, {k: v for k, v in values.items() if k not in train}),
+        from_dict(TrainConfig, {k: v for k, v in values.items() if k in train}),
+    )
+
+
+def check_options(
+    method: str,
+    dataset: str,
+    *,
+    plugs: Iterable[str] = (),
+    ablate: Iterable[str] = (),
+    **overrides: Any,
+) -> tuple[Any, TrainConfig, list[Term]]:
+    """See that a run can be, as far as its options tell.
+
+    Args:
+        method: Name of the method.
+        dataset: Name of the data set.
+        plugs: As of :func:`~pyg_mmrec.experiments.experiment.run`.
+        ablate: Likewise.
+        **overrides: Likewise.
+
+    Returns:
+        The method's configuration, the training's, and the terms of the plugs.
+
+    Raises:
+        MMRecError: For a wrong option, a device that is not there, an extra that is
+            not installed.
+    """
+    config, train = configure(method, dataset, overrides, ablate)
+    resolve_device(train.device)
+    if train.num_neighbors:
+        check_neighbor_sampling()
+    check_installed(train.track)
+    plugs = list(plugs)
+    names = [text.partition(":")[0] for text in plugs]
+    for name in names:
+        if names.count(name) > 1:
+            raise MMRecError(f"the plug {name!r} is named twice: once adds its terms")
+    return config, train, [term for text in plugs for term in plug(text)]
+
+
+def check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
+    """Refuse what the user says of a modality that the data do not have.
+
+    A preset may: it is for data with whichever of them. Data without any are refused
+    by :func:`prepare`.
+
+    Args:
+        overrides: Fields of either configuration, as the user gave them.
+        data: The graph.
+
+    Raises:
+        MMRecError: Naming the modality.
+    """
+    present = modalities(data)
+    for name, value in overrides.items():
+        for modality in value if isinstance(value, Mapping) and present else ():
+            if modality not in present:
+                raise unknown(f"modality in {name!r}", modality, present)
+
+
+def prepare(
+    dataset: Dataset, method: str, config: Any
+) -> tuple[HeteroData, dict[str, str], float]:
+    """The graph of a data set with the relations of a method.
+
+    Returns:
+        The graph, what the data set consists of (see
+        :func:`~pyg_mmrec.training.data_parts`), and the seconds that the relations
+        took to build or to load.
+
+    Raises:
+        MMRecError: If the method needs features and there are none.
+    """
+    cls, data = get(method), dataset[0]
+    if cls.uses_features and not modalities(data):
+        raise MMRecError(
+            f"the method {method!r} reads item features, but the data set "
+            f"{dataset.name!r} has none: put <modality>_feat.npy files beside its "
+            f"interactions, or choose a method without features such as 'lightgcn'"
+        )
+    parts = data_parts(data)
+    start = time.perf_counter()
+    transform = cls.graph(config)
+    if transform is not None:
+        data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
+    return data, parts, time.perf_counter() - start
+
+
+def assemble(
+    method: str,
+    config: Any,
+    train: TrainConfig,
+    data: HeteroData,
+    terms: Iterable[Term] = (),
+    output: Path | str | None = None,
+    parts: Mapping[str, str] | None = None,
+) -> Trainer:
+    """The trainer of a method, whose weights are drawn from the training's seed.
+
+    Args:
+        method: Name of the method.
+        config: Its configuration.
+        train: How it is trained.
+        data: The graph with its relations, see :func:`prepare`.
+        terms: Terms to add to its own.
+        output: As of :class:`~pyg_mmrec.training.trainer.Trainer`.
+        parts: Likewise.
+    """
+    with seeded(epoch_seed(train.seed, 0)):
+        model = get(method)(data, config)
+        own = model.objectives()
+    return Trainer(model, data, [*own, *terms], train, output, parts)
+
+
+def build(
+    dataset: Dataset,
+    method: str,
+    *,
+    plugs: Iterable[str] = (),
+    ablate: Iterable[str] = (),
+    terms: Iterable[Term] = (),
+    **overrides: Any,
+) -> Trainer:
+    """A method on a data set, ready to be trained by ``fit()``, without a folder.
+
+    >>> import pyg_mmrec
+    >>> data = pyg_mmrec.Synthetic(num_users=50, num_items=40)
+    >>> trainer = pyg_mmrec.build(data, "lightgcn", epochs=1, progress=False)
+    >>> trainer.fit().best_epoch
+    1
+
+    Args:
+        dataset: The data set.
+        method: Name of the method.
+        plugs: As of :func:`~pyg_mmrec.experiments.experiment.run`.
+        ablate: Likewise.
+        terms: Terms to add to the loss beside those of plugs.
+        **overrides: Fields of the method's ``Config`` or of ``TrainConfig``.
+
+    Returns:
+        The trainer; the method is its ``model``, the graph with the method's
+        relations its ``data``.
+
+    Raises:
+        MMRecError: For whatever the user can put right.
+    """
+    config, train, more = check_options(
+        method, dataset.name, plugs=plugs, ablate=ablate, **overrides
+    )
+    check_modalities(overrides, dataset[0])
+    data, parts, _ = prepare(dataset, method, config)
+    return assemble(method, config, train, data, [*more, *terms], parts=parts)

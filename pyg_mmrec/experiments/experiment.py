@@ -1,0 +1,196 @@
+"""A method trained on a data set, and its folder of results."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.experiments.assembly import (
+    assemble,
+    check_modalities,
+    check_options,
+    prepare,
+)
+from pyg_mmrec.experiments.environment import environment
+from pyg_mmrec.experiments.outputs import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    check_config,
+    check_free,
+    clear,
+    read_json,
+    write_json,
+)
+from pyg_mmrec.files import claimed
+from pyg_mmrec.graph import modalities
+from pyg_mmrec.hooks import Hook
+from pyg_mmrec.methods import Recommender, get
+from pyg_mmrec.serving.index import Index
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.trainer import Result, TrainConfig, Trainer
+
+logger = logging.getLogger(__name__)
+
+# What of TrainConfig a finished run may not differ in to be what is asked for.
+_LENGTHS = ("epochs", "patience", "ks")
+
+
+@dataclass
+class Run:
+    """A finished run.
+
+    Args:
+        result: Best epoch, metrics, history, time and memory.
+        index: What recommends: final embeddings, what was seen, raw ids.
+        model: The trained method, with its best weights.
+        data: The graph that it was trained on.
+        train_config: How it was trained; the method's own is ``model.config``.
+        graph_seconds: Time to build the method's relations, or to load them.
+    """
+
+    result: Result
+    index: Index
+    model: Recommender
+    data: HeteroData
+    train_config: TrainConfig
+    graph_seconds: float
+
+
+def run(
+    dataset: Dataset,
+    method: str,
+    *,
+    plugs: Iterable[str] = (),
+    ablate: Iterable[str] = (),
+    output: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    hooks: Sequence[Hook] = (),
+    score_test: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Train a method on a data set and evaluate it.
+
+    A folder belongs to one experiment. Nothing in it changes before the run is
+    accepted, and a finished run that is asked for again is left as it is.
+
+    Args:
+        dataset: The data set.
+        method: Name of the method, or where its class lies, see
+            :func:`~pyg_mmrec.methods.get`.
+        plugs: Groups of terms to add to the method's own, by name, see
+            :func:`~pyg_mmrec.objectives.plug`.
+        ablate: Parts of the method to switch off, by name.
+        output: Folder for ``checkpoint.pt``, ``history.csv``, ``config.json`` and
+            ``result.json``; none are written if ``None``.
+        resume: Continue the run in ``output``, if there is one: to more epochs or
+            more patience as well.
+        overwrite: Remove the run in ``output``, if there is one.
+        hooks: See :meth:`Trainer.fit <pyg_mmrec.training.trainer.Trainer.fit>`.
+        score_test: Likewise.
+        **overrides: Fields of the method's ``Config`` or of ``TrainConfig``.
+
+    Raises:
+        MMRecError: For whatever the user can put right, such as an output folder
+            that holds another run, or that another process works in.
+    """
+    plugs, ablate, method = list(plugs), list(ablate), get(method).name
+    config, train, terms = check_options(
+        method, dataset.name, plugs=plugs, ablate=ablate, **overrides
+    )
+    check_modalities(overrides, dataset[0])
+    folder = None if output is None else Path(output)
+    with nullcontext() if folder is None else claimed(folder):
+        if folder is not None:
+            check_free(folder, resume, overwrite)
+        data, parts, graph_seconds = prepare(dataset, method, config)
+        trainer = assemble(method, config, train, data, terms, folder, parts)
+        model = trainer.model
+        description = {
+            **trainer.description,
+            "dataset": dataset.name,
+            "seed": train.seed,
+            "plugs": plugs,
+            "ablate": ablate,
+            "modalities": modalities(data),
+            "source": dataset.source(),
+        }
+        done = folder is not None and _accept(
+            folder, trainer, description, overwrite, score_test
+        )
+        result = trainer.fit(resume, hooks, score_test)
+        index = Index.build(model.rows(trainer.data), trainer.data, dataset)
+        if folder is not None and not done:
+            _write_results(folder, description, result, graph_seconds, trainer, index)
+    if score_test:
+        for hint in result.hints:
+            logger.warning("%s: %s", method, hint)
+    return Run(result, index, model, trainer.data, train, graph_seconds)
+
+
+def _accept(
+    folder: Path,
+    trainer: Trainer,
+    description: Mapping[str, Any],
+    overwrite: bool,
+    score_test: bool,
+) -> bool:
+    """Make the folder this run's; returns whether the run is there already, whole.
+
+    Raises:
+        MMRecError: If the folder holds another experiment, or one that is damaged.
+    """
+    if overwrite:
+        clear(folder)
+    kept = check_config(folder, description, type(trainer.model))
+    trainer.load_checkpoint()
+    result = folder / RESULT
+    if kept and trainer.finished and result.exists():
+        lengths, wanted = kept["train_config"], description["train_config"]
+        same = all(lengths.get(name) == wanted[name] for name in _LENGTHS)
+        if same and bool(read_json(result).get("test")) == score_test:
+            return True
+    # From here on the folder holds a run that has not finished.
+    result.unlink(missing_ok=True)
+    write_json(folder / CONFIG, description)
+    return False
+
+
+def _write_results(
+    folder: Path,
+    description: Mapping[str, Any],
+    result: Result,
+    graph_seconds: float,
+    trainer: Trainer,
+    index: Index,
+) -> None:
+    state = trainer.state()
+    checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
+    options = {**description["config"], **description["train_config"]}
+    left_out = ("train_config", "terms", "data", "source", "origins")
+    write_json(
+        folder / RESULT,
+        {
+            **{k: v for k, v in description.items() if k not in left_out},
+            "config": options,
+            "best_epoch": result.best_epoch,
+            "epochs": len(result.history),
+            "valid": result.valid,
+            "test": result.test,
+            "branches": result.branches,
+            "hints": result.hints,
+            "seconds_per_epoch": result.seconds_per_epoch,
+            "graph_seconds": graph_seconds,
+            "peak_memory_bytes": result.peak_memory_bytes,
+            "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            **environment(trainer.device),
+        },
+    )

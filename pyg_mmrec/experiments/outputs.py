@@ -1,0 +1,116 @@
+"""The output folder of a run: one experiment, accepted before anything changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import replacing
+from pyg_mmrec.methods import Recommender
+from pyg_mmrec.training.identity import check_same
+from pyg_mmrec.training.schema import check_type
+
+CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
+CONFIG, RESULT = "config.json", "result.json"
+# In the order in which a run is removed: what a kill leaves is of one run, and the
+# last to go tells which.
+FILES = (RESULT, HISTORY, CHECKPOINT, CONFIG)
+_EVENTS = "events.out.tfevents.*"  # of TensorBoard
+
+
+def held(folder: Path) -> list[str]:
+    """Files of a run that lie in a folder."""
+    return [name for name in FILES if (folder / name).exists()]
+
+
+def check_free(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a new run in a folder that holds one.
+
+    Args:
+        folder: The output folder.
+        resume: Whether the run there is to go on.
+        overwrite: Whether it is to be removed.
+
+    Raises:
+        MMRecError: If it holds a run and neither is asked for, or both are.
+    """
+    if resume and overwrite:
+        raise MMRecError(
+            "--resume goes on with the run in the output folder and --overwrite "
+            "removes it: give one of them"
+        )
+    found = held(folder)
+    if found and not (resume or overwrite):
+        raise MMRecError(
+            f"{folder} holds a run already ({', '.join(sorted(found))}): continue it "
+            f"with --resume, remove it with --overwrite, or choose another --output"
+        )
+
+
+def check_config(
+    folder: Path, description: Mapping[str, Any], method: type[Recommender]
+) -> dict[str, Any]:
+    """What the run in a folder tells of itself; empty if it holds none.
+
+    Args:
+        folder: The output folder.
+        description: What is to go on.
+        method: The method of what is to go on.
+
+    Raises:
+        MMRecError: If the folder holds another experiment.
+    """
+    path = folder / CONFIG
+    if path.exists():
+        kept = read_json(path)
+        check_same(kept, description, path, method)
+        return kept
+    if held(folder):
+        raise MMRecError(
+            f"{folder} holds {' and '.join(held(folder))} without {CONFIG}, so it "
+            f"cannot be told whose: start anew there with --overwrite, or choose "
+            f"another --output"
+        )
+    return {}
+
+
+def clear(folder: Path) -> None:
+    """Remove a run, so that no part of it is ever beside one of the next.
+
+    Raises:
+        MMRecError: If a file cannot be removed.
+    """
+    for path in (*(folder / name for name in FILES), *sorted(folder.glob(_EVENTS))):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise MMRecError(
+                f"{path} cannot be removed ({error.strerror}): see that you may write "
+                f"there, or choose another --output"
+            ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        MMRecError: If there is none that can be read.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise MMRecError(
+            f"{path} cannot be read ({error}): start anew there with --overwrite, or "
+            f"name the folder of another run"
+        ) from error
+    check_type(value, dict, str(path))
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all."""
+    with replacing(path) as file:
+        file.write((json.dumps(value, indent=2) + "\n").encode())

@@ -1,0 +1,128 @@
+"""Several runs side by side: methods, variants or ablations, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.files import replacing
+
+SHOWN = ("recall@5", "recall@20", "ndcg@20")
+_MARK = "†"
+_EARLY = f"{_MARK} the best epoch was the last one: more epochs may give more."
+
+
+def measure(
+    data: Dataset,
+    cases: Mapping[str, Mapping[str, Any]],
+    seeds: Iterable[int],
+    folder: Path,
+    overwrite: bool = False,
+) -> pd.DataFrame:
+    """Run every case with every seed; runs that are finished are not repeated.
+
+    Args:
+        data: The data set.
+        cases: Arguments of :func:`~pyg_mmrec.run` by the name of the case.
+        seeds: Seeds.
+        folder: Where results lie, as ``CASE/seedN``.
+        overwrite: Remove the runs there first.
+
+    Returns:
+        A row per case and seed, with test metrics by their names, those of
+        validation after ``"valid "``, and ``"s/epoch"``.
+
+    Raises:
+        MMRecError: If a folder holds another experiment, such as one on other data.
+    """
+    rows = []
+    for name, options in cases.items():
+        for seed in seeds:
+            # Not every file system has colons in its names.
+            output = folder / name.replace(":", ",") / f"seed{seed}"
+            done = run(
+                data,
+                output=output,
+                seed=seed,
+                resume=not overwrite,
+                overwrite=overwrite,
+                **options,
+            )
+            result = done.result
+            rows.append(
+                {
+                    "case": name,
+                    "seed": seed,
+                    "best epoch": result.best_epoch,
+                    "epochs": len(result.history),
+                    **{f"valid {k}": v for k, v in result.valid.items()},
+                    **result.test,
+                    "s/epoch": result.seconds_per_epoch,
+                    "parameters": sum(p.numel() for p in done.model.parameters()),
+                }
+            )
+            shown = ", ".join(f"{m} {v:.4f}" for m, v in result.test.items())
+            print(f"{name} seed {seed}: {shown}", flush=True)
+    return pd.DataFrame(rows)
+
+
+def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
+    """A row per case, as text: mean and standard deviation over seeds.
+
+    The best epoch is marked where a run may have ended too early.
+
+    Args:
+        rows: What :func:`measure` returned.
+        shown: Test metrics to show; those that were not measured are left out.
+    """
+    groups = rows.groupby("case", sort=False)
+    columns = {
+        metric: groups[metric].apply(_mean_and_deviation)
+        for metric in shown
+        if metric in rows
+    }
+    columns["best epoch"] = groups["best epoch"].mean().map("{:.0f}".format)
+    if "epochs" in rows:
+        early = rows["epochs"].gt(0) & rows["best epoch"].eq(rows["epochs"])
+        marks = early.groupby(rows["case"], sort=False).any()
+        columns["best epoch"] += marks.map({True: f" {_MARK}", False: ""})
+    if "s/epoch" in rows:
+        columns["s/epoch"] = groups["s/epoch"].mean().map("{:.2f}".format)
+    return pd.DataFrame(columns)
+
+
+def _mean_and_deviation(values: pd.Series) -> str:
+    spread = f" ± {values.std():.4f}" if len(values) > 1 else ""
+    return f"{values.mean():.4f}{spread}"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text in Markdown, and what its mark means."""
+    rows = [[str(name), *row] for name, *row in table.itertuples()]
+    text = markdown_rows([["", *table.columns], *rows])
+    return f"{text}\n{_EARLY}\n" if _MARK in text else text
+
+
+def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its head first."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write(folder: Path, name: str, rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Write ``name.csv``, a line per run, and ``name.md``, the table.
+
+    Returns:
+        The table in Markdown.
+    """
+    text = markdown(table)
+    with replacing(folder / f"{name}.csv") as file:
+        rows.to_csv(file, index=False)
+    with replacing(folder / f"{name}.md") as file:
+        file.write(text.encode())
+    return text

@@ -1,0 +1,1 @@
+"""Greatest and nearest, exactly, with ties in an order of their own."""

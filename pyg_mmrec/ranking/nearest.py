@@ -1,0 +1,219 @@
+"""Exact cosine neighbours in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
+
+
+def cosine_top_k(
+    x: Tensor, k: int, loop: bool = False, chunk_size: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` rows most similar to each row, by cosine, exactly.
+
+    Args:
+        x: Features without rows of zeros, ``[N, d]``.
+        k: Neighbours of a row; all others if there are fewer.
+        loop: Whether a row is its own first neighbour and counts among the ``k``.
+        chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
+
+    Returns:
+        Similarities and neighbours, both ``[N, min(k, N - 1 + loop)]``, most similar
+        first.
+    """
+    x = F.normalize(x.detach().double(), dim=-1)
+    return product_top_k(x, k, loop, chunk_size)
+
+
+def product_top_k(
+    x: Tensor,
+    k: int,
+    loop: bool = False,
+    chunk_size: int = 1024,
+    more: Callable[[int, int], Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` rows with the largest inner products with each row, exactly.
+
+    They are symmetric: a block of rows is compared with itself and with later rows
+    only, and each product serves both of its rows. Ties are broken for each row in an
+    order of its own, see :mod:`~pyg_mmrec.ranking.ties`. Products of double
+    precision are rounded to single, so that twins tie exactly, whatever the blocks.
+
+    Args:
+        x: Rows whose products, with ``more``, are at most 1, ``[N, d]``, in double
+            precision.
+        k: Neighbours of a row; all others if there are fewer.
+        loop: Whether a row is its own first neighbour and counts among the ``k``.
+        chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
+        more: Called with a range of rows; returns what is added to their products
+            with all rows from its start on, ``[stop - start, N - start]``. It has
+            to be symmetric as well.
+
+    Returns:
+        As :func:`cosine_top_k`.
+    """
+    num_nodes = x.size(0)
+    best = _Best(num_nodes, max(min(k, num_nodes - (not loop)), 0), x.device)
+    if best.k == 0:
+        return best.value, best.column
+    # One piece of memory for all blocks: fresh pages cost as much as half a product.
+    memory = x.new_empty(min(chunk_size, num_nodes) * num_nodes)
+    for start in range(0, num_nodes, chunk_size):
+        stop = min(start + chunk_size, num_nodes)
+        shape = (stop - start, num_nodes - start)
+        products = memory[: shape[0] * shape[1]].view(shape)
+        torch.mm(x[start:stop], x[start:].T, out=products)
+        if more is not None:
+            products += more(start, stop)
+        scores = products.float()
+        # Above 1, so that no twin of a row takes its place by rounding.
+        scores.diagonal().fill_(2.0 if loop else -torch.inf)
+        best.add_rows(start, scores, start)
+        best.add_columns(stop, scores[:, stop - start :], start)
+    return best.value.clamp_(max=1.0), best.column
+
+
+class _Best:
+    """The best columns of each row so far, by descending value.
+
+    Args:
+        num_rows: Number of rows, and of columns.
+        k: Columns kept per row.
+        device: Where to keep them.
+    """
+
+    def __init__(self, num_rows: int, k: int, device: torch.device) -> None:
+        self.k = k
+        self.value = torch.full(
+            (num_rows, k), -torch.inf, dtype=torch.float32, device=device
+        )
+        self.column = torch.zeros(num_rows, k, dtype=torch.long, device=device)
+        self.bits = index_bits(num_rows)
+        self.masks = tie_masks(torch.arange(num_rows, device=device), self.bits)
+
+    def add_rows(self, first: int, scores: Tensor, offset: int) -> None:
+        """Add columns from ``offset`` on to rows from ``first`` on."""
+        rows = torch.arange(first, first + scores.size(0), device=scores.device)
+        k = min(self.k, scores.size(1))
+        value, column = top_k_rows(scores, k, self.masks[rows], self.bits, offset)
+        self._merge(rows, value, column)
+
+    def add_columns(self, first: int, scores: Tensor, offset: int) -> None:
+        """The same with transposed scores, of which few can still matter.
+
+        Sorting out what exceeds the worst value kept is several times cheaper than
+        transposing a block, and soon leaves a few per row.
+        """
+        above = (scores >= self.value[first:, -1]).flatten()
+        if int(torch.count_nonzero(above)) > self.k * scores.size(1):
+            self.add_rows(first, scores.T.contiguous(), offset)
+            return
+        position = _nonzero(above)
+        column = position.div(max(scores.size(1), 1), rounding_mode="floor")
+        row = position - column * scores.size(1)
+        value = scores[column, row]
+        ranks = tie_ranks(column + offset, self.masks[row + first], self.bits)
+        order = ranks.argsort()
+        order = order[value[order].argsort(descending=True, stable=True)]
+        order = order[row[order].argsort(stable=True)]
+        row, column, value = row[order], column[order], value[order]
+        rows, count = row.unique_consecutive(return_counts=True)
+        place = torch.arange(rows.numel(), device=row.device).repeat_interleave(count)
+        rank = torch.arange(row.numel(), device=row.device)
+        rank = rank - (count.cumsum(0) - count)[place]
+        kept = rank < self.k
+        width = int(rank[kept].max()) + 1 if row.numel() else 0
+        values = value.new_full((rows.numel(), width), -torch.inf)
+        columns = column.new_zeros((rows.numel(), width))
+        values[place[kept], rank[kept]] = value[kept]
+        columns[place[kept], rank[kept]] = column[kept] + offset
+        self._merge(rows + first, values, columns)
+
+    def _merge(self, rows: Tensor, value: Tensor, column: Tensor) -> None:
+        value = torch.cat([self.value[rows], value], dim=1)
+        column = torch.cat([self.column[rows], column], dim=1)
+        value, column = _ranked(value, column, self.masks[rows], self.bits)
+        self.value[rows] = value[:, : self.k]
+        self.column[rows] = column[:, : self.k]
+
+
+def _nonzero(mask: Tensor) -> Tensor:
+    if mask.is_cuda:
+        return mask.nonzero().flatten()
+    # Six times as fast as torch's where few are set.
+    return torch.from_numpy(np.flatnonzero(mask.cpu().numpy())).to(mask.device)
+
+
+def _ranked(
+    value: Tensor, column: Tensor, masks: Tensor, bits: int
+) -> tuple[Tensor, Tensor]:
+    """Columns by descending value, and by the order of their row where equal."""
+    order = tie_ranks(column, masks.unsqueeze(1), bits).argsort(dim=1)
+    value, column = value.gather(1, order), column.gather(1, order)
+    value, order = value.sort(dim=1, descending=True, stable=True)
+    return value, column.gather(1, order)
+
+
+def top_k_rows(
+    scores: Tensor, k: int, masks: Tensor, bits: int, offset: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest of each row, descending.
+
+    ``torch.topk`` leaves open which of several equal values it takes, and twins are
+    common: all items of a category may have the same features.
+
+    Args:
+        scores: Rows, ``[n, m]``, with ``m`` at least ``k``.
+        k: How many to keep.
+        masks: What orders equals in each row, ``[n]``, see
+            :func:`~pyg_mmrec.ranking.ties.tie_masks`.
+        bits: Likewise.
+        offset: Index of the first column.
+
+    Returns:
+        Values and columns, ``[n, k]``.
+    """
+    value, column = scores.topk(min(k + 1, scores.size(1)), dim=1)
+    cut = value[:, k - 1]
+    tied = (value[:, -1] == cut) & (value.size(1) > k)
+    value, column = value[:, :k], column[:, :k]
+    for rows in tied.nonzero().flatten().split(256):
+        column[rows] = _first(
+            scores[rows], column[rows], cut[rows], masks[rows], bits, offset
+        )
+    return _ranked(scores.gather(1, column), column + offset, masks, bits)
+
+
+def _first(
+    scores: Tensor,
+    column: Tensor,
+    cut: Tensor,
+    masks: Tensor,
+    bits: int,
+    offset: int,
+) -> Tensor:
+    """Columns of the largest of each row, equals of the last by the row's order.
+
+    Args:
+        scores: Rows with more equals of the last value than fit, ``[n, m]``.
+        column: Columns of the largest, by descending value, ``[n, k]``.
+        cut: The smallest value among them, ``[n]``.
+        masks: See :func:`top_k_rows`.
+        bits: Likewise.
+        offset: Likewise.
+    """
+    k, cut = column.size(1), cut.unsqueeze(1)
+    index = torch.arange(offset, offset + scores.size(1), device=scores.device)
+    late = tie_ranks(index.unsqueeze(0), masks.unsqueeze(1), bits)
+    late = torch.where(scores == cut, late, torch.iinfo(late.dtype).max)
+    equal = late.topk(k, dim=1, largest=False).indices
+    larger = (scores.gather(1, column) > cut).sum(1, keepdim=True)
+    rank = torch.arange(k, device=scores.device)
+    # First what is larger than the cut, then its equals in the row's order.
+    return torch.where(rank < larger, column, equal.gather(1, (rank - larger).clamp(0)))

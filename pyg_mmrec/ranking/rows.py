@@ -1,0 +1,103 @@
+"""The greatest scores of each user's row."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from pyg_mmrec.embeddings import Branch
+
+_TIED_ROWS = 32
+
+
+class Ragged:
+    """Lists of items by user, as sorted edges and where each user's begin.
+
+    Args:
+        edges: (user, item) pairs, ``[2, E]``, in any order.
+        num_users: Number of users.
+    """
+
+    def __init__(self, edges: Tensor, num_users: int) -> None:
+        order = edges[0].argsort(stable=True)
+        self.items = edges[1, order]
+        self.count = torch.bincount(edges[0], minlength=num_users)
+        self.start = self.count.cumsum(0) - self.count
+
+    def to(self, device: torch.device) -> Ragged:
+        """The same lists on a device."""
+        if self.items.device == device:
+            return self
+        other = copy(self)
+        for name in ("items", "count", "start"):
+            setattr(other, name, getattr(self, name).to(device))
+        return other
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Items of the given users: position in ``users`` and item, ``[n]`` each."""
+        count = self.count[users]
+        row = torch.arange(users.numel(), device=users.device).repeat_interleave(count)
+        within = torch.arange(row.numel(), device=users.device)
+        within = within - (count.cumsum(0) - count)[row]
+        return row, self.items[self.start[users][row] + within]
+
+
+def top_k(
+    rows: Branch, users: Tensor, k: int, exclude: Ragged | None = None
+) -> tuple[Tensor, Tensor]:
+    """Best items of each user, by inner product; of equals, those of lower index.
+
+    Args:
+        rows: Final embeddings.
+        users: Users to rank for, ``[n]``.
+        k: Items a user; all items if there are fewer.
+        exclude: Items never to rank, such as those of the train interactions.
+
+    Returns:
+        Scores and items, both ``[n, k]``; excluded items score ``-inf``.
+    """
+    scores = rows.user[users] @ rows.item.T
+    if exclude is not None:
+        scores[exclude.of(users)] = float("-inf")
+    return best_columns(scores, k)
+
+
+def best_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The ``k`` greatest of each row, ties by lower column: the same on any device.
+
+    Args:
+        scores: ``[n, I]``.
+        k: How many; all columns if there are fewer.
+
+    Returns:
+        Values, descending, and columns, both ``[n, min(k, I)]``.
+    """
+    # One more than asked for shows whether equals were cut apart at the end.
+    values, columns = scores.topk(min(k + 1, scores.size(1)), dim=-1)
+    if values.size(1) > k:
+        last, next_ = values[:, k - 1], values[:, k]
+        columns = columns[:, :k].clone()
+        cut = (last == next_) & (last > float("-inf"))
+        # In pieces, for a row of equals makes every column a candidate.
+        for rows in cut.nonzero().flatten().split(_TIED_ROWS):
+            columns[rows] = _first_of_equals(scores[rows], last[rows], k)
+    columns = columns.sort(dim=-1).values
+    order = scores.gather(1, columns).sort(dim=-1, descending=True, stable=True)
+    return order.values, columns.gather(1, order.indices)
+
+
+def _first_of_equals(scores: Tensor, last: Tensor, k: int) -> Tensor:
+    """Columns above ``last``, filled up with the first that equal it, ``[n, k]``."""
+    # Few columns reach the last score: several times faster than masks of all.
+    row, column = (scores >= last.unsqueeze(-1)).nonzero(as_tuple=True)
+    above = scores[row, column] > last[row]
+    num_above = torch.zeros_like(last, dtype=torch.long).index_add_(
+        0, row, above.long()
+    )
+    equal = (~above).long()
+    num_equal = torch.zeros_like(num_above).index_add_(0, row, equal)
+    before = num_equal.cumsum(0) - num_equal
+    rank = equal.cumsum(0) - before[row]
+    return column[above | (rank <= (k - num_above)[row])].view(-1, k)

@@ -1,0 +1,60 @@
+"""Largest entries of each row of a sparse matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks, tied_nodes
+
+_VALUE_BITS = 31  # a positive float32 without its sign
+
+
+def max_rows(num_columns: int) -> int:
+    """Rows that :func:`top_k` takes at once: a sort key has 63 bits."""
+    return 1 << (63 - _VALUE_BITS - index_bits(num_columns))
+
+
+def top_k(
+    matrix: sparse.csr_matrix, k: int, first: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The ``k`` largest positive entries of each row.
+
+    Ties are broken for each row in an order of its own, see
+    :mod:`~pyg_mmrec.ranking.ties`.
+
+    One sort of integers that hold row, value and column at once: no loop over rows,
+    no index sort. The bits of positive floats order as the floats do.
+
+    Args:
+        matrix: Sparse rows ``[n, m]``, float32, ``n`` at most ``max_rows(m)``;
+            entries need not be sorted, those not above 0 are left out.
+        k: Entries kept per row.
+        first: Index of the first row in the whole that these are a block of.
+
+    Returns:
+        Rows, columns and values of the kept entries, by row and descending value.
+    """
+    bits = index_bits(matrix.shape[1])
+    masks = tie_masks(np.arange(first, first + matrix.shape[0]), bits)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    positive = matrix.data > 0
+    rows, columns = rows[positive], matrix.indices[positive]
+    values = matrix.data[positive].view(np.int32).astype(np.int64)
+    top = (1 << _VALUE_BITS) - 1  # larger values first
+    key = (
+        (rows << (_VALUE_BITS + bits))
+        | ((top - values) << bits)
+        | tie_ranks(columns.astype(np.int64), masks[rows], bits)
+    )
+    counts = np.bincount(rows, minlength=matrix.shape[0])
+    del rows, columns, values
+    key.sort()
+    starts = np.cumsum(counts) - counts
+    rank = np.arange(len(key)) - np.repeat(starts, counts)
+    key = key[rank < k]
+    value = (top - ((key >> bits) & top)).astype(np.int32).view(np.float32)
+    row = key >> (_VALUE_BITS + bits)
+    column = tied_nodes(key & ((1 << bits) - 1), masks[row], bits)
+    return row, column, value

@@ -1,0 +1,1 @@
+"""Batches, negatives and subgraphs."""

@@ -1,0 +1,1 @@
+"""A trained model in use: raw ids in, raw ids out."""

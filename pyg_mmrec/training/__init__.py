@@ -1,0 +1,1 @@
+"""The loop, its checkpoints, and what makes a run the same run."""

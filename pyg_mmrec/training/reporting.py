@@ -1,0 +1,166 @@
+"""What a training tells: while it runs, and what to think of its result."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch_geometric.data import HeteroData
+from tqdm import tqdm
+
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.methods import get
+from pyg_mmrec.training.resuming import Progress
+
+logger = logging.getLogger(__name__)
+
+_EVERY = 60.0  # seconds between two lines of a run that is asked to be quiet
+
+
+class Reporter(AbstractContextManager["Reporter"]):
+    """Tells nothing; the others tell how a training goes.
+
+    Args:
+        name: What is trained.
+        epochs: The most epochs there will be.
+    """
+
+    def __init__(self, name: str, epochs: int) -> None:
+        self.name = name
+        self.epochs = epochs
+
+    def batch(self, i: int, batches: int) -> None:
+        """Called after each batch of an epoch, ``i`` counting from 1."""
+
+    def epoch(self, row: Mapping[str, float], shown: Mapping[str, str]) -> None:
+        """Called after each epoch.
+
+        Args:
+            row: Its row of the history.
+            shown: Losses, the monitored metric and the best so far, as text.
+        """
+
+    def __exit__(self, *_: Any) -> None:
+        """Called at the end, however it came."""
+
+
+class Bar(Reporter):
+    """A progress bar, for a terminal.
+
+    Args:
+        name: What is trained.
+        epochs: The most epochs there will be.
+        done: Epochs that were trained before.
+    """
+
+    def __init__(self, name: str, epochs: int, done: int) -> None:
+        super().__init__(name, epochs)
+        self.bar = tqdm(
+            total=epochs, initial=done, desc=name, unit="epoch", file=sys.stderr
+        )
+
+    def batch(self, i: int, batches: int) -> None:
+        """Show the batch, now and then."""
+        text = f"{self.name} {i}/{batches}"
+        self.bar.set_description(text, refresh=i % 20 == 1)
+
+    def epoch(self, row: Mapping[str, float], shown: Mapping[str, str]) -> None:
+        """Show the epoch's figures."""
+        self.bar.set_postfix(dict(shown))
+        self.bar.update()
+
+    def __exit__(self, *_: Any) -> None:
+        """Leave the bar as it is."""
+        self.bar.close()
+
+
+class Lines(Reporter):
+    """A line of text for each epoch, for a file or a log."""
+
+    def epoch(self, row: Mapping[str, float], shown: Mapping[str, str]) -> None:
+        """Print the epoch's figures."""
+        print(self.line(row, shown), file=sys.stderr, flush=True)
+
+    def line(self, row: Mapping[str, float], shown: Mapping[str, str]) -> str:
+        """An epoch in one line."""
+        figures = ", ".join(f"{name} {value}" for name, value in shown.items())
+        place = f"{self.name} {int(row['epoch'])}/{self.epochs}"
+        return f"{place}: {figures}, {row['seconds']:.2f} s"
+
+
+class Seldom(Lines):
+    """A line into the log for each tenth of the epochs, or each minute."""
+
+    def __init__(self, name: str, epochs: int) -> None:
+        super().__init__(name, epochs)
+        self.last = time.monotonic()
+
+    def epoch(self, row: Mapping[str, float], shown: Mapping[str, str]) -> None:
+        """Log the epoch's figures, if it is time to."""
+        now = time.monotonic()
+        due = int(row["epoch"]) % math.ceil(self.epochs / 10) == 0
+        if due or now - self.last >= _EVERY:
+            logger.info(self.line(row, shown))
+            self.last = now
+
+
+def reporter(name: str, epochs: int, done: int, progress: bool) -> Reporter:
+    """What suits the place that a training tells of itself.
+
+    Args:
+        name: What is trained.
+        epochs: The most epochs there will be.
+        done: Epochs that were trained before.
+        progress: Whether to tell of each epoch.
+    """
+    if not progress:
+        return Seldom(name, epochs)
+    if sys.stderr.isatty():
+        return Bar(name, epochs, done)
+    return Lines(name, epochs)
+
+
+def summary(
+    row: Mapping[str, float], terms: list[str], monitor: str, state: Progress
+) -> dict[str, str]:
+    """The figures of an epoch as text: losses, the monitored metric, the best."""
+    names = [*terms, *([monitor] if monitor in row else [])]
+    best = f"{state.best_value:.4f}@{state.best_epoch}"
+    return {**{name: f"{row[name]:.4f}" for name in names}, "best": best}
+
+
+def hints(state: Progress, floor: float, monitor: str) -> list[str]:
+    """Why the figures of a training may not be what the method can do.
+
+    Args:
+        state: The training, at its end.
+        floor: What recommending by popularity reaches, see :func:`popularity`.
+        monitor: The validation metric that chose the epoch.
+    """
+    if not state.best_epoch:
+        return ["no epoch was validated, so the last weights were kept: train longer"]
+    found = []
+    if state.best_epoch == state.epoch:
+        found.append(
+            "the best epoch is the last one: train longer (more --epochs, --resume)"
+        )
+    if state.best_value <= floor:
+        found.append(
+            f"validation {monitor} has not risen above that of popularity "
+            f"({state.best_value:.4f} against {floor:.4f}): train longer, or with "
+            f"another learning rate"
+        )
+    return found
+
+
+def popularity(data: HeteroData, monitor: str) -> float:
+    """The monitored validation metric of recommending what most users took."""
+    metric, _, k = monitor.partition("@")
+    cls = get("popularity")
+    rows = cls(data, cls.Config()).rows(data)
+    return Evaluator(data, "val", ks=(int(k),), metrics=(metric,))(rows)[monitor]

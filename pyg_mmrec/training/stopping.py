@@ -1,0 +1,58 @@
+"""When a training ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyg_mmrec.training.config import TrainConfig
+
+PLATEAU = 1.2
+"""What counts as risen above popularity: its validation metric, times this.
+
+With small weights at its start a method that propagates ranks by degree, or little
+better, until its weights have grown; what patience sees there is no end."""
+LONGER = 5
+"""How many times longer patience lasts on that first plateau."""
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Ends a training after its last epoch, or when patience is out.
+
+    Args:
+        config: How to train: ``epochs``, ``patience``, ``eval_every`` and ``monitor``.
+        popularity: The monitored metric of recommending what most users took; 0 for
+            a patience that does not ask how good the best epoch was.
+    """
+
+    config: TrainConfig
+    popularity: float = 0.0
+
+    def ends_after(self, epoch: int, best_epoch: int, best_value: float) -> bool:
+        """Whether a training that has come here ends.
+
+        Args:
+            epoch: Epochs trained.
+            best_epoch: The one that validation chose so far.
+            best_value: Its monitored metric.
+        """
+        patience = self.config.patience * self.config.eval_every
+        if best_value <= PLATEAU * self.popularity:
+            patience *= LONGER
+        return epoch >= self.config.epochs or epoch - best_epoch >= patience
+
+    def end(self, history: Sequence[Mapping[str, float]]) -> int | None:
+        """The epoch after which a training with this history ends, if it does.
+
+        Args:
+            history: A row per epoch, with the monitored metric where it was validated.
+        """
+        best_epoch, best_value = 0, float("-inf")
+        for row in history:
+            epoch, value = int(row["epoch"]), row.get(self.config.monitor, best_value)
+            if value > best_value:
+                best_epoch, best_value = epoch, value
+            if self.ends_after(epoch, best_epoch, best_value):
+                return epoch
+        return None

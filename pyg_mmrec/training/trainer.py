@@ -1,0 +1,450 @@
+"""The one loop that trains every method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.profiler import record_function
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.devices import peak_memory, resolve_device
+from pyg_mmrec.embeddings import Embeddings
+from pyg_mmrec.errors import DivergedError, MMRecError
+from pyg_mmrec.evaluation.contribution import branch_recalls
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.files import replacing
+from pyg_mmrec.hooks import Hook, named
+from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.objectives import Step, Term, check_terms
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler, NeighborBatchSampler
+from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.identity import check_same, data_parts, describe
+from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
+from pyg_mmrec.training.resuming import Progress, Trained
+from pyg_mmrec.training.stopping import EarlyStopping
+
+__all__ = ["Result", "TrainConfig", "Trainer"]
+
+
+@dataclass
+class Result:
+    """What a training came to.
+
+    Args:
+        best_epoch: The epoch whose weights were kept; 0 if nothing was trained.
+        valid: Validation metrics with those weights.
+        test: Test metrics with those weights, scored once; empty if not scored.
+        history: A row per epoch: losses, the monitored metric, seconds.
+        seconds_per_epoch: Mean time of a training epoch, without validation.
+        peak_memory_bytes: Peak of the device's memory on a GPU, else of the process.
+        branches: Recall of each modality's branch by itself, by ``"valid"`` and
+            ``"test"`` and then by modality; empty for a method without branches.
+        hints: Why these figures may not be what the method can do.
+    """
+
+    best_epoch: int
+    valid: dict[str, float]
+    test: dict[str, float]
+    history: list[dict[str, float]]
+    seconds_per_epoch: float
+    peak_memory_bytes: int
+    hints: list[str]
+    branches: dict[str, dict[str, dict[str, float]]]
+
+
+class Trainer:
+    """Trains a method on a graph, chooses the epoch on validation, tests once.
+
+    Each epoch is seeded by its number, so a run that was stopped and resumed ends
+    with the same weights as one that was not.
+
+    Args:
+        model: The method, built from ``data``.
+        data: The graph with the relations the method needs.
+        terms: The loss; the method's own :meth:`objectives` if ``None``.
+        config: How to train.
+        output: Folder for ``checkpoint.pt`` and ``history.csv``; none are written
+            if ``None``.
+        parts: What the data set consists of, see
+            :func:`~pyg_mmrec.training.data_parts`; that of ``data`` if ``None``.
+
+    Attributes:
+        phase: Labels the phases of an epoch: ``"epoch start"``, and of each step
+            ``"sampling"``, ``"forward"``, ``"losses"``, ``"backward"`` and
+            ``"optimiser"``. ``torch.profiler`` shows them; a stopwatch may take its
+            place.
+        description: The experiment, see :func:`~pyg_mmrec.training.describe`.
+
+    Raises:
+        MMRecError: If the method does not provide what a term requires.
+    """
+
+    phase: Callable[[str], AbstractContextManager[Any]]
+
+    def __init__(
+        self,
+        model: Recommender,
+        data: HeteroData,
+        terms: Sequence[Term] | None = None,
+        config: TrainConfig | None = None,
+        output: Path | str | None = None,
+        parts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config = config or TrainConfig()
+        self.device = resolve_device(self.config.device)
+        self.phase = record_function
+        self.terms = list(model.objectives() if terms is None else terms)
+        check_terms(model, self.terms)
+        # Before objectives are set up: what was chosen, not what came of it.
+        self.description = describe(
+            model,
+            self.config,
+            self.terms,
+            data_parts(data) if parts is None else parts,
+        )
+        self.model = model.to(self.device)
+        if self.config.compile:
+            self.model.compile()
+        self.data = data.to(str(self.device))
+        self.output = None if output is None else Path(output)
+        self.objectives = nn.ModuleDict({t.name: t.objective for t in self.terms})
+        with seeded(epoch_seed(self.config.seed, 0), self.device):
+            for term in self.terms:
+                term.objective.setup(self.model, self.data)
+        self.objectives.to(self.device)
+        self.progress = Progress()
+        self.optimizer = self._make_optimizer()
+        self.trained = Trained(
+            {"model": self.model, "objectives": self.objectives},
+            self.optimizer,
+            self._inner_optimizers(),
+        )
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train."""
+        return self.optimizer is not None
+
+    def fit(
+        self,
+        resume: bool = False,
+        hooks: Sequence[Hook] = (),
+        score_test: bool = True,
+    ) -> Result:
+        """Train to early stopping, restore the best weights, score the test once.
+
+        Args:
+            resume: Continue from ``checkpoint.pt`` in the output folder, if any;
+                without it, one that lies there is refused.
+            hooks: Called on the way, beside those that ``config.track`` names; what
+                they raise ends the training.
+            score_test: Whether to score the test; :attr:`Result.test` is empty if not.
+        """
+        if resume:
+            if not self.progress.epoch:
+                self.load_checkpoint()
+        elif self.output is not None and (self.output / "checkpoint.pt").exists():
+            raise MMRecError(
+                f"{self.output} holds the checkpoint of a run: continue it with "
+                f"resume=True, remove it, or train into another folder"
+            )
+        hooks = [*named(self.config.track), *hooks]
+        with _ended(hooks):
+            for hook in hooks:
+                hook.on_start(self.description, self.output)
+            if self.trainable:
+                self._fit(hooks)
+            valid, test = self._scores(score_test)
+            for hook in hooks:
+                hook.on_log(_by_part(valid=valid, test=test))
+        return Result(
+            best_epoch=self.progress.best_epoch,
+            valid=valid,
+            test=test,
+            history=self.progress.history,
+            seconds_per_epoch=self._seconds_per_epoch(),
+            peak_memory_bytes=peak_memory(self.device),
+            hints=self._hints(),
+            branches=self._branches(score_test),
+        )
+
+    def _scores(self, score_test: bool) -> tuple[dict[str, float], dict[str, float]]:
+        """Metrics on validation and, if asked for, on test."""
+        rows, ks = self.model.rows(self.data), self.config.ks
+        valid = Evaluator(self.data, "val", ks=ks)(rows)
+        test = Evaluator(self.data, "test", ks=ks)(rows) if score_test else {}
+        return valid, test
+
+    def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
+        parts = {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+        found = {
+            name: branch_recalls(self.model, self.data, part, self.config.ks)
+            for name, part in parts.items()
+        }
+        return {name: recalls for name, recalls in found.items() if recalls}
+
+    def _hints(self) -> list[str]:
+        if not self.trainable:
+            return []
+        floor = self.stopping.popularity
+        return hints(self.progress, floor, self.config.monitor)
+
+    def _fit(self, hooks: Sequence[Hook]) -> None:
+        config, state = self.config, self.progress
+        metric, _, k = config.monitor.partition("@")
+        validate = Evaluator(self.data, "val", ks=(int(k),), metrics=(metric,))
+        num_neg = max(t.objective.num_neg for t in self.terms)
+        sampler = self._make_sampler(num_neg)
+        if state.last_weights:  # fitted before: the best ones are in the model
+            self.trained.load_weights(state.last_weights)
+            state.last_weights = {}
+        self._complete_history()
+        terms = [term.name for term in self.terms]
+        with reporter(
+            self.model.name, config.epochs, state.epoch, config.progress
+        ) as report:
+            while not self.finished:
+                row = self._epoch(state.epoch + 1, sampler, report)
+                self._validate(row, validate)
+                self._save(hooks)
+                report.epoch(row, summary(row, terms, config.monitor, state))
+                for hook in hooks:
+                    hook.on_epoch_end(row)
+        state.last_weights = self.trained.weights()
+        if state.best_epoch:
+            self.trained.load_weights(state.best_weights)
+
+    def _epoch(
+        self, epoch: int, sampler: BatchSampler, report: Reporter | None = None
+    ) -> dict[str, float]:
+        """Train one epoch; returns its mean losses and seconds."""
+        start = time.perf_counter()
+        generator = epoch_generator(self.config.seed, epoch, self.device)
+        totals = torch.zeros(len(self.terms), device=self.device)
+        broken = torch.tensor(-1, device=self.device)
+        self._set_learning_rate(epoch)
+        self.model.train()
+        with seeded(epoch_seed(self.config.seed, epoch), self.device):
+            with self.phase("epoch start"):
+                view = self._view()
+                for term in self.terms:
+                    term.objective.on_epoch_start(self.model, view, epoch)
+            batches = self._drawn(sampler.epoch(view, generator))
+            for i, (data, batch) in enumerate(batches, start=1):
+                values = self._step(data, batch)
+                totals += values
+                bad = ~values.isfinite()
+                first = bad.int().argmax()
+                broken = torch.where((broken < 0) & bad.any(), first, broken)
+                if report is not None:
+                    report.batch(i, len(sampler))
+        losses = (totals / len(sampler)).tolist()
+        names = [term.name for term in self.terms]
+        self._check_finite(names, int(broken), epoch)
+        row = {"epoch": float(epoch), **dict(zip(names, losses, strict=True))}
+        return {**row, "seconds": time.perf_counter() - start}
+
+    def _set_learning_rate(self, epoch: int) -> None:
+        # From the epoch's number, so that a resumed run goes on as it would have.
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(epoch)
+
+    def _view(self) -> HeteroData:
+        transform = self.model.epoch_graph(self.model.config)
+        return self.data if transform is None else transform(self.data)
+
+    def _drawn(
+        self, batches: Iterator[tuple[HeteroData, Batch]]
+    ) -> Iterator[tuple[HeteroData, Batch]]:
+        """The batches, each drawn under the label of that phase."""
+        while True:
+            with self.phase("sampling"):
+                drawn = next(batches, None)
+            if drawn is None:
+                return
+            yield drawn
+
+    def _step(self, data: HeteroData, batch: Any) -> Tensor:
+        """One optimisation step; returns the terms' values, unweighted, ``[T]``."""
+        assert self.optimizer is not None
+        with self.phase("forward"):
+            step = Step(self.model, data, self._forward(data), batch)
+        with self.phase("losses"):
+            steps = [step.with_negatives(t.objective.num_neg) for t in self.terms]
+            for term, part in zip(self.terms, steps, strict=True):
+                term.objective.inner_step(part)
+            values = [t.objective(s) for t, s in zip(self.terms, steps, strict=True)]
+            loss = sum(t.weight * v for t, v in zip(self.terms, values, strict=True))
+        with self.phase("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[union-attr]
+        with self.phase("optimiser"):
+            self.optimizer.step()
+        return torch.stack([value.detach() for value in values])
+
+    def _forward(self, data: HeteroData) -> Embeddings:
+        if not self.config.amp:
+            return self.model(data)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            out = self.model(data)
+        return out.float()  # losses are taken in full precision
+
+    def _check_finite(self, names: list[str], broken: int, epoch: int) -> None:
+        # Watched on the device and read once per epoch: the checkpoint of the epoch
+        # before is intact.
+        if broken >= 0:
+            raise DivergedError(
+                f"the loss term {names[broken]!r} became NaN or infinite in epoch "
+                f"{epoch}: lower 'lr' ({self.config.lr}) or the term's weight, or "
+                f"check the features"
+            )
+
+    def _validate(self, row: dict[str, float], evaluator: Evaluator) -> None:
+        state, epoch = self.progress, int(row["epoch"])
+        state.epoch = epoch
+        if epoch % self.config.eval_every == 0:
+            value = evaluator(self.model.rows(self.data))[self.config.monitor]
+            row[self.config.monitor] = value
+            if value > state.best_value:
+                state.best_value, state.best_epoch = value, epoch
+                state.best_weights = self.trained.weights()
+        state.history.append(row)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to train."""
+        state = self.progress
+        return not self.trainable or self.stopping.ends_after(
+            state.epoch, state.best_epoch, state.best_value
+        )
+
+    @cached_property
+    def stopping(self) -> EarlyStopping:
+        """When the training ends."""
+        return EarlyStopping(self.config, popularity(self.data, self.config.monitor))
+
+    def _make_optimizer(self) -> torch.optim.Optimizer | None:
+        inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
+        params = [
+            p
+            for p in [*self.model.parameters(), *self.objectives.parameters()]
+            if p.requires_grad and id(p) not in inner
+        ]
+        if not params:
+            return None
+        if not self.terms:
+            raise MMRecError(
+                f"the method {self.model.name!r} has parameters but no objectives: "
+                f"return at least one Term from objectives(), or pass 'terms'"
+            )
+        cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        return cls[self.config.optimizer](
+            params,
+            lr=self.config.lr,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+
+    def _inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        inner = {t.name: t.objective.inner_optimizer for t in self.terms}
+        return {name: o for name, o in inner.items() if o is not None}
+
+    def _make_sampler(self, num_neg: int) -> BatchSampler:
+        config = self.config
+        if config.num_neighbors:
+            return NeighborBatchSampler(
+                self.data,
+                config.batch_size,
+                num_neg,
+                config.exclude,
+                num_neighbors=config.num_neighbors,
+            )
+        return BatchSampler(self.data, config.batch_size, num_neg, config.exclude)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that continues this training, as tensors and JSON values."""
+        return {**self.description, **self.trained.state(self.progress)}
+
+    def _save(self, hooks: Sequence[Hook] = ()) -> None:
+        if self.output is None:
+            return
+        path = self.output / "checkpoint.pt"
+        checkpoint.save(path, self.state())
+        self._write_history(self.output)
+        for hook in hooks:
+            hook.on_checkpoint(path, self.progress.epoch)
+
+    def _write_history(self, output: Path) -> None:
+        with replacing(output / "history.csv") as file:
+            pd.DataFrame(self.progress.history).to_csv(file, index=False)
+
+    def _complete_history(self) -> None:
+        """Write the history that a run left shorter, stopped between two files."""
+        path = None if self.output is None else self.output / "history.csv"
+        if path is None or not self.progress.history:
+            return
+        lines = path.read_bytes().count(b"\n") if path.exists() else 0
+        if lines != len(self.progress.history) + 1:
+            self._write_history(path.parent)
+
+    def load_checkpoint(self) -> None:
+        """Continue from ``checkpoint.pt`` in the output folder, if there is one.
+
+        Raises:
+            MMRecError: If it belongs to another experiment, is damaged, or was
+                trained for longer than this training would be.
+        """
+        path = None if self.output is None else self.output / "checkpoint.pt"
+        if path is None or not path.exists():
+            return
+        state = checkpoint.load(path)
+        check_same(state, self.description, path, type(self.model))
+        progress = self.trained.restore(state, str(path))
+        self._check_not_longer(progress, path)
+        self.progress = progress
+
+    def _check_not_longer(self, progress: Progress, path: Path) -> None:
+        """Refuse a checkpoint that this training would not have come to."""
+        end = self.stopping.end(progress.history[:-1])
+        if end is not None:
+            raise MMRecError(
+                f"{path} has trained {progress.epoch} epochs already, but with "
+                f"epochs={self.config.epochs} and patience={self.config.patience} "
+                f"it would have ended after {end}: give as many as before or "
+                f"more, start anew there with --overwrite, or choose another "
+                f"--output"
+            )
+
+    def _seconds_per_epoch(self) -> float:
+        seconds = [row["seconds"] for row in self.progress.history]
+        return sum(seconds) / len(seconds) if seconds else 0.0
+
+
+@contextmanager
+def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
+    """Tell hooks of the end, however it comes."""
+    with ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.on_end)
+        yield
+
+
+def _by_part(**parts: Mapping[str, float]) -> dict[str, float]:
+    """Metrics by part and name, such as ``"test/recall@20"``."""
+    return {
+        f"{part}/{name}": value
+        for part, metrics in parts.items()
+        for name, value in metrics.items()
+    }
