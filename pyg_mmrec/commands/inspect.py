@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,7 +27,8 @@ BARS = "▁▂▃▄▅▆▇█"
 def describe_data(dataset: Dataset) -> Iterator[str]:
     """Counts, coverage, repetitions, sparsity and degrees, a line each."""
     yield str(dataset)
-    with reading(dataset.folder):
+    with reading(dataset.folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told when the graph was made
         again = repeated(dataset.read().interactions)
     yield f"repeated: {again.sum():,} of {len(again):,} interactions, which count once"
     data = dataset[0]
@@ -95,8 +97,9 @@ def read_history(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
         table = table.apply(pd.to_numeric)
     except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise MMRecError(
-            f"{path} is no table of epochs ({error}): name the folder of another run"
+            f"{path} is no table of epochs ({reason}): name the folder of another run"
         ) from error
     if "epoch" not in table:
         raise MMRecError(
