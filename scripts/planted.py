@@ -27,6 +27,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.commands.cli import add_seeds, guarded
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.evaluation.contribution import modality_contribution, model_branches
@@ -128,6 +129,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     add(
         "--output", default="runs/planted", metavar="DIR", help="(default: %(default)s)"
     )
+    add_split(parser, k_core=False)  # latents are those of all users and items
     return parser.parse_args(argv)
 
 
@@ -141,7 +143,7 @@ def main() -> None:
         planted, study = STUDIES[name]
         rows = []
         for seed in args.seeds:
-            dataset = Synthetic(**planted, seed=seed)
+            dataset = Synthetic(**planted, seed=seed, split=split_of(args))
             for row in study(dataset, seed=seed, **options):
                 rows.append({"seed": seed, **row})
                 print(f"{row['case']} seed {seed}: {row['recall@20']:.4f}", flush=True)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -13,6 +16,7 @@ import pandas as pd
 import pytest
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec import __main__ as door
 from pyg_mmrec.contract import make_graph as make_graph
 
 
@@ -38,6 +42,25 @@ def folder(tmp_path) -> Path:
         table.insert(0, "item", [f"i{i}" for i in range(35)])
         table.to_csv(path / f"{name}.csv", index=False)
     return path
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Carries out a command in this process: exit code, what it printed, errors."""
+    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.chdir(tmp_path)
+
+    def start(line: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pyg-mmrec", *shlex.split(line)])
+        code = 0
+        try:
+            door.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return start
 
 
 def interrupted(

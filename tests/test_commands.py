@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
-import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -14,27 +12,9 @@ import pandas as pd
 import pytest
 
 from pyg_mmrec import __main__ as door
+from pyg_mmrec.commands.inspect import sparkline
 
 SMALL = "--dim 8 --epochs 2 --batch-size 64 --no-progress --device cpu"
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Carries out a command in this process: exit code, what it printed, errors."""
-    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.chdir(tmp_path)
-
-    def start(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pyg-mmrec", *shlex.split(line)])
-        code = 0
-        try:
-            door.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return start
 
 
 @pytest.fixture
@@ -83,11 +63,36 @@ def test_a_run_and_a_data_set_are_shown(trained, command, folder) -> None:
     assert code == 0, stderr
     for words in ("vbpr on shop, seed 0", "best epoch", "test: ", "bpr "):
         assert words in stdout
+    curve = pd.read_csv(trained / "history.csv")["recall@20"]
+    assert "recall@20 on validation, epoch 1 to 2:" in stdout
+    assert f"first {curve[0]:.4f}, best {curve.max():.4f} at epoch" in stdout
+    (trained / "result.json").unlink()  # as of a run that was stopped
+    assert "recall@20 on validation" in command(f"inspect {trained}")[1]
+    (trained / "history.csv").write_text("a,b\n1")
+    code, _, stderr = command(f"inspect {trained}")
+    assert code == 2
+    assert "history.csv is no table of epochs" in stderr
+    file = folder / "interactions.csv"
+    again = pd.read_csv(file)
+    pd.concat([again, again[:3]]).to_csv(file, index=False)
     code, stdout, stderr = command(f"inspect {folder}")
     assert code == 0, stderr
-    for words in ("users=30", "sparsity: ", "of a user: mean", "of an item: mean"):
+    for words in (
+        "users=30",
+        "repeated: 3 of 243 interactions",
+        f"sparsity: {1 - 240 / (30 * again['item'].nunique()):.4%}",
+        "of a user: mean 6.0, median 6, 5 % below 6, 5 % above 6, most 6, none for 0",
+        "of an item: mean",
+        "image: 34 of 39 items",
+    ):
         assert words in stdout
-    assert "image" in stdout
+
+
+def test_a_sparkline_shows_least_greatest_and_the_best_of_many() -> None:
+    assert sparkline([0.1, 0.3, 0.2]) == "▁█▅"
+    assert sparkline([0.5, 0.5]) == "▁▁"
+    many = sparkline([0.0] * 500 + [1.0] + [0.0] * 499)
+    assert (len(many), many.count("█"), many.count("▁")) == (64, 1, 63)
 
 
 def test_studies(command, folder, tmp_path) -> None:

@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pyg_mmrec import plugins
@@ -100,6 +101,41 @@ def test_a_file_is_trained_loaded_and_refused_once_it_changed(folder, tmp_path) 
     del registry._METHODS["own_mine"]
     with pytest.raises(MMRecError, match="another method"):
         load_run(out)
+
+
+def test_a_file_is_compared_and_recommends(folder, tmp_path, command) -> None:
+    written(tmp_path, MINE)
+    small = "--epochs 1 --batch-size 64 --no-progress --device cpu"
+    code, stdout, stderr = command(
+        f"compare {folder} mine.py mine.py:Own:dim=4 bpr:dim=4 --seeds 0 1 "
+        f"--output both {small}"
+    )
+    assert code == 0, stderr
+    for row in ("| own_mine |", "| own_mine:dim=4 |", "| bpr:dim=4 |"):
+        assert row in stdout
+    table = pd.read_csv(tmp_path / "both/compare.csv")
+    assert table.groupby("case")["seed"].apply(list).to_dict() == {
+        name: [0, 1] for name in ("own_mine", "own_mine:dim=4", "bpr:dim=4")
+    }
+    before = (tmp_path / "both/own_mine/seed1/checkpoint.pt").read_bytes()
+    registry._METHODS.pop("own_mine")  # as in another process
+    out = "both/own_mine/seed1"
+    code, stdout, stderr = command(f"recommend {out} u0 u1 -k 4")
+    assert code == 0, stderr
+    assert len(stdout.splitlines()) == 1 + 2 * 4
+    seen = pd.read_csv(folder / "interactions.csv").query("user == 'u0'")["item"]
+    told = [line.split() for line in stdout.splitlines()[1:]]
+    best = {item for user, _, item, *_ in told if user == "u0"}
+    assert len(best) == 4
+    assert not best & set(seen)
+    # Asked for once more, with a changed file: refused, and nothing is touched.
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "# more\n")
+    code, _, stderr = command(
+        f"compare {folder} mine.py --seeds 1 --output both {small}"
+    )
+    assert code == 2
+    assert "another method" in stderr
+    assert (tmp_path / "both/own_mine/seed1/checkpoint.pt").read_bytes() == before
 
 
 def test_methods_of_the_package_tell_no_origin(folder, tmp_path) -> None:

@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pyg_mmrec.commands.train import repeated
+from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.loading import load_run
+from pyg_mmrec.experiments.outputs import read_json, write_json
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import BPR, InfoNCE, Term, plug
 from pyg_mmrec.seeding import seeded
@@ -233,3 +238,36 @@ def test_a_second_fit_needs_resume(tmp_path) -> None:
     trainer(tmp_path).fit()
     with pytest.raises(MMRecError, match="holds the checkpoint of a run.*resume=True"):
         trainer(tmp_path).fit()
+
+
+def test_a_run_of_before_an_option_was_renamed(tmp_path) -> None:
+    """SAND's ``parts_of`` was called ``split``, the trackers ``tensorboard``."""
+    data, out = Synthetic(40, 30, degree=8), tmp_path / "out"
+    options = {"dim": 4, "hidden": 8, "parts_of": "features", "progress": False}
+    run(data, "sand", output=out, epochs=1, **options)
+
+    def as_before(told: dict) -> dict:
+        config = {k: v for k, v in told["config"].items() if k != "parts_of"}
+        train = {k: v for k, v in told["train_config"].items() if k != "track"}
+        config["split"], train["tensorboard"] = told["config"]["parts_of"], False
+        return {**told, "config": config, "train_config": train}
+
+    def age() -> None:
+        told = as_before(read_json(out / "config.json"))
+        write_json(out / "config.json", told)
+        state = as_before(checkpoint.load(out / "checkpoint.pt"))
+        checkpoint.save(out / "checkpoint.pt", state)
+
+    age()
+    assert load_run(out, data).model.config.parts_of == "features"
+    options["parts_of"] = "propagated"
+    with pytest.raises(MMRecError, match="parts_of='features', not 'propagated'"):
+        run(data, "sand", output=out, epochs=1, resume=True, **options)
+    options["parts_of"] = "features"
+    done = run(data, "sand", output=out, epochs=2, resume=True, **options)
+    assert len(done.result.history) == 2
+    assert read_json(out / "config.json")["config"]["parts_of"] == "features"
+    age()
+    args = repeated(out / "config.json", ["--device", "cpu"])[1]
+    assert args.overrides["parts_of"] == "features"
+    assert {"split", "tensorboard"}.isdisjoint(args.overrides)

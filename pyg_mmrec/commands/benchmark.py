@@ -27,6 +27,7 @@ from pyg_mmrec.benchmark import (
     propagation,
     report,
 )
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.devices import resolve_device
@@ -68,6 +69,7 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="threads (default: PyTorch's choice)")  # fmt: skip
     add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     add("--output", default="runs/benchmark", metavar="DIR", help="folder for results")
+    add_split(parser)
     args = parser.parse_args(argv)
     check(args)
     return args
@@ -90,6 +92,7 @@ def check(args: argparse.Namespace) -> None:
     if args.peer is not None:
         peer.check(args.peer)
         peer.check_methods(args.peer_methods)
+    split_of(args)
     args.settings = Settings(args.repeats, args.steps, resolve_device(args.device))
 
 
@@ -97,10 +100,11 @@ def open_data(args: argparse.Namespace) -> Dataset:
     """The data that the options name."""
     if args.data == SYNTHETIC:
         data: Dataset = Synthetic(
-            args.users, args.items, degree=args.degree, dim=args.feature_dim
-        )
+            args.users, args.items, degree=args.degree, dim=args.feature_dim,
+            split=split_of(args),
+        )  # fmt: skip
     else:
-        data = load(args.data, args.root)
+        data = load(args.data, args.root, split=split_of(args))
     print(data, flush=True)
     return data
 

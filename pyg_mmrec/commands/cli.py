@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pyg_mmrec import guard
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Distinct, Parser, a_word, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, add_options, load, maker
 from pyg_mmrec.devices import keep_freed_memory
@@ -26,7 +27,6 @@ from pyg_mmrec.objectives import PLUGS, check_terms
 from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.trainer import TrainConfig
-from pyg_mmrec.transforms import split_from
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
@@ -244,20 +244,7 @@ def _parser(dataset: str, method: str) -> Parser:
         action="store_true",
         help="remove the run in the output folder first, if there is one",
     )
-    add(
-        "--split", type=a_word("random", "time", "cold"), default=None,
-        metavar="{random,time,cold}",
-        help="split anew, in place of the split of the files (default: theirs)",
-    )  # fmt: skip
-    add(
-        "--ratios", nargs=3, type=number(float, min=0, max=1), default=None,
-        metavar=("TRAIN", "VALID", "TEST"),
-        help="shares of a split made anew (default: 0.8 0.1 0.1)",
-    )  # fmt: skip
-    add(
-        "--k-core", type=number(int, min=1, max=1_000_000), default=None, metavar="K",
-        help="keep users and items with K interactions, and split anew",
-    )  # fmt: skip
+    add_split(parser)
     own: list[str] = []
 
     def add_own(*flags: str, **kwargs: Any) -> None:
@@ -305,20 +292,6 @@ def open_dataset(
     data = load(name, args.root, modalities=args.modalities, **options)
     print(data, file=sys.stderr)
     return data
-
-
-def split_of(args: argparse.Namespace) -> dict[str, Any] | None:
-    """How the options split, ``None`` for as the files do; checked.
-
-    Raises:
-        MMRecError: For ratios that are none.
-    """
-    given = {"method": args.split, "ratios": args.ratios, "k_core": args.k_core}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not given:
-        return None
-    split_from(given)
-    return given
 
 
 def rehearse(

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from pyg_mmrec.commands.cli import open_dataset, parse
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets.interactions import repeated
+from pyg_mmrec.datasets.sources import reading
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
+from pyg_mmrec.experiments.outputs import CONFIG, HISTORY, RESULT, read_json
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
+from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET [options of the data set], or RUN"
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def describe_data(dataset: Dataset) -> Iterator[str]:
-    """Counts, sparsity, degrees and coverage, a line each."""
+    """Counts, coverage, repetitions, sparsity and degrees, a line each."""
     yield str(dataset)
+    with reading(dataset.folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told when the graph was made
+        again = repeated(dataset.read().interactions)
+    yield f"repeated: {again.sum():,} of {len(again):,} interactions, which count once"
     data = dataset[0]
     store, edges = data[INTERACTS], train_edges(data)
     held_out = (store.val_label_index, store.test_label_index)
@@ -41,12 +51,14 @@ def describe_data(dataset: Dataset) -> Iterator[str]:
 
 
 def describe_run(folder: Path) -> Iterator[str]:
-    """Method, data, options, best epoch and metrics, a line each."""
+    """Method, data, options, curve, best epoch and metrics, a line each."""
     told = read_json(folder / CONFIG)
     yield f"{told.get('method')} on {told.get('dataset')}, seed {told.get('seed')}"
     for part in ("plugs", "ablate", "modalities", "config", "train_config", "origins"):
         if told.get(part):
             yield f"{part}: {told[part]}"
+    check_fields(told, {"train_config": dict}, str(folder / CONFIG))
+    yield from describe_curve(folder / HISTORY, told["train_config"].get("monitor", ""))
     if not (folder / RESULT).exists():
         yield "not finished: continue it with --resume"
         return
@@ -55,6 +67,60 @@ def describe_run(folder: Path) -> Iterator[str]:
     for part in ("valid", "test"):
         figures = result.get(part, {}).items()
         yield f"{part}: {', '.join(f'{k} {v:.4f}' for k, v in figures)}"
+
+
+def describe_curve(path: Path, monitor: str) -> Iterator[str]:
+    """The monitored metric on validation over the epochs, if there were any."""
+    if not path.exists():
+        return
+    history = read_history(path)
+    curve = history[["epoch", monitor]].dropna() if monitor in history else history[:0]
+    if curve.empty:
+        return
+    epochs, values = curve["epoch"].astype(int).tolist(), curve[monitor].tolist()
+    best = max(range(len(values)), key=values.__getitem__)
+    yield f"{monitor} on validation, epoch {epochs[0]} to {epochs[-1]}:"
+    yield f"  {sparkline(values)}"
+    yield (
+        f"  first {values[0]:.4f}, best {values[best]:.4f} at epoch {epochs[best]}, "
+        f"last {values[-1]:.4f}"
+    )
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """The table of a run's epochs.
+
+    Raises:
+        MMRecError: If it cannot be read.
+    """
+    try:
+        table = pd.read_csv(path)
+        table = table.apply(pd.to_numeric)
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise MMRecError(
+            f"{path} is no table of epochs ({reason}): name the folder of another run"
+        ) from error
+    if "epoch" not in table:
+        raise MMRecError(
+            f"{path} is no table of epochs (it has no column 'epoch'): name the folder "
+            f"of another run"
+        )
+    return table
+
+
+def sparkline(values: Sequence[float], width: int = 64) -> str:
+    """Numbers as bars between the least and the greatest, at most ``width`` of them.
+
+    Where there are more numbers, a bar is the greatest of its share.
+    """
+    ends = [len(values) * (i + 1) // width for i in range(width)]
+    if len(values) > width:
+        starts = [0, *ends[:-1]]
+        values = [max(values[a:b]) for a, b in zip(starts, ends, strict=True)]
+    low, high = min(values), max(values)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in values)
 
 
 def main() -> None:

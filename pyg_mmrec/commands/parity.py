@@ -20,6 +20,7 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, load
 from pyg_mmrec.errors import MMRecError, unknown
@@ -55,6 +56,7 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="options of the authors' code, for --train")  # fmt: skip
     add("--output", default="runs/parity", metavar="DIR",
         help="folder for the curves")  # fmt: skip
+    add_split(parser)
     args = parser.parse_args(argv)
     if args.list:
         return args
@@ -62,6 +64,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         raise MMRecError("name a method and its code: parity.py METHOD --source DIR")
     if args.data is not None and args.data not in DATASETS:
         raise unknown("data set", args.data, DATASETS)
+    if args.data is None and split_of(args) is not None:
+        raise MMRecError("to split anew there has to be a data set: name it in --data")
     if args.data is not None and args.write_fixture:
         raise MMRecError("fixtures hold the small graph: leave --data out")
     if args.train and args.data is None:
@@ -89,7 +93,8 @@ def graph_of(method: str, args: argparse.Namespace) -> HeteroData:
     names = find(ADAPTERS, method).modalities
     if args.data is None:
         return fixture.small_graph(names)
-    return fixture.used_part(load(args.data, args.root)[0], names)
+    data = load(args.data, args.root, split=split_of(args))
+    return fixture.used_part(data[0], names)
 
 
 def show(method: str, args: argparse.Namespace) -> str:

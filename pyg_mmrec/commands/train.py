@@ -20,6 +20,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import made_again, method_of
 from pyg_mmrec.experiments.outputs import read_json
+from pyg_mmrec.training.config import renamed
 from pyg_mmrec.training.identity import FIELDS
 from pyg_mmrec.training.schema import check_fields
 
@@ -46,7 +47,8 @@ def repeated(path: Path, argv: list[str]) -> tuple[Dataset, argparse.Namespace]:
     told = read_json(path)
     needed = {**FIELDS, "source": dict, "plugs": list, "ablate": list, "dataset": str}
     check_fields(told, needed, str(path))
-    method = method_of(told).name
+    cls = method_of(told)
+    method = cls.name
     args = parse("synthetic", argv, method=method, extend=add_own)
     changed = [n for n in _DATA if getattr(args, n) != _DEFAULTS[n]]
     if changed or args.method != method:
@@ -55,7 +57,8 @@ def repeated(path: Path, argv: list[str]) -> tuple[Dataset, argparse.Namespace]:
             f"--config repeats a run on its own data with its method: leave out "
             f"{names}, or name DATASET and METHOD in place of --config"
         )
-    args.overrides = {**told["config"], **told["train_config"], **args.overrides}
+    options = {**cls.current_options(told["config"]), **renamed(told["train_config"])}
+    args.overrides = {**options, **args.overrides}
     args.plug = args.plug or told["plugs"]
     args.ablate = args.ablate or told["ablate"]
     rehearse(dataset=told["dataset"], **run_options(args, method))

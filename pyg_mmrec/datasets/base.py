@@ -78,9 +78,10 @@ class Dataset(InMemoryDataset):
         modalities: Which modalities to load; all that there are if ``None``.
         transform: Applied whenever the graph is read.
         pre_transform: Applied once, before the graph is kept.
-        split: How to split: ``"random"``, ``"time"``, ``"cold"`` (8:1:1), or a
-            transform such as ``Split(ratios=(0.7, 0.1, 0.2))`` or
-            ``Compose([KCore(5), Split()])``, or the same in plain values,
+        split: How to split: ``"random"``, ``"time"``, ``"global-time"``, ``"cold"``
+            (8:1:1), ``"leave-one-out"``, or a transform such as
+            ``Split(ratios=(0.7, 0.1, 0.2))`` or ``Compose([KCore(5), Split()])``, or
+            the same in plain values,
             ``{"method": "cold", "k_core": 5}``. ``None`` keeps the split that the files
             give, or splits at random per user.
         seed: Seed of the split, if ``split`` is not a transform.
@@ -131,8 +132,9 @@ class Dataset(InMemoryDataset):
             split = split_from(split, seed)
         if not (split is None or isinstance(split, str) or callable(split)):
             raise MMRecError(
-                f"split={split!r} is no way to split: pass 'random', 'time', 'cold' or "
-                f"a transform such as Split(ratios=(0.7, 0.1, 0.2))"
+                f"split={split!r} is no way to split: pass 'random', 'time', "
+                f"'global-time', 'leave-one-out', 'cold' or a transform such as "
+                f"Split(ratios=(0.7, 0.1, 0.2))"
             )
         self.split = split
         self.seed = seed

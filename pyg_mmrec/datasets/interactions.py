@@ -103,20 +103,29 @@ def checked(found: Interactions, where: str) -> Interactions:
         raise MMRecError(f"{where} has no interactions: at least one row is expected")
     if found.time is not None:
         found = found.select(np.argsort(found.time, kind="stable"))
-    key = found.user * len(found.item_ids) + found.item
-    repeated = pd.Series(key).duplicated().to_numpy()
-    if repeated.any() and found.split is not None:
+    again = repeated(found)
+    if again.any() and found.split is not None:
+        key = _keys(found)
         inside = pd.DataFrame({"key": key, "split": found.split}).duplicated()
-        _refuse_overlap(found, key, repeated & ~inside.to_numpy(), where)
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
+        _refuse_overlap(found, key, again & ~inside.to_numpy(), where)
+    if again.any():
+        row = int(np.flatnonzero(again)[0])
         warnings.warn(
-            f"{where} repeats {int(repeated.sum())} interactions, such as "
+            f"{where} repeats {int(again.sum())} interactions, such as "
             f"{_pair(found, row)}: the repetitions are dropped",
             stacklevel=2,
         )
-        found = found.select(np.flatnonzero(~repeated))
+        found = found.select(np.flatnonzero(~again))
     return found
+
+
+def repeated(found: Interactions) -> np.ndarray:
+    """Whether each interaction is one of before, of the same user and item, ``[E]``."""
+    return pd.Series(_keys(found)).duplicated().to_numpy()
+
+
+def _keys(found: Interactions) -> np.ndarray:
+    return found.user * len(found.item_ids) + found.item
 
 
 def _refuse_overlap(

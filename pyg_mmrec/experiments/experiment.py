@@ -150,8 +150,7 @@ def _accept(
     """
     if overwrite:
         clear(folder)
-    configs = type(trainer.model.config), TrainConfig
-    kept = check_config(folder, description, configs)
+    kept = check_config(folder, description, type(trainer.model))
     trainer.load_checkpoint()
     result = folder / RESULT
     if kept and trainer.finished and result.exists():

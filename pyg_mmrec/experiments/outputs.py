@@ -9,6 +9,7 @@ from typing import Any
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
+from pyg_mmrec.methods import Recommender
 from pyg_mmrec.training.identity import check_same
 from pyg_mmrec.training.schema import check_type
 
@@ -50,14 +51,14 @@ def check_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 
 def check_config(
-    folder: Path, description: Mapping[str, Any], configs: tuple[type, ...]
+    folder: Path, description: Mapping[str, Any], method: type[Recommender]
 ) -> dict[str, Any]:
     """What the run in a folder tells of itself; empty if it holds none.
 
     Args:
         folder: The output folder.
         description: What is to go on.
-        configs: Classes of its configurations.
+        method: The method of what is to go on.
 
     Raises:
         MMRecError: If the folder holds another experiment.
@@ -65,7 +66,7 @@ def check_config(
     path = folder / CONFIG
     if path.exists():
         kept = read_json(path)
-        check_same(kept, description, path, configs)
+        check_same(kept, description, path, method)
         return kept
     if held(folder):
         raise MMRecError(

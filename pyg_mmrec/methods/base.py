@@ -51,6 +51,7 @@ class Recommender(nn.Module, ABC):
             ``"default"`` holds for any.
         ablations: Overrides that switch a part off, by name.
         uses_features: Whether it reads modality features.
+        renamed: New names of options by their old ones, which runs of before tell.
     """
 
     @dataclass
@@ -63,6 +64,7 @@ class Recommender(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Overrides]] = {}
     ablations: ClassVar[Mapping[str, Overrides]] = {}
     uses_features: ClassVar[bool] = True
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,6 +86,11 @@ class Recommender(nn.Module, ABC):
     def epoch_graph(cls, config: Any) -> BaseTransform | None:
         """Transform that makes the view of the graph which one epoch trains on."""
         return None
+
+    @classmethod
+    def current_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of ``Config`` that a run tells of, by the names of today."""
+        return {cls.renamed.get(name, name): v for name, v in options.items()}
 
     @abstractmethod
     def forward(self, data: HeteroData) -> Embeddings:

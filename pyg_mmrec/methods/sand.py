@@ -110,6 +110,7 @@ class SAND(Recommender):
         inner_steps: Count = option(5, "steps of the network behind mi, for each step")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
+    renamed = {"split": "parts_of"}
     provides = frozenset({"feats", "modal"})
     # The authors' rate and weights at the start on baby, sports and clothing (their
     # logs are best at epoch 85, 144 and 182), carried over to the other two; categories

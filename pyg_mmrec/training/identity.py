@@ -17,13 +17,11 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.plugins import Origin, find, is_place, origin
+from pyg_mmrec.training.config import TrainConfig, renamed
 from pyg_mmrec.training.schema import Kinds, check_fields, check_type
 
 # How long to train, where, and what to show may change between two sittings.
-FREE = {
-    "epochs", "patience", "device", "progress", "track", "ks",
-    "tensorboard",  # what "track" was once
-}  # fmt: skip
+FREE = {"epochs", "patience", "device", "progress", "track", "ks"}
 FIELDS: dict[str, Kinds] = {
     "method": str,
     "config": dict,
@@ -134,7 +132,7 @@ def _digest(tensor: Tensor) -> str:
 
 
 def check_same_data(
-    then: Mapping[str, str], now: Mapping[str, str], where: str
+    then: Mapping[str, str], now: Mapping[str, str], where: str, more: str = ""
 ) -> None:
     """Refuse other data.
 
@@ -142,6 +140,7 @@ def check_same_data(
         then: Parts of the data that something was made from.
         now: Parts of the data at hand.
         where: What was made from them, at the beginning of a sentence.
+        more: What else differs, which may be why.
 
     Raises:
         MMRecError: Naming the parts that differ.
@@ -149,7 +148,8 @@ def check_same_data(
     differ = [name for name in {**now, **then} if now.get(name) != then.get(name)]
     if differ:
         raise MMRecError(
-            f"{where} was made from other data (what differs: {', '.join(differ)}): "
+            f"{where} was made from other data (what differs: {', '.join(differ)}"
+            f"{more}): "
             f"use the same data set, split and modalities, or another folder"
         )
 
@@ -158,30 +158,48 @@ def check_same(
     then: Mapping[str, Any],
     now: Mapping[str, Any],
     where: Path,
-    defaults: Iterable[type] = (),
+    method: type[Recommender],
 ) -> None:
     """Refuse to go on with the run of another experiment.
 
+    An option that is younger than the run was at its default then.
+
     Args:
-        then: What :func:`describe` told of the run.
-        now: What it tells of this one.
+        then: What :func:`describe` told of the run, by the names of its time.
+        now: What it tells of this one, by those of today.
         where: File of the run.
-        defaults: Classes of configurations: an option that is younger than the run
-            was at its default then.
+        method: The method of this one.
 
     Raises:
         MMRecError: Naming what differs.
     """
     check_fields(then, FIELDS, str(where))
-    young = {k: v for cls in defaults for k, v in default_values(cls).items()}
-    old = {**young, **then["config"], **then["train_config"], "method": then["method"]}
+    young = {**default_values(method.Config), **default_values(TrainConfig)}
+    told = {**method.current_options(then["config"]), **renamed(then["train_config"])}
+    old = {**young, **told, "method": then["method"]}
     new = {**now["config"], **now["train_config"], "method": now["method"]}
     for name in ("method", *new):
         if name not in FREE and old.get(name) != new[name]:
             raise _other(where, f"{name}={old.get(name)!r}", repr(new[name]))
     check_same_origins(then.get("origins"), now.get("origins"), where)
-    check_same_data(then["data"], now["data"], str(where))
+    check_same_data(then["data"], now["data"], str(where), _other_split(then, now))
     _check_same_terms(then["terms"], now["terms"], where)
+
+
+def _other_split(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The splits of two experiments that tell of them and differ, else nothing."""
+    old, new = _told_split(then), _told_split(now)
+    return f"; the split: {old} then, {new} now" if old and new and old != new else ""
+
+
+def _told_split(told: Mapping[str, Any]) -> str:
+    source = told.get("source")
+    if not isinstance(source, dict) or not isinstance(source.get("arguments"), dict):
+        return ""  # a checkpoint tells of the data alone
+    split = source["arguments"].get("split")
+    if isinstance(split, dict):
+        return ", ".join(f"{name} {value}" for name, value in split.items())
+    return str(split or "that of the files")
 
 
 def check_same_origins(then: Any, now: Any, where: Path) -> None:

@@ -423,8 +423,7 @@ class Trainer:
         if path is None or not path.exists():
             return
         state = checkpoint.load(path)
-        configs = type(self.model.config), type(self.config)
-        check_same(state, self.description, path, configs)
+        check_same(state, self.description, path, type(self.model))
         progress = self.trained.restore(state, str(path))
         self._check_not_longer(progress, path)
         self.progress = progress

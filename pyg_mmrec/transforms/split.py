@@ -10,13 +10,16 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.errors import MMRecError, spelled, unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.transforms.checks import check_choice, check_unsplit, interactions
 from pyg_mmrec.transforms.edges import keep_interactions
 from pyg_mmrec.transforms.k_core import KCore
 
-Method = Literal["random", "time", "cold"]
+Method = Literal["random", "time", "global-time", "leave-one-out", "cold"]
+METHODS: tuple[str, ...] = get_args(Method)
+_SHARES = (0.8, 0.1, 0.1)
+_ONE_EACH = (1.0, 1e-12, 1e-12)  # however small a share is, one is held out
 TRAIN, VAL, TEST = range(3)
 
 
@@ -31,6 +34,13 @@ class Split(BaseTransform):
     * ``"random"``: each user's are drawn at random.
     * ``"time"``: each user's last ones (by ``time`` of the interactions, equal times
       in stored order) are for test, those before them for validation.
+    * ``"leave-one-out"``: each user's last one is for test and the one before it for
+      validation, whatever their number; drawn at random where there is no ``time``.
+    * ``"global-time"``: the same two moments for all users. Test begins where the last
+      share :math:`r_{test}` of all interactions does, validation where
+      :math:`r_{val}` more do, each with all interactions of that moment; so nothing
+      that is trained on is later than what is held out. A user who comes after the
+      first moment has no train interaction, and evaluation leaves such users out.
     * ``"cold"``: whole items are held out: shares :math:`r_{val}` and
       :math:`r_{test}` of the items that have interactions. Items whose user would be
       left without train interactions return to train, so the shares are upper
@@ -39,34 +49,43 @@ class Split(BaseTransform):
     Afterwards ``edge_index`` of both directions holds train interactions only, in
     their order before, with their attributes such as ``time`` and ``rating``;
     ``val_label_index`` and ``test_label_index`` hold the others. Every interaction
-    ends in exactly one part, and every user that has any keeps one in train.
+    ends in exactly one part, and every user that has any keeps one in train but for
+    ``"global-time"``.
 
     **Shapes:** ``edge_index`` :math:`(2, E)` becomes :math:`(2, E_{train})`,
     ``val_label_index`` :math:`(2, E_{val})`, ``test_label_index`` :math:`(2,
     E_{test})`.
 
     Args:
-        method: ``"random"``, ``"time"`` or ``"cold"``.
-        ratios: Shares of train, validation and test; a share of 0 leaves the part
-            empty.
-        seed: Seed of the draw; ``"time"`` needs none. The draw is made on the CPU:
-            a seed means the same split on every device.
+        method: ``"random"``, ``"time"``, ``"global-time"``, ``"leave-one-out"`` or
+            ``"cold"``.
+        ratios: Shares of train, validation and test, (0.8, 0.1, 0.1) if ``None``; a
+            share of 0 leaves the part empty; ``"leave-one-out"`` takes none.
+        seed: Seed of the draw; a split by time needs none. The draw is made on the
+            CPU: a seed means the same split on every device.
 
     Raises:
-        MMRecError: For ratios that do not sum to 1, repeated interactions, a missing
-            ``time``, interactions that were split before, relations that were
-            derived before the split, and a part that stays empty.
+        MMRecError: For ratios that do not sum to 1 or are of no use, repeated
+            interactions, a missing ``time``, interactions that were split before,
+            relations that were derived before the split, and a part that stays empty.
     """
 
     def __init__(
         self,
         method: Method = "random",
-        ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        ratios: tuple[float, float, float] | None = None,
         seed: int = 0,
     ) -> None:
-        check_choice("'method' of Split", method, get_args(Method))
+        check_choice("'method' of Split", method, METHODS)
+        if method == "leave-one-out" and ratios is not None:
+            raise MMRecError(
+                f"the split 'leave-one-out' holds out one interaction for each part, "
+                f"so shares are of no use (got {ratios}): leave {spelled('ratios')} "
+                f"out, or split by 'time'"
+            )
         self.method = method
-        self.ratios = _checked(ratios)
+        usual = _ONE_EACH if method == "leave-one-out" else _SHARES
+        self.ratios = _checked(usual if ratios is None else ratios)
         self.seed = seed
 
     def forward(self, data: HeteroData) -> HeteroData:
@@ -82,10 +101,13 @@ class Split(BaseTransform):
 
     def _part(self, data: HeteroData, edges: Tensor) -> Tensor:
         """Part of each interaction, ``[E]``."""
-        if self.method == "time":
-            return by_user(edges[0], _time(data), self.ratios)
+        if self.method == "global-time":
+            return by_moment(_time(data, self.method), self.ratios)
+        timed = self.method == "leave-one-out" and "time" in data[INTERACTS]
+        if timed or self.method == "time":
+            return by_user(edges[0], _time(data, self.method), self.ratios)
         generator = torch.Generator().manual_seed(self.seed)
-        if self.method == "random":
+        if self.method in ("random", "leave-one-out"):
             # A permutation has no equal keys.
             keys = torch.randperm(edges.size(1), generator=generator)
             return by_user(edges[0], keys, self.ratios)
@@ -100,14 +122,14 @@ class Split(BaseTransform):
             if size == 0 and ratio > 0:
                 raise MMRecError(
                     f"'Split' left the {name} part empty ({part.numel()} interactions, "
-                    f"method {self.method!r}, ratios {self.ratios}): give users more "
-                    f"interactions, e.g. by KCore, or set the ratio to 0"
+                    f"{self}): give users more interactions, e.g. by KCore, or change "
+                    f"the ratios"
                 )
 
     def __repr__(self) -> str:
+        ratios = "" if self.ratios == _ONE_EACH else f"ratios={self.ratios}, "
         return (
-            f"{type(self).__name__}(method={self.method!r}, ratios={self.ratios}, "
-            f"seed={self.seed})"
+            f"{type(self).__name__}(method={self.method!r}, {ratios}seed={self.seed})"
         )
 
 
@@ -156,6 +178,28 @@ def by_user(user: Tensor, keys: Tensor, ratios: tuple[float, float, float]) -> T
     sorted_part[left <= (test + val)[sorted_user]] = VAL
     sorted_part[left <= test[sorted_user]] = TEST
     return torch.empty_like(sorted_part).index_copy_(0, order, sorted_part)
+
+
+def by_moment(time: Tensor, ratios: tuple[float, float, float]) -> Tensor:
+    """Split all interactions at two moments.
+
+    Args:
+        time: Time of each interaction, ``[E]``.
+        ratios: Shares of train, validation and test; those of a moment stay together,
+            so validation and test may be larger.
+
+    Returns:
+        Part of each interaction, ``[E]``.
+    """
+    ordered, count = time.sort().values, torch.tensor([time.numel()])
+    test = int(_held_out(count, ratios[TEST], count - 1))
+    val = int(_held_out(count, ratios[VAL], count - 1 - test))
+    part = torch.full((time.numel(),), TRAIN)
+    if val:
+        part[time >= ordered[-(test + val)]] = VAL
+    if test:
+        part[time >= ordered[-test]] = TEST
+    return part
 
 
 def by_item(
@@ -233,19 +277,19 @@ def _check_unique(edges: Tensor, num_items: int) -> None:
         )
 
 
-def _time(data: HeteroData) -> Tensor:
+def _time(data: HeteroData, method: str) -> Tensor:
     store = data[INTERACTS]
     time = store.get("time")
     if not isinstance(time, Tensor) or time.shape != store.edge_index.shape[1:]:
         found = "none" if time is None else f"shape {list(getattr(time, 'shape', []))}"
         raise MMRecError(
-            f"Split(method='time') needs data['user', 'interacts', 'item'].time with "
-            f"one number per interaction (found: {found}): add it, or choose "
+            f"Split(method={method!r}) needs data['user', 'interacts', 'item'].time "
+            f"with one number per interaction (found: {found}): add it, or choose "
             f"method='random'"
         )
     if time.is_floating_point() and not bool(time.isfinite().all()):
         raise MMRecError(
-            "Split(method='time') found NaN or infinite values in the time of "
-            "interactions: correct them or drop those interactions"
+            f"Split(method={method!r}) found NaN or infinite values in the time of "
+            f"interactions: correct them or drop those interactions"
         )
     return time.cpu()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, interaction_graph
 from pyg_mmrec.transforms import CoOccurrence, Split
+from pyg_mmrec.transforms.split import METHODS
 
 from ..conftest import make_graph
 
@@ -20,6 +22,10 @@ def whole(pairs, num_users=12, num_items=15):
     data[INTERACTS].time = torch.arange(count) * 7 % 11  # with equal times
     data[INTERACTS].rating = torch.arange(count)
     return data
+
+
+def times(pairs):
+    return dict(zip(sorted(pairs), whole(pairs)[INTERACTS].time.tolist(), strict=True))
 
 
 def parts(data):
@@ -46,23 +52,28 @@ def attempt(pairs, *options):
         return None
 
 
-@pytest.mark.parametrize("method", ["random", "time", "cold"])
+@pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=60, deadline=None)
 @given(pairs=interactions, shares=ratios, seed=st.integers(0, 2**31))
 def test_every_interaction_in_one_part_and_every_user_trains(
     method, pairs, shares, seed
 ) -> None:
+    shares = None if method == "leave-one-out" else shares
     out = attempt(pairs, method, shares, seed)
     if out is None:
         return
     train, val, test = parts(out)
     assert sorted(train + val + test) == sorted(pairs)
-    assert {u for u, _ in train} == {u for u, _ in pairs}
+    if method != "global-time":
+        assert {u for u, _ in train} == {u for u, _ in pairs}
     assert torch.equal(out[REV_INTERACTS].edge_index, out[INTERACTS].edge_index.flip(0))
     ordered = sorted(pairs)
     assert [ordered[r] for r in out[INTERACTS].rating.tolist()] == train
     again = Split(method, shares, seed)(whole(pairs))
     assert parts(again) == [train, val, test]
+    assert repr(eval(repr(Split(method, shares, seed)))) == repr(
+        Split(method, shares, seed)
+    )
 
 
 def naive_counts(total, shares):
@@ -78,8 +89,7 @@ def test_time_equals_naive_loop(pairs, shares) -> None:
     out = attempt(pairs, "time", shares)
     if out is None:
         return
-    data = whole(pairs)
-    time = dict(zip(sorted(pairs), data[INTERACTS].time.tolist(), strict=True))
+    time = times(pairs)
     expected = [[], [], []]
     for user in {u for u, _ in pairs}:
         own = sorted((p for p in pairs if p[0] == user), key=lambda p: (time[p], p))
@@ -88,6 +98,52 @@ def test_time_equals_naive_loop(pairs, shares) -> None:
         expected[0] += own[: bounds[0]]
         expected[1] += own[bounds[0] : bounds[1]]
         expected[2] += own[bounds[1] :]
+    assert parts(out) == [sorted(e) for e in expected]
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs=interactions, shares=ratios)
+def test_global_time_equals_naive_loop(pairs, shares) -> None:
+    out = attempt(pairs, "global-time", shares)
+    if out is None:
+        return
+    time = times(pairs)
+    ordered = sorted(time.values())
+    val, test = naive_counts(len(ordered), shares)
+    never = max(ordered) + 1
+    from_test = ordered[len(ordered) - test] if test else never
+    from_val = ordered[len(ordered) - test - val] if val else from_test
+    expected = [[], [], []]
+    for pair in sorted(pairs):
+        later = (time[pair] >= from_val, time[pair] >= from_test)
+        expected[2 if later[1] else int(later[0])].append(pair)
+    assert parts(out) == expected
+    moments = [[time[p] for p in part] for part in parts(out)]
+    for before, after in itertools.combinations(filter(None, moments), 2):
+        assert max(before) < min(after)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs=interactions, timed=st.booleans(), seed=st.integers(0, 9))
+def test_leave_one_out_equals_naive_loop(pairs, timed, seed) -> None:
+    data, time = whole(pairs), times(pairs)
+    if not timed:
+        del data[INTERACTS].time
+        drawn = torch.randperm(
+            len(pairs), generator=torch.Generator().manual_seed(seed)
+        )
+        time = dict(zip(sorted(pairs), drawn.tolist(), strict=True))
+    if max(Counter(u for u, _ in pairs).values()) < 3:
+        with pytest.raises(MMRecError, match="part empty"):
+            Split("leave-one-out", seed=seed)(data)
+        return
+    out = Split("leave-one-out", seed=seed)(data)
+    expected = [[], [], []]
+    for user in {u for u, _ in pairs}:
+        own = sorted((p for p in pairs if p[0] == user), key=lambda p: (time[p], p))
+        expected[2] += own[-1:] if len(own) > 1 else []
+        expected[1] += own[-2:-1] if len(own) > 2 else []
+        expected[0] += own[:-2] if len(own) > 2 else own[:1]
     assert parts(out) == [sorted(e) for e in expected]
 
 
@@ -145,6 +201,10 @@ def test_leaves_the_input_alone() -> None:
     [
         ({"method": "rand"}, "did you mean 'random'"),
         ({"ratios": (0.8, 0.1)}, "three shares"),
+        (
+            {"method": "leave-one-out", "ratios": (0.8, 0.1, 0.1)},
+            "of no use .*leave --ratios",
+        ),
         ({"ratios": (0.8, 0.1, 0.2)}, "of sum 1"),
         ({"ratios": (1.2, -0.1, -0.1)}, "three shares"),
         ({"ratios": (0.0, 0.5, 0.5)}, "positive train share"),
@@ -162,11 +222,18 @@ def test_refuses_graphs() -> None:
     with pytest.raises(MMRecError, match="before CoOccurrence"):
         Split()(CoOccurrence(2)(data))
     data[INTERACTS].time = torch.full((15,), torch.nan)
-    with pytest.raises(MMRecError, match="NaN or infinite values in the time"):
-        Split("time")(data)
+    for method in ("time", "global-time", "leave-one-out"):
+        with pytest.raises(MMRecError, match="NaN or infinite values in the time"):
+            Split(method)(data)
+    data[INTERACTS].time = torch.ones(15)
+    with pytest.raises(MMRecError, match="left the train part empty"):
+        Split("global-time")(data)
     del data[INTERACTS].time
-    with pytest.raises(MMRecError, match=r"needs .*\.time with one number"):
-        Split("time")(data)
+    for method in ("time", "global-time"):
+        with pytest.raises(
+            MMRecError, match=rf"'{method}'\) needs .*\.time with one number"
+        ):
+            Split(method)(data)
     data[INTERACTS].edge_index = torch.tensor([[0, 0, 0], [1, 1, 2]])
     with pytest.raises(MMRecError, match="1 of 3 interactions repeated"):
         Split()(data)

@@ -1,0 +1,51 @@
+"""How to split the interactions, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pyg_mmrec.config import a_word, number
+from pyg_mmrec.transforms.split import METHODS, split_from
+
+
+def add_split(parser: argparse.ArgumentParser, k_core: bool = True) -> None:
+    """Add ``--split``, ``--ratios`` and ``--k-core``.
+
+    Args:
+        parser: The parser of a command that reads a data set.
+        k_core: Whether users and items may go.
+    """
+    add = parser.add_argument
+    add(
+        "--split", type=a_word(*METHODS), default=None,
+        metavar=f"{{{','.join(METHODS)}}}",
+        help="split anew, in place of the split of the files (default: theirs, else "
+        "random); global-time: one moment for all users",
+    )  # fmt: skip
+    add(
+        "--ratios", nargs=3, type=number(float, min=0, max=1), default=None,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="shares of a split made anew (default: 0.8 0.1 0.1)",
+    )  # fmt: skip
+    if k_core:
+        add(
+            "--k-core", type=number(int, min=1, max=1_000_000), default=None,
+            metavar="K", help="keep users and items with K interactions, and split "
+            "anew",
+        )  # fmt: skip
+
+
+def split_of(args: argparse.Namespace) -> dict[str, Any] | None:
+    """How the options split, ``None`` for as the files do; checked.
+
+    Raises:
+        MMRecError: For ratios that are none.
+    """
+    names = {"method": "split", "ratios": "ratios", "k_core": "k_core"}
+    found = {part: getattr(args, name, None) for part, name in names.items()}
+    given = {part: value for part, value in found.items() if value is not None}
+    if not given:
+        return None
+    split_from(given)
+    return given
