@@ -74,6 +74,14 @@ class Branch(NamedTuple):
     Shapes:
         - **user**: ``[U, d]``
         - **item**: ``[I, d]``
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import Branch
+        >>> rows = Branch(torch.ones(2, 4), torch.ones(3, 4))
+        >>> rows.user @ rows.item.T
+        tensor([[4., 4., 4.],
+                [4., 4., 4.]])
     """
 
     user: Tensor
@@ -114,6 +122,14 @@ class Embeddings:
             ``ego_user`` and ``ego_item`` hold the embeddings before propagation.
         groups: Further branches that belong together, by the group's name, such as
             the layers of a propagation.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import Embeddings
+        >>> feats = {"image": torch.zeros(3, 4), "text": torch.zeros(3, 4)}
+        >>> out = Embeddings(torch.zeros(2, 4), torch.zeros(3, 4), feats)
+        >>> {m: branch.item.shape for m, branch in out.branches.items()}
+        {'image': torch.Size([3, 4]), 'text': torch.Size([3, 4])}
     """
 
     user: Tensor

@@ -24,6 +24,15 @@ class MMRecError(ValueError):
 
     The message is one sentence that names the thing, what was found, what was
     expected and the remedy. Scripts print it and leave with exit code 2.
+
+    Example:
+        >>> import pyg_mmrec
+        >>> try:
+        ...     pyg_mmrec.get("freedon")
+        ... except pyg_mmrec.MMRecError as error:
+        ...     print(error)
+        ...
+        unknown method 'freedon': did you mean 'freedom'?
     """
 
 

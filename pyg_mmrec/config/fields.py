@@ -99,6 +99,21 @@ def option(
         filled: Whether a list needs a value, and none twice.
         check: Raises :class:`~pyg_mmrec.errors.MMRecError` for a value that is of the
             right type and in range, and still of no use.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from pyg_mmrec import Recommender, option
+        >>> class Mine(Recommender):
+        ...     @dataclass
+        ...     class Config:
+        ...         dim: int = option(64, "width of the embeddings", min=1)
+        ...
+        >>> Mine.Config(dim=32).dim
+        32
+        >>> Mine.Config(dim=0)
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: 'dim' needs to be an integer at least 1 (got 0)
     """
     metadata = {
         "help": help,

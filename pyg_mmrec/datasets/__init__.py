@@ -49,6 +49,16 @@ def load(name: str, root: Path | str = "data", **options: Any) -> Dataset:
 
     Raises:
         MMRecError: If there is no such data set, or its files cannot be used.
+
+    Example:
+        >>> from pyg_mmrec import load
+        >>> dataset = load("synthetic", "data", num_users=50, num_items=40)
+        >>> dataset[0]["user"].num_nodes
+        50
+        >>> load("syntetic")
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: unknown data set 'syntetic': did you mean ...
     """
     return maker(name)(root, **options)
 

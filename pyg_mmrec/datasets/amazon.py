@@ -33,6 +33,21 @@ class Amazon(Prepared):
             ``"beauty"``.
         modalities: Which modalities to load; all that there are if ``None``.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from pyg_mmrec import Amazon
+        >>> Path("data/baby").mkdir(parents=True)  # else the release is downloaded
+        >>> for n, part in enumerate(("train", "valid", "test")):
+        ...     np.save(f"data/baby/{part}.npy", [[user, n] for user in range(5)])
+        ...
+        >>> Amazon("data", "baby")[0]["item"].num_nodes
+        3
+        >>> Amazon("data", "babi")
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: unknown Amazon data set 'babi': did you ...
     """
 
     published: ClassVar[dict[str, str]] = {

@@ -97,6 +97,24 @@ class Dataset(InMemoryDataset):
 
     Raises:
         MMRecError: For whatever is wrong with files or options.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from pyg_mmrec import Dataset
+        >>> from pyg_mmrec.datasets.base import Raw
+        >>> from pyg_mmrec.datasets.interactions import Interactions
+        >>> class Grid(Dataset):
+        ...     raw_file_names = []
+        ...     def download(self): ...
+        ...     def read(self):
+        ...         user, item = np.divmod(np.arange(20), 5)
+        ...         ids = pd.RangeIndex(4), pd.RangeIndex(5)
+        ...         return Raw(Interactions(user, item, *ids))
+        ...
+        >>> data = Grid("data", "grid")[0]
+        >>> data["user", "interacts", "item"].num_edges
+        12
     """
 
     name: str

@@ -78,6 +78,18 @@ class Folder(Dataset):
         text_encoder: ``"tfidf"`` or ``"minilm"``, to make ``text`` of the titles, in
             place of a file of that modality; ``None`` leaves titles alone.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from pyg_mmrec import Folder
+        >>> Path("shop").mkdir()
+        >>> rows = [(f"u{u}", f"i{(u + n) % 9}") for u in range(9) for n in range(5)]
+        >>> table = pd.DataFrame(rows, columns=["user", "item"])
+        >>> table.to_csv("shop/interactions.csv", index=False)
+        >>> shop = Folder("shop", split="random")
+        >>> shop.user_ids[:2].tolist(), shop[0]["item"].num_nodes
+        (['u0', 'u1'], 9)
     """
 
     def __init__(

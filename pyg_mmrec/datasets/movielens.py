@@ -54,7 +54,7 @@ _GENRES = (
 
 
 class MovieLens100K(Dataset):
-    """MovieLens 100K: ratings of 4 and more as positives, 8:1:1 per user at random.
+    r"""MovieLens 100K: ratings of 4 and more as positives, 8:1:1 per user at random.
 
     Users and items without a positive are left out: 942 users, 1,447 items and 55,375
     interactions remain. Every source gives the same graph for the same seed.
@@ -77,6 +77,21 @@ class MovieLens100K(Dataset):
         text_dim: Dimensions of ``"tfidf"``.
         min_rating: Ratings from here on are positives.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from pyg_mmrec import MovieLens100K
+        >>> Path("data/ml-100k").mkdir(parents=True)  # else the files are downloaded
+        >>> rows = [(user, item, 5, 0) for user in range(3) for item in range(1, 6)]
+        >>> names = ["user", "item", "rating", "timestamp"]
+        >>> ratings = pd.DataFrame(rows, columns=names)
+        >>> ratings.to_csv("data/ml-100k/interactions.tsv", sep="\t", index=False)
+        >>> movies = [(item, f"Film (199{item})", "War|Drama") for item in range(1, 6)]
+        >>> movies = pd.DataFrame(movies, columns=["item", "title", "genres"])
+        >>> movies.to_csv("data/ml-100k/items.tsv", sep="\t", index=False)
+        >>> MovieLens100K("data", modalities=["genre"])[0]["item"].x_genre.shape
+        torch.Size([5, 20])
     """
 
     def __init__(

@@ -68,6 +68,14 @@ class Synthetic(Dataset):
 
     Raises:
         MMRecError: For an option out of its range, or an unknown modality.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> dataset = Synthetic(num_users=50, num_items=40, unique={"text": 2.0})
+        >>> dataset.modalities, dataset[0]["item"].x_text.shape
+        (['image', 'text'], torch.Size([40, 32]))
+        >>> dataset.weights
+        {'shared': 1.0, 'unique_image': 0.0, 'unique_text': 2.0, 'synergy': 0.0}
     """
 
     latents: dict[str, dict[str, Tensor]]

@@ -18,6 +18,18 @@ class TikTok(Prepared):
         root: Parent folder of the data sets.
         modalities: Which modalities to load; all that there are if ``None``.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from pyg_mmrec import TikTok
+        >>> Path("data/tiktok").mkdir(parents=True)
+        >>> for n, part in enumerate(("train", "valid", "test")):
+        ...     np.save(f"data/tiktok/{part}.npy", [[user, n] for user in range(5)])
+        ...
+        >>> np.save("data/tiktok/audio_feat.npy", np.ones((3, 8)))
+        >>> TikTok("data").modalities
+        ['audio']
     """
 
     def __init__(

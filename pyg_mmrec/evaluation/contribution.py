@@ -56,6 +56,18 @@ def modality_contribution(
 
     Raises:
         MMRecError: If the method has no branches.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build, modality_contribution
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "freedom", epochs=1, progress=False)
+        >>> _ = trainer.fit()
+        >>> table = modality_contribution(trainer.model, trainer.data, k=10)
+        >>> table.index.tolist()
+        ['unique_image', 'unique_text', 'unique_image_fused', 'unique_text_fused',
+         'synergy', 'redundant', 'degradation', 'missed']
+        >>> int(table["users"].sum())
+        50
     """
     branches = model_branches(model, data)
     evaluator = Evaluator(

@@ -189,12 +189,6 @@ def build(
 ) -> Trainer:
     """A method on a data set, ready to be trained by ``fit()``, without a folder.
 
-    >>> import pyg_mmrec
-    >>> data = pyg_mmrec.Synthetic(num_users=50, num_items=40)
-    >>> trainer = pyg_mmrec.build(data, "lightgcn", epochs=1, progress=False)
-    >>> trainer.fit().best_epoch
-    1
-
     Args:
         dataset: The data set.
         method: Name of the method.
@@ -209,6 +203,16 @@ def build(
 
     Raises:
         MMRecError: For whatever the user can put right.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> plugs = ["alignment:tau=0.5"]
+        >>> trainer = build(data, "vbpr", plugs=plugs, epochs=1, progress=False)
+        >>> [term.name for term in trainer.terms]
+        ['bpr', 'l2', 'align']
+        >>> trainer.fit().best_epoch
+        1
     """
     config, train, more = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides

@@ -54,6 +54,17 @@ class Run:
         data: The graph that it was trained on.
         train_config: How it was trained; the method's own is ``model.config``.
         graph_seconds: Time to build the method's relations, or to load them.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, run
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> done = run(data, "lightgcn", epochs=1, progress=False)
+        >>> done.result.best_epoch, done.model.name
+        (1, 'lightgcn')
+        >>> sorted(done.result.test)[-2:]
+        ['recall@5', 'recall@50']
+        >>> len(done.index.recommend(7, k=3))
+        3
     """
 
     result: Result
@@ -101,6 +112,14 @@ def run(
     Raises:
         MMRecError: For whatever the user can put right, such as an output folder
             that holds another run, or that another process works in.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pyg_mmrec import Synthetic, run
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> done = run(data, "freedom", output="runs/freedom", epochs=1, progress=False)
+        >>> sorted(path.name for path in Path("runs/freedom").iterdir())
+        ['checkpoint.pt', 'config.json', 'history.csv', 'result.json']
     """
     plugs, ablate, method = list(plugs), list(ablate), get(method).name
     config, train, terms = check_options(

@@ -35,6 +35,13 @@ def published(paper: str | None = None, dataset: str | None = None) -> pd.DataFr
 
     Raises:
         MMRecError: If there are no figures of this paper.
+
+    Example:
+        >>> from pyg_mmrec import published
+        >>> table = published("rearm", "baby")
+        >>> row = table.query("method == 'REARM' and metric == 'recall@20'").iloc[0]
+        >>> float(row["value"])
+        0.1105
     """
     table = _all()
     if paper is not None:

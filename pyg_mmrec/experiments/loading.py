@@ -60,6 +60,14 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
 
     Raises:
         MMRecError: If the run is not finished or damaged, or the data are others.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, load_run, run
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> _ = run(data, "lightgcn", output="runs/small", epochs=1, progress=False)
+        >>> done = load_run("runs/small")
+        >>> done.model.name, done.result.best_epoch
+        ('lightgcn', 1)
     """
     folder = Path(folder)
     if not (folder / RESULT).exists():

@@ -43,6 +43,14 @@ def check_installed(names: Iterable[str]) -> None:
 
     Raises:
         MMRecError: For an unknown name as well.
+
+    Example:
+        >>> from pyg_mmrec.hooks import check_installed
+        >>> check_installed(["log"])
+        >>> check_installed(["logs"])
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: unknown tracker 'logs': did you mean 'log'? ...
     """
     for name in names:
         if name not in TRACKERS:
@@ -60,6 +68,11 @@ def named(names: Iterable[str]) -> list[Hook]:
 
     Raises:
         MMRecError: See :func:`check_installed`.
+
+    Example:
+        >>> from pyg_mmrec.hooks import named
+        >>> [type(hook).__name__ for hook in named(["log"])]
+        ['Log']
     """
     names = list(names)
     check_installed(names)

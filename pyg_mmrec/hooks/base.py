@@ -15,6 +15,18 @@ class Hook:
     """Called by a training; its methods do nothing unless a subclass says otherwise.
 
     What a method raises ends the training, so that a hook can stop it.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> from pyg_mmrec.hooks import Hook
+        >>> class Shout(Hook):
+        ...     def on_end(self):
+        ...         print("trained")
+        ...
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn", epochs=1, progress=False)
+        >>> result = trainer.fit(hooks=[Shout()])
+        trained
     """
 
     def on_start(self, description: Mapping[str, Any], folder: Path | None) -> None:
@@ -57,6 +69,16 @@ class OnEpochEnd(Hook):
 
     Args:
         function: Called as :meth:`Hook.on_epoch_end`.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> from pyg_mmrec.hooks import OnEpochEnd
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn", epochs=2, progress=False)
+        >>> tell = OnEpochEnd(lambda row: print("epoch", int(row["epoch"])))
+        >>> result = trainer.fit(hooks=[tell])
+        epoch 1
+        epoch 2
     """
 
     def __init__(self, function: Callable[[Figures], object]) -> None:
@@ -74,6 +96,19 @@ class Tracker(Hook):
         name: What it is called.
         failures: Exceptions that say that it cannot go on: a full disk, a server that
             does not answer.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> from pyg_mmrec.hooks import Tracker
+        >>> class Table(Tracker):
+        ...     def add(self, figures, epoch):
+        ...         print(epoch, any(name.startswith("test/") for name in figures))
+        ...
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn", epochs=1, progress=False)
+        >>> result = trainer.fit(hooks=[Table()])
+        1 False
+        1 True
     """
 
     name = "tracker"

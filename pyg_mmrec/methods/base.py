@@ -52,6 +52,21 @@ class Recommender(nn.Module, ABC):
         ablations: Overrides that switch a part off, by name.
         uses_features: Whether it reads modality features.
         renamed: New names of options by their old ones, which runs of before tell.
+
+    Example:
+        >>> from pyg_mmrec import Embeddings, Recommender, Synthetic
+        >>> from pyg_mmrec.nn import NodeEmbedding
+        >>> class Factors(Recommender):
+        ...     def __init__(self, data, config):
+        ...         super().__init__(data, config)
+        ...         self.user = NodeEmbedding(self.num_users, 8, "user")
+        ...         self.item = NodeEmbedding(self.num_items, 8, "item")
+        ...     def forward(self, data):
+        ...         return Embeddings(self.user(data), self.item(data))
+        ...
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> [tuple(x.shape) for x in Factors(data, Factors.Config()).rows(data)]
+        [(50, 8), (40, 8)]
     """
 
     @dataclass

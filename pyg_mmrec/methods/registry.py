@@ -28,6 +28,15 @@ def register(
         paper: Title of its paper.
         venue: Where the paper was published, with the year.
         url: Where to read it.
+
+    Example:
+        >>> from pyg_mmrec import Recommender, get, register
+        >>> @register("mine", paper="My paper", venue="RecSys 2030")
+        ... class Mine(Recommender):
+        ...     def forward(self, data): ...
+        ...
+        >>> get("mine") is Mine, Mine.source.venue
+        (True, 'RecSys 2030')
     """
 
     def add(cls: Method) -> Method:
@@ -55,6 +64,14 @@ def get(name: str) -> type[Recommender]:
 
     Raises:
         MMRecError: If there is none, with the nearest match.
+
+    Example:
+        >>> from pyg_mmrec import get
+        >>> method = get("freedom")
+        >>> method.source.venue
+        'MM 2023'
+        >>> method.Config(dim=32).dim
+        32
     """
     if name in _METHODS:
         return _METHODS[name]
@@ -71,6 +88,11 @@ def available() -> list[str]:
 
     Those of installed packages (entry points of the group ``pyg_mmrec.methods``) are
     among them.
+
+    Example:
+        >>> from pyg_mmrec import available
+        >>> [name for name in available() if name.startswith("m")]
+        ['mde', 'mgcn', 'mgdn', 'mgnm', 'micro', 'mig_gt', 'mmgcn', 'mmssl']
     """
     discover(GROUP, _add_plugin)
     return list(_METHODS)

@@ -26,6 +26,13 @@ class AttentiveFusion(nn.Module):
         - **rows:** :math:`(N, M, d)`
         - **present:** :math:`(N, M)` bool, absent modalities weigh 0; all if ``None``
         - **output:** :math:`(N, d)`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.nn import AttentiveFusion
+        >>> present = torch.tensor([[True, True], [True, False]])
+        >>> AttentiveFusion(8)(torch.randn(2, 2, 8), present).shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, dim: int) -> None:

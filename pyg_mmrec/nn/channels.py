@@ -36,6 +36,14 @@ class Channels(nn.Module):
 
     Shapes:
         - **output:** ``[N, (M + 1) d]``, the id first; ``[N, M d]`` without ids
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import Channels
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> channels = Channels(data, dim=8, node_type="item", names=["image", "text"])
+        >>> channels(data).shape
+        torch.Size([40, 24])
     """
 
     def __init__(
@@ -74,5 +82,12 @@ class Channels(nn.Module):
 
 
 def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
-    """Scale each channel of each row to a length, ``[N, C * dim]``."""
+    """Scale each channel of each row to a length, ``[N, C * dim]``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.nn import normalize_channels
+        >>> normalize_channels(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
+        tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
+    """
     return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)

@@ -24,6 +24,13 @@ class NodeEmbedding(nn.Module):
 
     Shapes:
         - **output:** ``[N, d]``, or ``[len(n_id), d]``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import NodeEmbedding
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> NodeEmbedding(40, dim=8, node_type="item", init="normal")(data).shape
+        torch.Size([40, 8])
     """
 
     def __init__(

@@ -27,6 +27,14 @@ class Preference(nn.Module):
 
     Shapes:
         - **output:** ``[N, M]``, or ``[len(n_id), M]``; rows sum to 1 unless free
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import Preference
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> shares = Preference(50, num_modalities=2, node_type="user")(data)
+        >>> shares.shape, bool(shares.sum(1).allclose(shares.new_ones(50)))
+        (torch.Size([50, 2]), True)
     """
 
     def __init__(
@@ -60,6 +68,14 @@ class Gates(nn.Module):
 
     Shapes:
         - **output:** ``[N, G]``, or ``[len(n_id), G]``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import Gates
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> weights = Gates(50, num_gates=3, node_type="user")(data)
+        >>> weights.shape, bool(((weights > 0) & (weights < 1)).all())
+        (torch.Size([50, 3]), True)
     """
 
     def __init__(self, num_nodes: int, num_gates: int, node_type: str) -> None:

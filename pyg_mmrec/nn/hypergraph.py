@@ -47,6 +47,18 @@ class Hypergraph(nn.Module):
         - **adj:** interactions, user -> item
         - **mask:** :math:`(I)` bool, the items with content; all if ``None``
         - **output:** users and items, :math:`((U, F), (I, F))`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn import Hypergraph
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> adj = adjacency(data, ("user", "interacts", "item"))
+        >>> content, item = torch.randn(40, 8), torch.randn(40, 16)
+        >>> out = Hypergraph(dim=8, num_edges=4)(content, item, adj)
+        >>> out.user.shape, out.item.shape
+        (torch.Size([50, 16]), torch.Size([40, 16]))
     """
 
     def __init__(

@@ -20,6 +20,13 @@ class ItemMeans(nn.Module):
     Shapes:
         - **input:** ``{modality: [I, d]}``, zeros where an item lacks it
         - **output:** ``[U, M * d]``, zeros where no item of the user has it
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import ItemMeans, Projector
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> ItemMeans()(data, Projector(data, dim=8)(data)).shape
+        torch.Size([50, 16])
     """
 
     def __init__(self) -> None:
@@ -51,6 +58,14 @@ class InterestProjector(Projector):
 
     Shapes:
         - **output:** ``{modality: [U, d]}``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, UserInterest
+        >>> from pyg_mmrec.nn import InterestProjector
+        >>> data = UserInterest()(Synthetic(num_users=50, num_items=40)[0])
+        >>> project = InterestProjector(data, dim=8, names=["image", "text"])
+        >>> {m: x.shape for m, x in project(data).items()}
+        {'image': torch.Size([50, 8]), 'text': torch.Size([50, 8])}
     """
 
     def __init__(self, data: HeteroData, dim: int, names: Sequence[str]) -> None:

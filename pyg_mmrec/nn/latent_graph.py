@@ -31,6 +31,16 @@ class LatentGraph(NamedTuple):
         initial: :math:`\mathcal{G}`; ``None`` if it weighs nothing.
         learned: :math:`\tilde{\mathcal{G}}`, likewise.
         skip: :math:`\lambda`, from 0 to 1.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.nn import LatentGraphs
+        >>> from pyg_mmrec.nn.conv import WeightedConv
+        >>> data = KNN(k=5, loop=True)(Synthetic(num_users=50, num_items=40)[0])
+        >>> graphs, _ = LatentGraphs(data, dim=8, k=5, skip=0.9)(data)
+        >>> graphs["image"].convolve(WeightedConv(), torch.randn(40, 16)).shape
+        torch.Size([40, 16])
     """
 
     initial: Adjacency | None
@@ -90,6 +100,14 @@ class LatentGraphs(nn.Module):
     Shapes:
         - **output:** a :class:`LatentGraph` per modality, and the projections
           ``{modality: [I, dim]}``
+
+    Example:
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.nn import LatentGraphs
+        >>> data = KNN(k=5, loop=True)(Synthetic(num_users=50, num_items=40)[0])
+        >>> graphs, feats = LatentGraphs(data, dim=8, k=5, skip=0.9)(data)
+        >>> list(graphs), graphs["image"].skip, feats["image"].shape
+        (['image', 'text'], 0.9, torch.Size([40, 8]))
     """
 
     def __init__(
@@ -145,7 +163,18 @@ class LatentGraphs(nn.Module):
 
 
 class LatentEpoch(BaseTransform):
-    """A view of the graph on which :class:`LatentGraphs` finds neighbours once."""
+    """A view of the graph on which :class:`LatentGraphs` finds neighbours once.
+
+    Example:
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.nn import LatentEpoch, LatentGraphs
+        >>> data = KNN(k=5, loop=True)(Synthetic(num_users=50, num_items=40)[0])
+        >>> latent = LatentGraphs(data, dim=8, k=5, skip=0.9)
+        >>> view = LatentEpoch()(data)
+        >>> (first, _), (again, _) = latent(view), latent(view)
+        >>> first["text"].learned.edge_index is again["text"].learned.edge_index
+        True
+    """
 
     def forward(self, data: HeteroData) -> HeteroData:
         """Give the view a place for them, which an earlier view does not share."""

@@ -47,6 +47,16 @@ class ModalChannels(nn.Module):
     Shapes:
         - **output:** before and after propagation, users ``[U, M * d]`` and items
           ``[I, M * d]`` each; before it, not normalised
+
+    Example:
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.nn import ModalChannels
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> names = ["image", "text"]
+        >>> channels = ModalChannels(data, dim=8, hidden=16, num_layers=2, names=names)
+        >>> before, after = channels(data)
+        >>> after.user.shape, after.item.shape
+        (torch.Size([50, 16]), torch.Size([40, 16]))
     """
 
     def __init__(

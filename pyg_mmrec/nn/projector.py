@@ -30,6 +30,14 @@ class Content(nn.Module):
 
     Shapes:
         - **output:** ``[N, d_m]``, or rows of it
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import Content
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> content = Content(data, "image", learn=True)
+        >>> content(data).shape, sum(p.numel() for p in content.parameters())
+        (torch.Size([40, 32]), 1280)
     """
 
     def __init__(
@@ -79,6 +87,14 @@ class Projector(nn.Module):
 
     Shapes:
         - **output:** ``{modality: [N, d]}``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import Projector
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> project = Projector(data, dim=8, unit=True)
+        >>> {m: x.shape for m, x in project(data).items()}
+        {'image': torch.Size([40, 8]), 'text': torch.Size([40, 8])}
     """
 
     def __init__(

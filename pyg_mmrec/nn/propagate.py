@@ -128,6 +128,18 @@ class Propagate(nn.Module):
 
     Raises:
         MMRecError: For an unknown layer, ``combine`` or a negative ``num_layers``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn import Propagate
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("user", "interacts", "item"))
+        >>> propagate = Propagate(num_layers=2, conv="SAGEConv", dim=8)
+        >>> user, item = torch.randn(50, 8), torch.randn(40, 8)
+        >>> [x.shape for x in propagate.bipartite(user, item, adj)]
+        [torch.Size([50, 8]), torch.Size([40, 8])]
     """
 
     def __init__(

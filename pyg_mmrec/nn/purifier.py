@@ -35,6 +35,14 @@ class GatedFilter(nn.Module):
     Shapes:
         - **x:** embeddings :math:`(N, d)`
         - **output:** :math:`(N, d)`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import GatedFilter
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> GatedFilter(data, "image", dim=8)(torch.randn(40, 8), data).shape
+        torch.Size([40, 8])
     """
 
     def __init__(

@@ -59,6 +59,18 @@ class RestartPropagate(nn.Module):
     Shapes:
         - **user**, **item**, **output:** as of
           :meth:`Propagate.bipartite <pyg_mmrec.nn.Propagate.bipartite>`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn import RestartPropagate
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("user", "interacts", "item"))
+        >>> propagate = RestartPropagate(num_layers=2, dim=8, alpha=0.1, beta=0.9)
+        >>> user, item = torch.randn(50, 8), torch.randn(40, 8)
+        >>> [x.shape for x in propagate.bipartite(user, item, adj)]
+        [torch.Size([50, 8]), torch.Size([40, 8])]
     """
 
     def __init__(

@@ -82,6 +82,19 @@ class Step:
         data: The graph it was given: a training view, or a sampled subgraph.
         out: What it returned.
         batch: Users, positives ``[B]`` and negatives ``[B, n]``, as rows of ``out``.
+
+    Example:
+        >>> from pyg_mmrec import Objective, Step, Synthetic, Term, build
+        >>> class Hinge(Objective):
+        ...     def forward(self, step: Step):
+        ...         user, pos, neg = step.final_triplets()
+        ...         return (1 - (user * (pos - neg[:, 0])).sum(-1)).relu().mean()
+        ...
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("hinge", Hinge())]
+        >>> trainer = build(data, "lightgcn", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["hinge"] > 0
+        True
     """
 
     model: Model
@@ -191,6 +204,18 @@ class Objective(nn.Module, ABC):
     with the model's, but for its :meth:`inner_parameters`, which it trains itself in
     :meth:`inner_step`. The trainer keeps the state of ``inner_optimizer``, if there
     is one, in its checkpoints.
+
+    Example:
+        >>> from pyg_mmrec import Objective, Synthetic, Term, build
+        >>> class Short(Objective):
+        ...     def forward(self, step):
+        ...         return step.out.item[step.items].square().mean()
+        ...
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> own = [Term("short", Short(), 0.1)]
+        >>> trainer = build(data, "lightgcn", terms=own, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["short"] > 0
+        True
     """
 
     requires: frozenset[str] = frozenset()
@@ -217,7 +242,15 @@ class Objective(nn.Module, ABC):
 
 
 class Term(NamedTuple):
-    """An objective under a name, with its weight in the loss."""
+    """An objective under a name, with its weight in the loss.
+
+    Example:
+        >>> from pyg_mmrec import Term
+        >>> from pyg_mmrec.objectives import BPR, InfoNCE
+        >>> terms = [Term("bpr", BPR()), Term("align", InfoNCE(tau=0.2), weight=0.01)]
+        >>> [(term.name, term.weight) for term in terms]
+        [('bpr', 1.0), ('align', 0.01)]
+    """
 
     name: str
     objective: Objective
@@ -229,6 +262,16 @@ def check_terms(model: Model, terms: Iterable[Term]) -> None:
 
     Raises:
         MMRecError: Naming the term, the model and what is missing.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import InfoNCE, check_terms
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn")
+        >>> check_terms(trainer.model, [Term("align", InfoNCE())])
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: the term 'align' requires 'modal', which ...
     """
     provided = set(model.provides)
     if provided & {"modal", "feats"}:

@@ -194,6 +194,15 @@ class CLUB(FittedBound):
 
     Raises:
         MMRecError: If there are no inner steps.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import CLUB
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("club", CLUB(inner_steps=2), 0.01)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> list(trainer.fit().history[0])
+        ['epoch', 'bpr', 'l2', 'club', 'seconds', 'recall@20']
     """
 
     def __init__(

@@ -18,6 +18,15 @@ class FeatureBPR(Objective):
     from `FREEDOM <https://arxiv.org/abs/2211.06924>`_, eq. (12). It keeps the
     projections in the space of the users, and the users in reach of the features.
     Users have a modality's own embedding where the model gives one, as VBPR does.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import FeatureBPR
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("features", FeatureBPR(), 0.1)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["features"] > 0
+        True
     """
 
     requires = frozenset({"feats"})

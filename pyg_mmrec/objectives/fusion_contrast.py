@@ -71,6 +71,15 @@ class FusionContrast(Objective):
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import FusionContrast
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("fusion", FusionContrast(tau=0.5), 0.1)]
+        >>> trainer = build(data, "micro", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["fusion"] > 0
+        True
     """
 
     requires = frozenset({"latent"})

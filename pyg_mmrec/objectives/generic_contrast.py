@@ -62,6 +62,15 @@ class GenericContrast(HalvesObjective):
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import GenericContrast
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("generic", GenericContrast(tau=0.5), 0.01)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["generic"] > 0
+        True
     """
 
     def __init__(

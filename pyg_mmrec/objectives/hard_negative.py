@@ -68,6 +68,15 @@ class HardNegative(Objective):
 
     Raises:
         MMRecError: If the pool is empty, or a choice is none of those named.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import HardNegative
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("hard", HardNegative(pool=4, mining="own"), 0.1)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["hard"] > 0
+        True
     """
 
     requires = frozenset({"branches"})

@@ -38,6 +38,15 @@ class InfoNCE(Objective):
             alone.
         nodes: See :meth:`Step.nodes <pyg_mmrec.objectives.Step.nodes>`.
         first: Contrast the first branch with each other alone, not all with all.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import InfoNCE
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("align", InfoNCE(tau=0.2), 0.01)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["align"] > 0
+        True
     """
 
     def __init__(

@@ -43,6 +43,15 @@ class Orthogonal(Objective):
     batch's users and positives, as often as they occur. Differs from the paper (and
     follows the authors' code): columns are centred, rows divided by their lengths,
     which get no gradient, and entries averaged. With one modality it is zero.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import Orthogonal
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("apart", Orthogonal(), 1e-4)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["apart"] > 0
+        True
     """
 
     requires = frozenset({"modal"})

@@ -20,7 +20,21 @@ from pyg_mmrec.plugins import discover
 
 
 class Plug(ABC):
-    """Options of a plug, a dataclass; the terms that it adds follow from them."""
+    """Options of a plug, a dataclass; the terms that it adds follow from them.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from pyg_mmrec import Plug, Term, option
+        >>> from pyg_mmrec.objectives import L2
+        >>> @dataclass
+        ... class Small(Plug):
+        ...     weight: float = option(1e-3, "weight of the penalty")
+        ...     def terms(self):
+        ...         return [Term("small", L2("final"), self.weight)]
+        ...
+        >>> Small(weight=0.1).terms()
+        [Term(name='small', objective=L2(), weight=0.1)]
+    """
 
     @abstractmethod
     def terms(self) -> list[Term]:
@@ -124,6 +138,12 @@ def plug(text: str) -> list[Term]:
 
     Raises:
         MMRecError: If there is no such plug or option, or a value is none it takes.
+
+    Example:
+        >>> from pyg_mmrec.objectives import plug
+        >>> terms = plug("br_mrs:hard_weight=1:theta=0.2")
+        >>> [(term.name, term.weight) for term in terms]
+        [('hard_negative', 1.0), ('synergy', 0.1)]
     """
     name, *words = text.split(":")
     if name not in PLUGS:

@@ -51,6 +51,15 @@ class BPR(Objective):
 
     from `"BPR: Bayesian Personalized Ranking from Implicit Feedback"
     <https://arxiv.org/abs/1205.2618>`_, on the final embeddings.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn", epochs=1, progress=False)
+        >>> trainer.terms[0]
+        Term(name='bpr', objective=BPR(), weight=1.0)
+        >>> trainer.fit().history[0]["bpr"] < 0.7
+        True
     """
 
     def forward(self, step: Step) -> Tensor:
@@ -79,6 +88,15 @@ class L2(Objective):
             of all that ranks, over the interactions of the batch: beside a loss that
             is their mean, what a sum over all nodes is beside one that is their sum.
         sides: Whose embeddings are penalised, ``"user"``, ``"item"`` or both.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import L2
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("penalty", L2("final", sides=["item"]), 1e-3)]
+        >>> trainer = build(data, "lightgcn", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["penalty"] > 0
+        True
     """
 
     def __init__(

@@ -61,6 +61,15 @@ class SoloSim(HalvesObjective):
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import SoloSim
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("solosim", SoloSim(tau=0.2), 0.01)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["solosim"] > 0
+        True
     """
 
     def __init__(

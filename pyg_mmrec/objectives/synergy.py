@@ -43,6 +43,15 @@ class Synergy(Objective):
 
     Args:
         theta: Lead that the fusion is to have.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import Synergy
+        >>> data = Synthetic(num_users=50, num_items=40, synergy=1.0)
+        >>> terms = [Term("synergy", Synergy(theta=0.1), 0.1)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["synergy"] > 0
+        True
     """
 
     requires = frozenset({"branches"})

@@ -24,6 +24,15 @@ def plot_comparison(rows: pd.DataFrame, metric: str = "recall@20") -> Figure:
 
     Raises:
         MMRecError: If it was not measured.
+
+    Example:
+        >>> import pandas as pd
+        >>> from pyg_mmrec.plots import plot_comparison
+        >>> cases, values = ["bpr", "bpr", "vbpr", "vbpr"], [0.10, 0.12, 0.13, 0.14]
+        >>> rows = pd.DataFrame({"case": cases, "recall@20": values})
+        >>> figure = plot_comparison(rows)
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['bpr', 'vbpr']
     """
     if metric not in rows:
         raise unknown("metric of these runs", metric, rows.columns)

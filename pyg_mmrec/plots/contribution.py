@@ -20,6 +20,17 @@ def plot_contribution(table: pd.DataFrame) -> Figure:
 
     Args:
         table: What :func:`~pyg_mmrec.modality_contribution` returned.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build, modality_contribution
+        >>> from pyg_mmrec.plots import plot_contribution
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "vbpr", epochs=1, progress=False)
+        >>> _ = trainer.fit()
+        >>> table = modality_contribution(trainer.model, trainer.data)
+        >>> figure = plot_contribution(table)
+        >>> figure.axes[0].get_xlabel()
+        'share of users, %'
     """
     shown = table.drop(index="missed").iloc[::-1]
     figure, axes = new_figure(6.0, 0.8 + 0.32 * len(table))

@@ -46,6 +46,15 @@ def plot_graph(
 
     Raises:
         MMRecError: If there is no such item or relation.
+
+    Example:
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.plots import plot_graph
+        >>> dataset = Synthetic(num_users=50, num_items=40)
+        >>> data = KNN(k=5)(dataset[0])
+        >>> figure = plot_graph(data, item=3, titles=dataset.item_titles)
+        >>> [axis.get_title() for axis in figure.axes]
+        ['users who took it', 'knn_image', 'knn_text']
     """
     num_items = int(data[ITEM].num_nodes)
     if not 0 <= item < num_items:

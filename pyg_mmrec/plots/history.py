@@ -32,6 +32,14 @@ def plot_history(
 
     Raises:
         MMRecError: If there is no epoch, or no such column.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> from pyg_mmrec.plots import plot_history
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> result = build(data, "lightgcn", epochs=2, progress=False).fit()
+        >>> [axis.get_title() for axis in plot_history(result.history).axes]
+        ['recall@20', 'bpr', 'l2']
     """
     named = histories if isinstance(histories, Mapping) else {"": histories}
     tables = {name: pd.DataFrame([*rows]) for name, rows in named.items()}

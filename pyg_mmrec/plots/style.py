@@ -92,6 +92,14 @@ def save(figure: Figure, path: Path | str) -> None:
 
     Raises:
         MMRecError: For another suffix, or a file that cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pyg_mmrec.plots import plot_history, save
+        >>> figure = plot_history([{"epoch": 1, "bpr": 0.7}, {"epoch": 2, "bpr": 0.6}])
+        >>> save(figure, "history.svg")
+        >>> Path("history.svg").exists()
+        True
     """
     import matplotlib
 
@@ -111,6 +119,13 @@ def drawn(make: Callable[[], Figure], path: Path) -> bool:
 
     Returns:
         Whether it was drawn; it is not where matplotlib is missing.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pyg_mmrec.plots import drawn, plot_history
+        >>> rows = [{"epoch": 1, "bpr": 0.7}, {"epoch": 2, "bpr": 0.6}]
+        >>> drawn(lambda: plot_history(rows), Path("history.png"))
+        True
     """
     if find_spec("matplotlib") is None:
         return False

@@ -45,6 +45,17 @@ class Index:
 
     Raises:
         MMRecError: If an id occurs twice, or their number is not that of the rows.
+
+    Example:
+        >>> from pyg_mmrec import Index, Synthetic, build
+        >>> dataset = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(dataset, "lightgcn", epochs=1, progress=False)
+        >>> _ = trainer.fit()
+        >>> index = Index.build(trainer.model.rows(trainer.data), trainer.data, dataset)
+        >>> index.recommend([7, 8], k=3).columns.tolist()
+        ['user', 'rank', 'item', 'score', 'title']
+        >>> len(index.recommend([7, 8], k=3))
+        6
     """
 
     def __init__(

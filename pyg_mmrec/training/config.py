@@ -36,7 +36,18 @@ def check_hops(num_neighbors: Sequence[int]) -> None:
 @checked
 @dataclass
 class TrainConfig:
-    """How a method is trained and evaluated."""
+    """How a method is trained and evaluated.
+
+    Example:
+        >>> from pyg_mmrec import TrainConfig
+        >>> config = TrainConfig(epochs=50, lr=0.01, lr_decay=0.9)
+        >>> round(config.rate(2), 4)
+        0.009
+        >>> TrainConfig(epochs=0)
+        Traceback (most recent call last):
+            ...
+        pyg_mmrec.errors.MMRecError: 'epochs' needs to be an integer from 1 to ...
+    """
 
     # As many epochs as a seed has streams of its own, see seeding.py.
     epochs: int = option(1000, "most epochs to train", min=1, max=1_000_000)

@@ -88,6 +88,16 @@ class Trainer:
 
     Raises:
         MMRecError: If the method does not provide what a term requires.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, TrainConfig, Trainer, get
+        >>> data, method = Synthetic(num_users=50, num_items=40)[0], get("freedom")
+        >>> config = method.Config(dim=8, k=5)
+        >>> data = method.graph(config)(data)
+        >>> train = TrainConfig(epochs=2, progress=False, device="cpu")
+        >>> result = Trainer(method(data, config), data, config=train).fit()
+        >>> len(result.history), "recall@20" in result.test
+        (2, True)
     """
 
     phase: Callable[[str], AbstractContextManager[Any]]

@@ -25,6 +25,13 @@ class BipartiteNorm(BaseTransform):
 
     Raises:
         MMRecError: If the graph has no interactions.
+
+    Example:
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> edges = data["user", "interacts", "item"]
+        >>> edges.edge_weight.shape[0] == edges.edge_index.shape[1]
+        True
     """
 
     def forward(self, data: HeteroData) -> HeteroData:

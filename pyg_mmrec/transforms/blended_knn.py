@@ -67,6 +67,14 @@ class BlendedKNN(BaseTransform):
     Raises:
         MMRecError: For an option out of range, and where interactions or features
             that weigh something are missing, or features not finite.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import BlendedKNN
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> data = BlendedKNN(k=5, semantic={"text": 1.0})(data)
+        >>> data["item", "blended", "item"].edge_index.shape
+        torch.Size([2, 200])
     """
 
     def __init__(

@@ -50,6 +50,15 @@ def cached(
     Raises:
         MMRecError: If the transform's ``repr`` shows a memory address, or it adds
             what is neither a tensor nor a plain value.
+
+    Example:
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.transforms import cached
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> first = cached(data, KNN(k=5), "cache")
+        >>> again = cached(data, KNN(k=5), "cache")  # read, not computed
+        >>> again.edge_types == first.edge_types
+        True
     """
     text = repr(transform)
     if " at 0x" in text:

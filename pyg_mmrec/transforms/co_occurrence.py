@@ -53,6 +53,12 @@ class CoOccurrence(BaseTransform):
 
     Raises:
         MMRecError: For an option out of range, or a graph without interactions.
+
+    Example:
+        >>> from pyg_mmrec import CoOccurrence, Synthetic
+        >>> data = CoOccurrence(k=5)(Synthetic(num_users=50, num_items=40)[0])
+        >>> data["item", "co_occurs", "item"].edge_index.shape
+        torch.Size([2, 200])
     """
 
     def __init__(

@@ -20,6 +20,14 @@ class Degree(BaseTransform):
 
     Raises:
         MMRecError: If the graph has no interactions.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import Degree
+        >>> data = Degree()(Synthetic(num_users=50, num_items=40)[0])
+        >>> degree = data["user"].degree
+        >>> int(degree.sum()) == data["user", "interacts", "item"].num_edges
+        True
     """
 
     def forward(self, data: HeteroData) -> HeteroData:

@@ -44,6 +44,17 @@ class DropEdge(BaseTransform):
 
     Raises:
         MMRecError: For ``p`` outside ``[0, 1)`` or another ``by``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import DropEdge, Synthetic
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> data["user", "interacts", "item"].num_edges
+        819
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> view = DropEdge(0.5, by="degree", generator=generator)(data)
+        >>> view["user", "interacts", "item"].num_edges
+        410
     """
 
     def __init__(
@@ -93,5 +104,14 @@ def pruned(p: float, by: By = "uniform") -> BaseTransform | None:
     Args:
         p: Share that is dropped; ``None`` is returned where it is 0.
         by: See :class:`DropEdge`.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import pruned
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> view = pruned(0.5, by="degree")(data)
+        >>> edges = data["user", "interacts", "item"].num_edges
+        >>> view["user", "interacts", "item"].num_edges == round(edges / 2)
+        True
     """
     return Compose([DropEdge(p, by), BipartiteNorm()]) if p else None

@@ -52,6 +52,15 @@ class Impute(BaseTransform):
     Raises:
         MMRecError: For an option out of range, a modality that the graph does not
             have, and one of which no row is present (except with ``"zero"``).
+
+    Example:
+        >>> from pyg_mmrec import Impute, Synthetic
+        >>> data = Synthetic(num_users=50, num_items=40, missing=0.3)[0]
+        >>> int((~data["item"].mask_text).sum())
+        13
+        >>> filled = Impute("mean")(data)
+        >>> "mask_text" in filled["item"]
+        False
     """
 
     def __init__(

@@ -35,6 +35,14 @@ class KCore(BaseTransform):
 
     Raises:
         MMRecError: For ``k`` below 1, a graph that is split already, and an empty core.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import KCore, Split, Synthetic
+        >>> split = Compose([KCore(10), Split()])
+        >>> data = Synthetic(num_users=50, num_items=40, degree=12, split=split)[0]
+        >>> data["user"].num_nodes, data["item"].num_nodes
+        (40, 36)
     """
 
     def __init__(self, k: int) -> None:

@@ -66,6 +66,14 @@ class KNN(BaseTransform):
     Raises:
         MMRecError: For an option out of range, and for features that are missing or
             not finite.
+
+    Example:
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> data = KNN(k=5)(Synthetic(num_users=50, num_items=40)[0])
+        >>> [name for _, name, _ in data.edge_types if name.startswith("knn")]
+        ['knn_image', 'knn_text']
+        >>> data["item", "knn_image", "item"].edge_index.shape
+        torch.Size([2, 200])
     """
 
     def __init__(

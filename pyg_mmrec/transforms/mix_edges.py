@@ -48,6 +48,14 @@ class MixEdges(BaseTransform):
     Raises:
         MMRecError: For a weight out of range, or a relation that weighs something
             and that the graph does not have.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import KNN, CoOccurrence, MixEdges, Synthetic
+        >>> mix = Compose([CoOccurrence(5), KNN(5), MixEdges(co_weight=0.4)])
+        >>> data = mix(Synthetic(num_users=50, num_items=40)[0])
+        >>> data.edge_types[-1]
+        ('item', 'mixed', 'item')
     """
 
     def __init__(
@@ -146,6 +154,17 @@ def mixed_graph(
         k: Neighbours of a node in each graph.
         semantic: Weights of the modalities, see :func:`modality_weights`.
         co_weight: Weight of co-occurrence, from 0 to 1.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import mixed_graph
+        >>> parts = mixed_graph("item", 5, {"image": 1.0, "text": 3.0}, co_weight=0.4)
+        >>> [type(part).__name__ for part in parts]
+        ['CoOccurrence', 'KNN', 'MixEdges']
+        >>> data = Compose(parts)(Synthetic(num_users=50, num_items=40)[0])
+        >>> data.edge_types[-1]
+        ('item', 'mixed', 'item')
     """
     parts: list[BaseTransform] = []
     if co_weight > 0:

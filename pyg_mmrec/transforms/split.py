@@ -68,6 +68,15 @@ class Split(BaseTransform):
         MMRecError: For ratios that do not sum to 1 or are of no use, repeated
             interactions, a missing ``time``, interactions that were split before,
             relations that were derived before the split, and a part that stays empty.
+
+    Example:
+        >>> from pyg_mmrec import Split, Synthetic
+        >>> cold = Split("cold", ratios=(0.7, 0.1, 0.2))
+        >>> data = Synthetic(num_users=50, num_items=40, split=cold)[0]
+        >>> edges = data["user", "interacts", "item"]
+        >>> held_out = set(edges.test_label_index[1].tolist())
+        >>> held_out & set(edges.edge_index[1].tolist())
+        set()
     """
 
     def __init__(
@@ -143,6 +152,14 @@ def split_from(told: Mapping[str, Any], seed: int = 0) -> BaseTransform:
 
     Raises:
         MMRecError: For a name that is none of these.
+
+    Example:
+        >>> from pyg_mmrec.transforms import split_from
+        >>> split_from({"method": "time", "ratios": (0.7, 0.1, 0.2), "k_core": 5})
+        Compose([
+          KCore(k=5),
+          Split(method='time', ratios=(0.7, 0.1, 0.2), seed=0)
+        ])
     """
     for name in told:
         if name not in ("method", "ratios", "k_core"):

@@ -55,6 +55,12 @@ class UserInterest(BaseTransform):
 
     Raises:
         MMRecError: If items lack a modality, or the graph interactions.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, UserInterest
+        >>> data = UserInterest(["text"])(Synthetic(num_users=50, num_items=40)[0])
+        >>> data["user"].x_text.shape
+        torch.Size([50, 32])
     """
 
     def __init__(self, modalities: Sequence[str] | None = None) -> None:

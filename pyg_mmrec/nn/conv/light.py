@@ -31,6 +31,16 @@ class WeightedConv(MessagePassing):
           :class:`torch_sparse.SparseTensor` whose rows are centres
         - **edge_weight:** :math:`(|\mathcal{E}|)`, only beside ``edge_index``
         - **output:** :math:`(|\mathcal{V_t}|, F)`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn.conv import WeightedConv
+        >>> data = KNN(k=5)(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("item", "knn_text", "item"))
+        >>> WeightedConv()(torch.randn(40, 8), adj).shape
+        torch.Size([40, 8])
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -88,6 +98,17 @@ class BipartiteConv(WeightedConv):
           :class:`~pyg_mmrec.adjacency.Adjacency`, or a
           :class:`torch_sparse.SparseTensor` of shape :math:`(I, U)`
         - **output:** :math:`((U, F), (I, F))`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn.conv import BipartiteConv
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("user", "interacts", "item"))
+        >>> user, item = BipartiteConv()((torch.randn(50, 8), torch.randn(40, 8)), adj)
+        >>> user.shape, item.shape
+        (torch.Size([50, 8]), torch.Size([40, 8]))
     """
 
     def forward(  # type: ignore[override]
