@@ -39,7 +39,7 @@ def plot_embeddings(
         >>> from pyg_mmrec.plots import plot_embeddings
         >>> item = Synthetic(num_users=50, num_items=40)[0]["item"]
         >>> figure = plot_embeddings({"image": item.x_image, "text": item.x_text})
-        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['image', 'text']
     """
     from sklearn.manifold import TSNE
