@@ -29,6 +29,8 @@ USER, ITEM = "user", "item"
 EdgeType = tuple[str, str, str]
 INTERACTS: EdgeType = (USER, "interacts", ITEM)
 REV_INTERACTS: EdgeType = (ITEM, "rev_interacts", USER)
+LABELS = {"val": "val_label_index", "test": "test_label_index"}
+"""Where the interactions of a part lie that nothing is propagated over."""
 
 
 def relation(node_type: str, name: str) -> EdgeType:

@@ -64,7 +64,7 @@ METHOD = """
 """
 OWN = """
 --min-rating nan | --min-rating inf | --min-rating good | --user-column ""
---time-column= | --user-colum who | --split-column
+--time-column= | --user-colum who | --split-column | --text-encoder bert
 """
 STUDIES = {
     "movielens": """

@@ -164,7 +164,7 @@ def test_a_stopwatch_changes_no_result(dataset) -> None:
     watched.phase = Stopwatch(CPU)
     rows = []
     for trainer in (plain, watched):
-        rows.append(trainer._epoch(1, Training(trainer, 1).sampler))
+        rows.append(trainer.train_epoch(1, Training(trainer, 1).sampler))
     assert rows[0]["bpr"] == rows[1]["bpr"]
     for a, b in zip(plain.model.parameters(), watched.model.parameters(), strict=True):
         assert torch.equal(a, b)

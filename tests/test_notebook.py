@@ -1,13 +1,25 @@
+"""The notebooks run from top to bottom, on a small stand-in, and draw."""
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
 import pandas as pd
+import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "scripts/notebooks/inspect_graph.ipynb"
+FOLDER = Path(__file__).parents[1] / "scripts/notebooks"
+# What each has to show, beside pictures: their number, and text.
+SHOWN = {
+    "graph": (3, ["knn_text", "co_occurs", "mixed", "items (100 %)"]),
+    "own_data": (1, ["image: 54 of 60", "recall@20", "belongs to other items"]),
+    "own_method": (2, ["9 of 9", "lightgcn", "freedom", "smooth"]),
+    "results": (4, ["recall@20", "unique_text", "redundant"]),
+}
+NOTEBOOKS = [pytest.param(FOLDER / f"{name}.ipynb", id=name) for name in SHOWN]
 
 
 def movies(folder: Path) -> None:
@@ -29,22 +41,39 @@ def movies(folder: Path) -> None:
     ratings = pd.DataFrame(rows, columns=["user", "item", "rating", "timestamp"])
     items.to_csv(folder / "items.tsv", sep="\t", index=False)
     ratings.to_csv(folder / "interactions.tsv", sep="\t", index=False)
+    image = rng.normal(size=(60, 16))
+    image[::10] = 0  # without a picture
+    np.save(folder / "image_feat.npy", image)
 
 
-def test_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch) -> None:
+def text_of(output: dict[str, Any]) -> str:
+    return str(output.get("text") or output.get("data", {}).get("text/plain", ""))
+
+
+def test_every_notebook_is_tested() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == SHOWN.keys()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch) -> None:
     movies(tmp_path / "ml-100k")
     monkeypatch.setenv("PYG_MMREC_DATA", str(tmp_path))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3")
-    client.execute(cwd=str(NOTEBOOK.parent))
+    client.execute(cwd=str(path.parent))
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
-    text = " ".join(str(o.get("data", o)) for o in outputs)
-    assert "knn_text" in text
-    assert "co_occurs" in text
-    assert "recall@20" in text
-    assert any("image/png" in o.get("data", {}) for o in outputs)
+    pictures, wanted = SHOWN[path.stem]
+    text = "\n".join(map(text_of, outputs))
+    assert [part for part in wanted if part not in text] == []
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == pictures
 
 
-def test_notebook_is_stored_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells)
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_is_stored_without_outputs(path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for i, cell in enumerate(notebook.cells):
+        assert cell.id == f"cell-{i}"
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None

@@ -20,6 +20,7 @@ from pyg_mmrec.plots import (
     save,
 )
 from pyg_mmrec.plots.graph import neighbours
+from pyg_mmrec.plots.style import shortened
 from pyg_mmrec.transforms import KNN
 
 from .conftest import make_graph
@@ -55,11 +56,18 @@ def test_a_history_has_a_panel_a_column() -> None:
     assert lines_of(loss) == [([1.0, 2.0, 3.0, 4.0], [0.7, 0.5, 0.4, 0.3])]
 
 
+def test_a_cell_that_returns_a_figure_shows_it() -> None:
+    """IPython draws matplotlib's own figures only once pyplot is imported."""
+    picture = plot_history(HISTORY)._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+
+
 def test_histories_of_several_share_the_panels() -> None:
     other = [{**row, "bpr": 2 * row["bpr"]} for row in HISTORY[:2]]
-    (axes,) = plot_history({"one": HISTORY, "two": other}, ["bpr"]).axes
+    figure = plot_history({"one": HISTORY, "two": other}, ["bpr"])
+    (axes,) = figure.axes
     assert [len(x) for x, _ in lines_of(axes)] == [4, 2]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["one", "two"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["one", "two"]
     colors = {line.get_color() for line in axes.get_lines()}
     assert len(colors) == 2
 
@@ -130,6 +138,14 @@ def test_a_graph_has_a_panel_a_relation() -> None:
         plot_graph(data, 30)
     with pytest.raises(MMRecError, match="no relation"):
         plot_graph(data, 3, relations=[knn_relation(ITEM, "audio")])
+
+
+def test_long_titles_are_broken_and_then_cut() -> None:
+    assert shortened("Star Wars (1977)") == "Star Wars (1977)"
+    title = "Star Trek: The Wrath of Khan (1982)"
+    assert shortened(title) == "Star Trek: The Wrath of\nKhan (1982)"
+    assert shortened(title, lines=1) == "Star Trek: The Wrath …"
+    assert max(map(len, shortened("word " * 99).splitlines())) <= 24
 
 
 def test_an_item_without_neighbours_is_drawn_alone() -> None:

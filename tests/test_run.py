@@ -199,7 +199,7 @@ def test_an_unfinished_run_has_no_result(data, out, monkeypatch) -> None:
     def killed(*_, **__) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.Trainer, "_epoch", killed)
+    monkeypatch.setattr(module.Trainer, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         train(data, out, epochs=5, resume=True)
     assert {p.name for p in out.iterdir()} == FILES - {"result.json"}

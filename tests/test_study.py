@@ -102,7 +102,7 @@ def test_finished_cases_are_not_repeated_and_other_data_refused(
     def untouched(*_, **__) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(Trainer, "_epoch", untouched)
+    monkeypatch.setattr(Trainer, "train_epoch", untouched)
     again = measure(Folder(folder), cases, [0], out)
     pd.testing.assert_frame_equal(first, again)
     assert before == {

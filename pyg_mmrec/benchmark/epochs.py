@@ -118,7 +118,7 @@ class Training:
     def __init__(self, trainer: Trainer, steps: int) -> None:
         self.trainer = trainer
         num_neg = max(t.objective.num_neg for t in trainer.terms)
-        self.sampler = trainer._make_sampler(num_neg)
+        self.sampler = trainer.make_sampler(num_neg)
         self.steps = FirstSteps(self.sampler, steps)
         self.epochs = 0
 
@@ -126,14 +126,14 @@ class Training:
         """Train the first steps of the next epoch."""
         watch = self.trainer.phase = Stopwatch(self.trainer.device)
         self.epochs += 1
-        self.trainer._epoch(self.epochs, self.steps)
+        self.trainer.train_epoch(self.epochs, self.steps)
         return _timed(watch, len(self.sampler))
 
     def whole_epoch(self) -> None:
         """Train the next epoch to its end, without a stopwatch."""
         self.trainer.phase = record_function
         self.epochs += 1
-        self.trainer._epoch(self.epochs, self.sampler)
+        self.trainer.train_epoch(self.epochs, self.sampler)
 
     @property
     def num_parameters(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pyg_mmrec.config import a_word, number
@@ -16,6 +17,7 @@ from pyg_mmrec.datasets.features import (
     check_values,
     chosen,
     discover_aligned,
+    nonzero,
     read_ids,
     read_rows,
     read_vectors,
@@ -31,7 +33,10 @@ from pyg_mmrec.datasets.readers import (
 )
 from pyg_mmrec.datasets.sources import as_folder, check_file, read_npy, shown
 from pyg_mmrec.datasets.tables import table_kind
+from pyg_mmrec.datasets.text import encode
 from pyg_mmrec.errors import MMRecError, spelled
+
+_TEXT = "text"  # the modality that titles become
 
 
 class Folder(Dataset):
@@ -53,7 +58,7 @@ class Folder(Dataset):
     are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
     Features are aligned by id, never by order; an item without features, or with
     zeros, is marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``)
-    gives titles.
+    gives titles, which ``text_encoder`` makes the modality ``text`` of.
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
     (``<folder name>.inter``, ``train.npy``, ...) is read too; there features without
@@ -70,6 +75,8 @@ class Folder(Dataset):
         time_column: Column of the time.
         split_column: Column of the split.
         min_rating: Ratings from here on are positives; all interactions if ``None``.
+        text_encoder: ``"tfidf"`` or ``"minilm"``, to make ``text`` of the titles, in
+            place of a file of that modality; ``None`` leaves titles alone.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
     """
 
@@ -84,6 +91,7 @@ class Folder(Dataset):
         time_column: str | None = None,
         split_column: str | None = None,
         min_rating: float | None = None,
+        text_encoder: str | None = None,
         **options: Any,
     ) -> None:
         folder = as_folder(path).absolute()
@@ -102,6 +110,7 @@ class Folder(Dataset):
         }
         self.columns = {role: name for role, name in given.items() if name}
         self.min_rating = min_rating
+        self.text_encoder = text_encoder
         super().__init__(folder.parent, folder.name, modalities, **options)
 
     @classmethod
@@ -111,6 +120,12 @@ class Folder(Dataset):
             "--min-rating", type=number(float), default=None, metavar="X",
             help="lowest rating that counts as an interaction (default: all do)",
         )  # fmt: skip
+        add(
+            "--text-encoder", type=a_word("tfidf", "minilm"), default=None,
+            metavar="NAME",
+            help="make features of titles by tfidf or minilm (the extra 'text'; "
+            "default: none are made)",
+        )  # fmt: skip
         for role in ("user", "item", "rating", "time", "split"):
             add(
                 f"--{role}-column", type=a_word(), default=None, metavar="NAME",
@@ -119,11 +134,13 @@ class Folder(Dataset):
 
     def options(self) -> dict[str, Any]:
         """Options that change the graph."""
-        return {
+        told: dict[str, Any] = {
             "interactions": self.interactions,
             "columns": self.columns,
             "min_rating": self.min_rating,
         }
+        # Left out by default, so that graphs kept from before it was there are found.
+        return {**told, **({"text": self.text_encoder} if self.text_encoder else {})}
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -164,9 +181,34 @@ class Folder(Dataset):
         if items is not None and not by_row:
             titles = read_item_titles(items, found.item_ids)
         paths = discover_aligned(self.folder, files)
-        names = chosen(paths, self.wanted, self.name)
-        features = {m: self._feature(m, paths[m], found, by_row) for m in names}
+        if self.text_encoder is not None:
+            paths = {**paths, _TEXT: [items or self.folder]}
+        features = {}
+        for name in chosen(dict(sorted(paths.items())), self.wanted, self.name):
+            if name == _TEXT and self.text_encoder is not None:
+                features[name] = self._of_titles(titles, found, self.text_encoder)
+            else:
+                features[name] = self._feature(name, paths[name], found, by_row)
         return Raw(found, features, titles)
+
+    def _of_titles(
+        self, titles: list[str] | None, found: Interactions, encoder: str
+    ) -> Features:
+        """Features of titles; an item that goes by its id has none."""
+        named = zip(titles or [], found.item_ids, strict=titles is not None)
+        words = {
+            i: t for i, (t, raw) in enumerate(named) if t.strip() not in ("", str(raw))
+        }
+        if len(words) < 2:
+            raise MMRecError(
+                f"{self.folder} has {len(words)} items with titles, too few to make "
+                f"features of: put items.csv with columns item and title there, or "
+                f"leave out {spelled('text_encoder')}"
+            )
+        made = encode([*words.values()], encoder)
+        x = np.zeros((len(found.item_ids), made.shape[1]), np.float32)
+        x[[*words]] = made
+        return nonzero(x)
 
     def _interaction_files(self) -> list[Path]:
         if self.interactions is None:

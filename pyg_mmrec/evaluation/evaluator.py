@@ -19,9 +19,8 @@ from torch_geometric.metrics.link_pred import LinkPredMetric, LinkPredMetricData
 
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
+from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
 from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
-from pyg_mmrec.sampling.sampler import LABELS
 
 METRICS: dict[str, type[LinkPredMetric]] = {
     "recall": LinkPredRecall,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pyg_mmrec.errors import unknown
-from pyg_mmrec.plots.style import COLORS, grid, new_figure, styled
+from pyg_mmrec.plots.style import COLORS, grid, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def plot_comparison(rows: pd.DataFrame, metric: str = "recall@20") -> Figure:
         raise unknown("metric of these runs", metric, rows.columns)
     groups = rows.groupby("case", sort=False)[metric]
     table = groups.agg(["mean", "std"]).fillna({"std": 0.0}).sort_values("mean")
-    figure, axes = new_figure(6.0, 0.9 + 0.32 * len(table))
+    figure, axes = new_figure(6.0, 1.2 + 0.32 * len(table))
     place = {case: i for i, case in enumerate(table.index)}
     axes.errorbar(
         table["mean"], [*place.values()], xerr=table["std"],
@@ -42,5 +42,5 @@ def plot_comparison(rows: pd.DataFrame, metric: str = "recall@20") -> Figure:
     axes.set_yticks([*place.values()], [*place])
     axes.set(xlabel=f"{metric} on test", ylim=(-0.6, len(table) - 0.4))
     grid(axes)
-    axes.legend(loc="lower right")
+    legend_above(figure, axes, 2)
     return figure

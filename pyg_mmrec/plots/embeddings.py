@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.plots.style import COLORS, MARKERS, new_figure, styled
+from pyg_mmrec.plots.style import COLORS, MARKERS, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,5 +62,5 @@ def plot_embeddings(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     if len(parts) > 1:
-        axes.legend(markerscale=2)
+        legend_above(figure, axes, min(len(parts), 4), markerscale=2)
     return figure

@@ -58,7 +58,7 @@ def plot_graph(
             raise MMRecError(
                 f"the graph has no relation {edge_type} to items (found: {known})"
             )
-    label = shortened(titles[item] if titles else f"item {item}")
+    label = shortened(titles[item] if titles else f"item {item}", 60, lines=1)
     columns = min(len(relations), 3)
     lines = -(-len(relations) // columns)
     figure, axes = new_figure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.plots.style import grid, look, new_figure, styled
+from pyg_mmrec.plots.style import grid, legend_above, look, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,8 @@ def plot_history(
                 style = {"label": name, "markevery": every, **look(i)}
                 axis.plot(curve["epoch"], curve[column], **style)
         axis.set(xlabel="epoch", title=column)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         grid(axis)
     if len(tables) > 1:
-        axes[0, 0].legend()
+        legend_above(figure, axes[0, 0], min(len(tables), 3 * len(shown)))
     return figure

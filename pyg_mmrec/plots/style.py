@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pyg_mmrec.errors import MMRecError
@@ -76,9 +77,9 @@ def new_figure(width: float = 6.0, height: float = 3.6, **subplots: Any) -> Any:
         height: In inches.
         **subplots: Arguments of ``Figure.subplots``.
     """
-    from matplotlib.figure import Figure
+    from pyg_mmrec.plots.picture import Picture
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Picture(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(**subplots)
 
 
@@ -127,12 +128,18 @@ def look(i: int) -> dict[str, Any]:
     }
 
 
-def shortened(text: str, length: int = 24) -> str:
-    """A title that fits beside a node."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+def shortened(text: str, width: int = 24, lines: int = 2) -> str:
+    """A title that fits beside a node: broken into lines, and cut after the last."""
+    return "\n".join(wrap(text, width, max_lines=lines, placeholder=" …"))
 
 
 def grid(axes: Axes) -> None:
     """A faint grid behind the curves."""
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int, **options: Any) -> None:
+    """What the curves of ``axes`` are, above all panels, where it hides none."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, **options)

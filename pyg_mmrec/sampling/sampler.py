@@ -13,9 +13,7 @@ from torch_geometric.typing import WITH_PYG_LIB, WITH_TORCH_SPARSE
 from torch_geometric.utils import coalesce
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, train_edges
-
-LABELS = {"val": "val_label_index", "test": "test_label_index"}
+from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
 
 
 class Batch(NamedTuple):

@@ -205,7 +205,7 @@ class Trainer:
         metric, _, k = config.monitor.partition("@")
         validate = Evaluator(self.data, "val", ks=(int(k),), metrics=(metric,))
         num_neg = max(t.objective.num_neg for t in self.terms)
-        sampler = self._make_sampler(num_neg)
+        sampler = self.make_sampler(num_neg)
         if state.last_weights:  # fitted before: the best ones are in the model
             self.trained.load_weights(state.last_weights)
             state.last_weights = {}
@@ -215,7 +215,7 @@ class Trainer:
             self.model.name, config.epochs, state.epoch, config.progress
         ) as report:
             while not self.finished:
-                row = self._epoch(state.epoch + 1, sampler, report)
+                row = self.train_epoch(state.epoch + 1, sampler, report)
                 self._validate(row, validate)
                 self._save(hooks)
                 report.epoch(row, summary(row, terms, config.monitor, state))
@@ -225,10 +225,22 @@ class Trainer:
         if state.best_epoch:
             self.trained.load_weights(state.best_weights)
 
-    def _epoch(
+    def train_epoch(
         self, epoch: int, sampler: BatchSampler, report: Reporter | None = None
     ) -> dict[str, float]:
-        """Train one epoch; returns its mean losses and seconds."""
+        """Train one epoch.
+
+        Args:
+            epoch: Its number, from 1, which seeds it.
+            sampler: Draws its batches.
+            report: Told of each batch.
+
+        Returns:
+            ``epoch``, mean losses by their terms' names, and ``seconds``.
+
+        Raises:
+            DivergedError: If a loss became NaN or infinite.
+        """
         start = time.perf_counter()
         generator = epoch_generator(self.config.seed, epoch, self.device)
         totals = torch.zeros(len(self.terms), device=self.device)
@@ -361,7 +373,8 @@ class Trainer:
         inner = {t.name: t.objective.inner_optimizer for t in self.terms}
         return {name: o for name, o in inner.items() if o is not None}
 
-    def _make_sampler(self, num_neg: int) -> BatchSampler:
+    def make_sampler(self, num_neg: int) -> BatchSampler:
+        """What draws the batches, with so many negatives of each interaction."""
         config = self.config
         if config.num_neighbors:
             return NeighborBatchSampler(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, set_interactions
-
-LABELS = ("val_label_index", "test_label_index")
+from pyg_mmrec.graph import INTERACTS, LABELS, REV_INTERACTS, set_interactions
 
 
 def edge_attributes(data: HeteroData) -> dict[str, Tensor]:
@@ -17,7 +15,7 @@ def edge_attributes(data: HeteroData) -> dict[str, Tensor]:
     as soon as one goes.
     """
     store = data[INTERACTS]
-    apart = ("edge_index", "edge_weight", *LABELS)
+    apart = ("edge_index", "edge_weight", *LABELS.values())
     count = store.edge_index.size(1)
     return {
         key: value

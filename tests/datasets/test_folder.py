@@ -185,6 +185,31 @@ def test_titles(tmp_path):
     assert titles == ["i0", *(f"Title i{n}" for n in range(1, 10))]
 
 
+def test_titles_become_features_where_that_is_asked_for(tmp_path):
+    folder = write(tmp_path / "mine")
+    titles = ["red shoes", "red boots", *(f"thing number {n}" for n in range(6))]
+    pd.DataFrame({"item": ITEMS[:8], "title": titles}).to_csv(
+        folder / "items.csv", index=False
+    )
+    assert Folder(folder).modalities == []
+    dataset = Folder(folder, text_encoder="tfidf")
+    assert dataset.modalities == ["text"]
+    found = dataset.coverage().iloc[0]
+    assert (found["present"], found["total"]) == (8, 10)  # two go by their ids
+    x = [np.array(vector(dataset, "text", item)) for item in ITEMS]
+    assert x[0] @ x[1] > x[0] @ x[2]
+    assert not x[9].any()
+
+
+def test_features_of_titles_need_titles(tmp_path):
+    folder = write(tmp_path / "mine")
+    with pytest.raises(MMRecError, match="0 items with titles.*items.csv"):
+        Folder(folder, text_encoder="tfidf")
+    pd.DataFrame({"item": ["x"], "title": ["y"]}).to_csv(folder / "items.csv")
+    with pytest.raises(MMRecError, match="0 items with titles"):
+        Folder(folder, text_encoder="tfidf")
+
+
 def test_mmrec_layout(tmp_path):
     write_inter(tmp_path / "baby")
     x = write_feature(tmp_path / "baby", "image")
