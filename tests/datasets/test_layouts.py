@@ -274,7 +274,7 @@ def test_registry(tmp_path):
     write_inter(tmp_path / "clothing")
     assert load("clothing", tmp_path).name == "clothing"
     with pytest.raises(
-        MMRecError, match="unknown dataset 'cloting': did you mean 'clo"
+        MMRecError, match="unknown data set 'cloting': did you mean 'clo"
     ):
         load("cloting", tmp_path)
     with pytest.raises(MMRecError, match="unknown Amazon data set 'book'"):
