@@ -82,14 +82,13 @@ class MovieLens100K(Dataset):
         >>> from pathlib import Path
         >>> import pandas as pd
         >>> from pyg_mmrec import MovieLens100K
-        >>> Path("data/ml-100k").mkdir(parents=True)  # else the files are downloaded
-        >>> rows = [(user, item, 5, 0) for user in range(3) for item in range(1, 6)]
-        >>> names = ["user", "item", "rating", "timestamp"]
-        >>> ratings = pd.DataFrame(rows, columns=names)
-        >>> ratings.to_csv("data/ml-100k/interactions.tsv", sep="\t", index=False)
-        >>> movies = [(item, f"Film (199{item})", "War|Drama") for item in range(1, 6)]
-        >>> movies = pd.DataFrame(movies, columns=["item", "title", "genres"])
-        >>> movies.to_csv("data/ml-100k/items.tsv", sep="\t", index=False)
+        >>> folder = Path("data/ml-100k")
+        >>> folder.mkdir(parents=True)  # else the files are downloaded
+        >>> movies = [(n, f"Film {n} (199{n})", "War|Drama") for n in range(1, 6)]
+        >>> items = pd.DataFrame(movies, columns=["item", "title", "genres"])
+        >>> items.to_csv(folder / "items.tsv", sep="\t", index=False)
+        >>> ratings = items[["item"]].assign(user=7, rating=5, timestamp=0)
+        >>> ratings.to_csv(folder / "interactions.tsv", sep="\t", index=False)
         >>> MovieLens100K("data", modalities=["genre"])[0]["item"].x_genre.shape
         torch.Size([5, 20])
     """
