@@ -168,3 +168,17 @@ def test_each_command_has_a_main_function_and_the_module_runs() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "freedom" in done.stdout
+
+
+def test_output_that_nobody_reads_is_no_traceback() -> None:
+    """As of ``pyg-mmrec list --markdown | head``, whose end closes the pipe."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyg_mmrec", "list", "--markdown"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (141, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,8 @@ _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 def guarded(main: Callable[[], Any]) -> None:
     """Run a script's main function; what a user can put right is one sentence.
 
-    Leaves with exit code 2 for such an error, and 130 for Ctrl-C.
+    Leaves with exit code 2 for such an error, 130 for Ctrl-C, and 141, as a shell has
+    it, where whoever read the output has gone.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     warnings.showwarning = _one_line_warning
@@ -43,6 +45,11 @@ def guarded(main: Callable[[], Any]) -> None:
     try:
         guard.end()
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left is written at the end: to nobody, not to a closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except MMRecError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
