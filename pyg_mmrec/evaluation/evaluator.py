@@ -70,7 +70,6 @@ class Evaluator:
         >>> from pyg_mmrec import Branch, Evaluator, Synthetic
         >>> data = Synthetic(num_users=50, num_items=40)[0]
         >>> evaluator = Evaluator(data, "test", ks=(20,), metrics=("recall", "ndcg"))
-        >>> _ = torch.manual_seed(0)
         >>> metrics = evaluator(Branch(torch.randn(50, 8), torch.randn(40, 8)))
         >>> list(metrics), evaluator.num_users
         (['recall@20', 'ndcg@20'], 50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,7 @@ class OnEpochEnd(Hook):
         self.function(row)
 
 
-class Tracker(Hook):
+class Tracker(Hook, ABC):
     """Sends figures elsewhere; a training goes on without where that fails.
 
     Attributes:
@@ -120,9 +121,9 @@ class Tracker(Hook):
     def start(self, description: Mapping[str, Any], folder: Path | None) -> None:
         """Begin a run; see :meth:`Hook.on_start`."""
 
+    @abstractmethod
     def add(self, figures: Figures, epoch: int) -> None:
         """Send figures of an epoch, or with the last epoch those of the result."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Send what is left."""

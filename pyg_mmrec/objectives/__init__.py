@@ -43,7 +43,6 @@ MOVED = {
     "Decorrelation": "methods.parts.mgnm",
     "Denoising": "methods.parts.diffmm",
     "Distance": "methods.parts.sand",
-    "FeaturePenalty": "methods.parts.mmssl",
     "FineCoarse": "methods.parts.slmrec",
     "InfoBPR": "methods.parts.mgdn",
     "InteractionContrast": "methods.parts.slmrec",

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
+from pyg_mmrec.parity.scripts import check_checkout
 from pyg_mmrec.parity.weights import gained
 from pyg_mmrec.sampling.sampler import Batch
 
+CODE = "zhangdan0602/ApeGNN"
 _L2 = 0.1
 _RELEASED = {
     "dim": 512,
@@ -57,13 +58,9 @@ class ApeGNN:
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
-        for name in ("ApeGNN_HT.py", "utils/data_loader.py"):
-            if not (checkout / name).is_file():
-                raise MMRecError(
-                    f"{checkout} is no checkout of ApeGNN, for {name} is not in it: "
-                    f"clone https://github.com/zhangdan0602/ApeGNN and name its folder"
-                )
-        return (checkout.absolute(),)
+        return (
+            check_checkout(checkout, CODE, ("ApeGNN_HT.py", "utils/data_loader.py")),
+        )
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
@@ -101,7 +98,7 @@ class _ApeGNNPeer(Peer):
 ADAPTERS = (
     Adapter(
         method="apegnn",
-        code="zhangdan0602/ApeGNN",
+        code=CODE,
         load=ApeGNN({"dim": 8, "context_hops": 3, "l2": _L2}),
         weights={
             "user.table.weight": "user_embed",

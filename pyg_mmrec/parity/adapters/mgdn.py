@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
+from pyg_mmrec.parity.scripts import check_checkout
 from pyg_mmrec.sampling.sampler import Batch
 
+CODE = "hujunxianligong/MGDCF"
 _L2, _NUM_NEG = 0.1, 5
 _RELEASED = {
     "dim": 64,
@@ -52,13 +53,7 @@ class MGDN:
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
-        name = "mgdcf_exp/layers/mgdcf.py"
-        if not (checkout / name).is_file():
-            raise MMRecError(
-                f"{checkout} is no checkout of MGDCF, for {name} is not in it: "
-                f"clone https://github.com/hujunxianligong/MGDCF and name its folder"
-            )
-        return (checkout.absolute(),)
+        return (check_checkout(checkout, CODE, ("mgdcf_exp/layers/mgdcf.py",)),)
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
@@ -194,7 +189,7 @@ def _without_tensorflow() -> Iterator[None]:
 ADAPTERS = (
     Adapter(
         method="mgdn",
-        code="hujunxianligong/MGDCF",
+        code=CODE,
         load=MGDN({"dim": 8, "l2": _L2}),
         weights={
             "user.table.weight": "user",

@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.parity.adapter import Adapter
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer
+from pyg_mmrec.parity.scripts import check_checkout
 from pyg_mmrec.parity.weights import Weight
 from pyg_mmrec.sampling.sampler import Batch
 
+CODE = "CrawlScript/MIG-GT"
 _L2, _HIDDEN, _DIM, _SAMPLES = 0.1, 5, 6, 3
 _SHORT = {"image": "v", "text": "t"}
 _BABY = {
@@ -67,13 +68,11 @@ class MIGGT:
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """The checkout itself; see :class:`~pyg_mmrec.parity.adapter.Loader`."""
-        for name in ("mig_gt/layers/mirf_gt.py", "mig_gt/losses.py"):
-            if not (checkout / name).is_file():
-                raise MMRecError(
-                    f"{checkout} is no checkout of MIG-GT, for {name} is not in it: "
-                    f"clone https://github.com/CrawlScript/MIG-GT and name its folder"
-                )
-        return (checkout.absolute(),)
+        return (
+            check_checkout(
+                checkout, CODE, ("mig_gt/layers/mirf_gt.py", "mig_gt/losses.py")
+            ),
+        )
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
@@ -260,7 +259,7 @@ def _weights() -> dict[str, Weight]:
 ADAPTERS = (
     Adapter(
         method="mig_gt",
-        code="CrawlScript/MIG-GT",
+        code=CODE,
         load=MIGGT(
             {
                 "embedding_size": _DIM,
