@@ -1,4 +1,4 @@
-"""Propagation over edges whose weights are learned."""
+"""A relation as a sparse matrix whose weights are learned."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_mmrec.adjacency import (
-    Adjacency,
-    full_precision,
-    sampled_products,
-    sparse_csr,
-)
+from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.sparse import full_precision, sampled_products, sparse_csr
 
 
 class EdgePattern:

@@ -6,7 +6,7 @@ import torch
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.methods.parts.mgdn import InfoBPR
+from pyg_mmrec.methods.mgdn import InfoBPR
 from pyg_mmrec.objectives import BPR, Step
 from pyg_mmrec.sampling.sampler import Batch
 

@@ -6,11 +6,7 @@ import torch
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import get
-from pyg_mmrec.methods.parts.mgnm import (
-    Decorrelation,
-    column_correlation,
-    decorrelation_loss,
-)
+from pyg_mmrec.methods.mgnm import Decorrelation, column_correlation, decorrelation_loss
 from pyg_mmrec.objectives import InfoNCE, Step, Term, check_terms
 from pyg_mmrec.sampling.sampler import Batch
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.nn.embedding import NodeEmbedding
-from pyg_mmrec.nn.functional import rescale
-from pyg_mmrec.nn.interest import InterestProjector
-from pyg_mmrec.nn.projector import Projector
+from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.nn.inputs import ItemMeans, NodeEmbedding, Projector
 
 
 class Channels(nn.Module):
@@ -81,13 +79,39 @@ class Channels(nn.Module):
         return modal if self.ids is None else torch.cat([self.ids(data), modal], -1)
 
 
-def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
-    """Scale each channel of each row to a length, ``[N, C * dim]``.
+class InterestProjector(Projector):
+    r"""Projections of users' interests, the means of their items' features.
+
+    .. math::
+        \mathbf{W}_m \Big( \frac{1}{n} \sum_{i=1}^n \mathbf{x}_i^m \Big) +
+        \mathbf{b}_m = \frac{1}{n} \sum_{i=1}^n \left( \mathbf{W}_m \mathbf{x}_i^m +
+        \mathbf{b}_m \right)
+
+    Items are fewer than users and their projections narrower than their features,
+    so the right side is computed. In a sampled subgraph, which has some of a user's
+    items alone, it is the left one, of the interests that
+    :class:`~pyg_mmrec.transforms.UserInterest` has added.
+
+    Shapes:
+        - **output:** ``{modality: [U, d]}``
 
     Example:
-        >>> import torch
-        >>> from pyg_mmrec.nn import normalize_channels
-        >>> normalize_channels(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
-        tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
+        >>> from pyg_mmrec import Synthetic, UserInterest
+        >>> from pyg_mmrec.nn import InterestProjector
+        >>> data = UserInterest()(Synthetic(num_users=50, num_items=40)[0])
+        >>> project = InterestProjector(data, dim=8, names=["image", "text"])
+        >>> {m: x.shape for m, x in project(data).items()}
+        {'image': torch.Size([50, 8]), 'text': torch.Size([50, 8])}
     """
-    return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)
+
+    def __init__(self, data: HeteroData, dim: int, names: Sequence[str]) -> None:
+        super().__init__(data, dim, USER, names)
+        self.means = ItemMeans()
+
+    def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
+        """Projected interests of each modality."""
+        if "n_id" in data[USER]:
+            return super().forward(data)
+        items = {m: self.project(data, m, node_type=ITEM) for m in self.linear}
+        means = self.means(data, items).split(self.dim, dim=-1)
+        return dict(zip(items, means, strict=True))

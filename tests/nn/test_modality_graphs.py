@@ -8,7 +8,7 @@ import torch
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.mmssl import ModalityMix
-from pyg_mmrec.nn.generated import (
+from pyg_mmrec.nn.modality_graphs import (
     generated_graphs,
     generated_relation,
     store_generated,

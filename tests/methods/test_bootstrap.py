@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import Recommender, get
-from pyg_mmrec.methods.parts.bm3 import Bootstrap, ModalBootstrap, bootstrap_loss
+from pyg_mmrec.methods.bm3 import Bootstrap, ModalBootstrap, bootstrap_loss
 from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.sampling.sampler import Batch
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyg_mmrec.methods.parts.mgcn import BehaviourFusion
+from pyg_mmrec.methods.mgcn import BehaviourFusion
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.nn.propagate import Conv, Propagate
+from pyg_mmrec.nn.conv.propagate import Conv, Propagate
 
 
 def restart_weights(num_layers: int, alpha: float, beta: float) -> list[float]:

@@ -1,25 +1,134 @@
-"""Several layers of any PyG convolution over a relation or between users and items."""
+"""Light graph convolutions, and several layers of any, between users and items."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from copy import deepcopy
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
-import torch_geometric.nn as pyg_nn
 from torch import Tensor, nn
+from torch_geometric.nn.conv import MessagePassing
+from torch_geometric.typing import SparseTensor
+from torch_geometric.utils import spmm
 
-from pyg_mmrec.adjacency import Adjacency, full_precision
+from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
-from pyg_mmrec.plugins import find, is_place
+from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
+from pyg_mmrec.sparse import Combine, full_precision, light_propagation
 
-Conv = str | Callable[[], nn.Module]
-Combine = Literal["mean", "last", "sum"]
-Pair = tuple[Tensor, Tensor]
+
+class WeightedConv(MessagePassing):
+    r"""Weighted sum over neighbours, without parameters.
+
+    .. math::
+        \mathbf{x}^{\prime}_i = \sum_{j \in \mathcal{N}(i)} w_{j,i} \, \mathbf{x}_j
+
+    With weights of :class:`~pyg_mmrec.transforms.BipartiteNorm` this is the light
+    graph convolution of `"LightGCN" <https://arxiv.org/abs/2002.02126>`_; with a
+    kNN or co-occurrence graph the propagation of LATTICE, FREEDOM and REARM.
+    Weights are used as they come: nothing is normalised per call.
+
+    Shapes:
+        - **x:** node features :math:`(|\mathcal{V}|, F)`, or
+          :math:`((|\mathcal{V_s}|, F), (|\mathcal{V_t}|, *))` if bipartite
+        - **edge_index:** :math:`(2, |\mathcal{E}|)` neighbour -> centre, an
+          :class:`~pyg_mmrec.adjacency.Adjacency` (fast), or a
+          :class:`torch_sparse.SparseTensor` whose rows are centres
+        - **edge_weight:** :math:`(|\mathcal{E}|)`, only beside ``edge_index``
+        - **output:** :math:`(|\mathcal{V_t}|, F)`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import KNN, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn.conv import WeightedConv
+        >>> data = KNN(k=5)(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("item", "knn_text", "item"))
+        >>> WeightedConv()(torch.randn(40, 8), adj).shape
+        torch.Size([40, 8])
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("aggr", "add")
+        super().__init__(**kwargs)
+
+    def forward(
+        self,
+        x: Tensor | tuple[Tensor, Tensor | None],
+        edge_index: Tensor | SparseTensor | Adjacency,
+        edge_weight: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """One propagation step; see the class for shapes."""
+        if isinstance(x, Tensor):
+            x = (x, x)
+        if isinstance(edge_index, Adjacency):
+            if not self.explain:
+                # Straight to the fused path: `propagate` would expand the CSR
+                # to a list of edges at every call.
+                return self.message_and_aggregate(edge_index, x)
+            edge_weight, size = edge_index.edge_weight, edge_index.size
+            edge_index = edge_index.edge_index
+        return self.propagate(edge_index, x=x, edge_weight=edge_weight, size=size)
+
+    def message(self, x_j: Tensor, edge_weight: Tensor | None) -> Tensor:
+        """Weighted features of each edge's neighbour, ``[E, F]``."""
+        return x_j if edge_weight is None else edge_weight.view(-1, 1) * x_j
+
+    def message_and_aggregate(
+        self,
+        edge_index: Adjacency | SparseTensor,
+        x: tuple[Tensor, Tensor | None],
+    ) -> Tensor:
+        """The same sum as one sparse product, with no tensor per edge."""
+        if isinstance(edge_index, Adjacency):
+            return edge_index.matmul(x[0])
+        return spmm(edge_index, x[0], reduce="sum")
+
+
+class BipartiteConv(WeightedConv):
+    r"""Weighted sum over interactions, for users and items at once.
+
+    .. math::
+        \mathbf{u}^{\prime} = \sum_{i \in \mathcal{N}(u)} w_{u,i} \, \mathbf{i},
+        \qquad
+        \mathbf{i}^{\prime} = \sum_{u \in \mathcal{N}(i)} w_{u,i} \, \mathbf{u}
+
+    from `"LightGCN" <https://arxiv.org/abs/2002.02126>`_, eq. (3). The same as
+    :class:`WeightedConv` on the union of both node sets, without concatenation.
+
+    Shapes:
+        - **x:** users and items, :math:`((U, F), (I, F))`
+        - **edge_index:** user -> item edges :math:`(2, |\mathcal{E}|)`, an
+          :class:`~pyg_mmrec.adjacency.Adjacency`, or a
+          :class:`torch_sparse.SparseTensor` of shape :math:`(I, U)`
+        - **output:** :math:`((U, F), (I, F))`
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.adjacency import adjacency
+        >>> from pyg_mmrec.nn.conv import BipartiteConv
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> adj = adjacency(data, ("user", "interacts", "item"))
+        >>> user, item = BipartiteConv()((torch.randn(50, 8), torch.randn(40, 8)), adj)
+        >>> user.shape, item.shape
+        (torch.Size([50, 8]), torch.Size([40, 8]))
+    """
+
+    def forward(  # type: ignore[override]
+        self,
+        x: tuple[Tensor, Tensor],
+        edge_index: Tensor | SparseTensor | Adjacency,
+        edge_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One step in both directions; see the class for shapes."""
+        user, item = x
+        back = edge_index.flip(0) if isinstance(edge_index, Tensor) else edge_index.t()
+        size = (user.size(0), item.size(0))
+        to_item = super().forward((user, item), edge_index, edge_weight, size)
+        to_user = super().forward((item, user), back, edge_weight, size[::-1])
+        return to_user, to_item
 
 
 def build_conv(conv: Conv, dim: int) -> nn.Module:
@@ -36,76 +145,18 @@ def build_conv(conv: Conv, dim: int) -> nn.Module:
         MMRecError: If no layer has this name, or it cannot be made from the width
             alone, does not work on features and edges, or returns another width.
     """
-    if conv == WeightedConv.__name__:
-        return WeightedConv()
-    name = conv if isinstance(conv, str) else "the given one"
-    try:
-        layer = _named(conv, dim) if isinstance(conv, str) else conv()
-    except MMRecError:
-        raise
-    except Exception as error:  # layers of others raise whatever they like
-        raise MMRecError(
-            f"the layer {name!r} cannot be made from its width alone "
-            f"({_first_line(error)}): choose another, or give a callable that makes it"
-        ) from error
-    _check_conv(name, layer, dim)
-    return layer
-
-
-def _named(conv: str, dim: int) -> nn.Module:
-    own = is_place(conv)
-    cls: Any = find(conv, nn.Module) if own else getattr(pyg_nn, conv, None)
-    if cls is None or not (own or conv.endswith("Conv")):
-        names = [name for name in dir(pyg_nn) if name.endswith("Conv")]
-        raise unknown("layer", conv, [WeightedConv.__name__, *names])
-    accepted = inspect.signature(cls.__init__).parameters
-    # Relations are normalised by a transform; a layer must not do it again.
-    options = {n: False for n in ("normalize", "add_self_loops") if n in accepted}
-    if "in_channels" in accepted:
-        return cls(dim, dim, **options)
-    return cls(**options)
-
-
-@torch.no_grad()
-def _check_conv(name: str, layer: nn.Module, dim: int) -> None:
-    """Try a copy of a layer on two nodes; the layer itself may keep what it saw."""
-    trial = deepcopy(layer).eval()
-    device = next((p.device for p in layer.parameters()), torch.device("cpu"))
-    edges = torch.tensor([[0, 1], [1, 0]], device=device)
-    adj = Adjacency(edges, torch.ones(2, device=device), (2, 2))
-    try:
-        with torch.random.fork_rng(devices=[]):
-            out = apply_conv(trial, torch.zeros(2, dim, device=device), adj)
-    except Exception as error:  # likewise
-        raise MMRecError(
-            f"the layer {name!r} does not take {dim} columns and edges alone "
-            f"({_first_line(error)}): choose another, or one of this width"
-        ) from error
-    if not isinstance(out, Tensor) or out.shape != (2, dim):
-        found = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise MMRecError(
-            f"the layer {name!r} makes {found} of [2, {dim}]: give one whose output "
-            f"is as wide as its input"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    own = WeightedConv.__name__
+    return WeightedConv() if conv == own else other_conv(conv, dim, own)
 
 
 def apply_conv(layer: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:
     """Apply one layer to a relation among nodes of one type, ``[N, d]``.
 
-    A layer of this package takes the matrix. Any other takes the edges, and their
-    weights if its ``forward`` knows ``edge_weight`` and it does not normalise on
-    its own.
+    A layer of this package takes the matrix, any other the edges.
     """
     if isinstance(layer, WeightedConv):
         return layer(x, adj)
-    accepted = inspect.signature(layer.forward).parameters
-    if "edge_weight" in accepted and not getattr(layer, "normalize", False):
-        return layer(x, adj.edge_index, edge_weight=adj.edge_weight)
-    return layer(x, adj.edge_index)
+    return apply_to_edges(layer, x, adj)
 
 
 class Propagate(nn.Module):
@@ -183,9 +234,10 @@ class Propagate(nn.Module):
 
     @torch.compiler.disable
     def _light(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
-        args = len(self.layers), self.combine, self._pairs, adj
+        pair = full_precision(user), full_precision(item)
+        count, combine = len(self.layers), self.combine
         return Branch(
-            *_LightPropagation.apply(*map(full_precision, (user, item)), *args)
+            *light_propagation(pair, count, combine, lambda x: self._pairs(x, adj))
         )
 
     def layers_bipartite(
@@ -219,56 +271,6 @@ class Propagate(nn.Module):
             return apply_conv(layer, x, adj)
         blocks = x.split(self.dim, dim=-1)
         return torch.cat([apply_conv(layer, block, adj) for block in blocks], dim=-1)
-
-
-class _LightPropagation(torch.autograd.Function):
-    r"""All layers of a light bipartite propagation as one linear map.
-
-    The union of both directions is symmetric, so the map :math:`\mathbf{y} = \sum_l
-    c_l \mathbf{A}^l \mathbf{x}` is its own transpose: the backward pass is the same
-    propagation of the gradient. Each layer becomes the sum up to it as soon as the
-    next is known, so that no third copy is kept.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        user: Tensor,
-        item: Tensor,
-        num_layers: int,
-        combine: Combine,
-        conv: BipartiteConv,
-        adj: Adjacency,
-    ) -> tuple[Tensor, Tensor]:
-        ctx.args = (num_layers, combine, conv, adj)
-        given = x = (user, item)
-        total = given if combine == "mean" else None  # of the layers before x
-        for _ in range(num_layers):
-            after = conv(x, adj)
-            if x is not given and combine != "last":
-                total = _add_into(x, total)  # nothing reads this layer any more
-            x = after
-        if x is given:  # an output must not be an input
-            return user.clone(), item.clone()
-        if combine != "last":
-            x = _add_into(x, total)
-        if combine == "mean":
-            for part in x:
-                part.mul_(1 / (num_layers + 1))
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        user, item = _LightPropagation.apply(*grads, *ctx.args)
-        return user, item, None, None, None, None
-
-
-def _add_into(x: Pair, other: Pair | None) -> Pair:
-    """Add users to users and items to items, in place."""
-    if other is not None:
-        for part, more in zip(x, other, strict=True):
-            part.add_(more)
-    return x
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:

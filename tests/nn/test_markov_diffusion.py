@@ -7,7 +7,7 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.mig_gt import GlobalAttention
 from pyg_mmrec.nn import RestartPropagate
-from pyg_mmrec.nn.restart import restart_weights
+from pyg_mmrec.nn.markov_diffusion import restart_weights
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:

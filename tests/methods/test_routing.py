@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.methods.parts.grcn import Weights, both_ways, propagate_both_ways, route
+from pyg_mmrec.methods.grcn import Weights, both_ways, propagate_both_ways, route
 
 EDGES = torch.tensor([[0, 2, 0, 2, 3, 3], [1, 0, 3, 1, 1, 0]])  # user 1 took nothing
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.methods.parts.mmgcn import ModalConv
+from pyg_mmrec.methods.mmgcn import ModalConv
 
 EDGES = torch.tensor([[0, 1, 2, 2, 3], [1, 0, 1, 3, 3]])  # nothing reaches node 2
 DEGREE = torch.tensor([1.0, 2.0, 0.0, 2.0])

@@ -1,18 +1,73 @@
-"""Linear projections of modality features to one width."""
+"""What a model starts from: ids, features of modalities, and rows of one length."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import LazyRows
-from pyg_mmrec.graph import ITEM, features, modalities
-from pyg_mmrec.nn.embedding import NodeEmbedding
+from pyg_mmrec.graph import INTERACTS, ITEM, features, modalities, presence
+from pyg_mmrec.nn.conv import WeightedConv
+
+
+class NodeEmbedding(nn.Module):
+    """A learned vector per node of one type.
+
+    On a sampled subgraph, which carries PyG's ``n_id``, it returns the vectors of
+    the sampled nodes; on the whole graph those of all nodes.
+
+    Args:
+        num_nodes: Number of nodes ``N`` of this type.
+        dim: Length ``d`` of a vector.
+        node_type: Type of the nodes.
+        init: ``"xavier"`` (uniform, so that rows are the shorter the more nodes there
+            are), ``"normal"`` (rows of the same length, whatever their number) or
+            ``"zeros"``.
+        std: Standard deviation of ``"normal"``; if ``None``, such that rows have a
+            length of about 1.
+
+    Shapes:
+        - **output:** ``[N, d]``, or ``[len(n_id), d]``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import NodeEmbedding
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> NodeEmbedding(40, dim=8, node_type="item", init="normal")(data).shape
+        torch.Size([40, 8])
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        dim: int,
+        node_type: str,
+        init: str = "xavier",
+        std: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.node_type = node_type
+        self.table = nn.Embedding(num_nodes, dim)
+        if init == "zeros":
+            nn.init.zeros_(self.table.weight)
+        elif init == "normal":
+            nn.init.normal_(self.table.weight, std=dim**-0.5 if std is None else std)
+        else:
+            nn.init.xavier_uniform_(self.table.weight)
+
+    def forward(self, data: HeteroData) -> Tensor:
+        """Vectors of the nodes of ``data``."""
+        n_id = data[self.node_type].get("n_id")
+        weight = self.table.weight
+        return weight if n_id is None else weight.index_select(0, n_id)
 
 
 class Content(nn.Module):
@@ -175,3 +230,81 @@ def _linear(width: int, dim: int, bias: bool) -> nn.Linear:
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class ItemMeans(nn.Module):
+    """Means over each user's train items that have a modality.
+
+    Shapes:
+        - **input:** ``{modality: [I, d]}``, zeros where an item lacks it
+        - **output:** ``[U, M * d]``, zeros where no item of the user has it
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import ItemMeans, Projector
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> ItemMeans()(data, Projector(data, dim=8)(data)).shape
+        torch.Size([50, 16])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gather = WeightedConv()
+
+    def forward(self, data: HeteroData, feats: Mapping[str, Tensor]) -> Tensor:
+        """Means of the modalities side by side."""
+        present = torch.stack([presence(data, m) for m in feats], dim=-1)
+        x = torch.cat([*feats.values(), present.to(torch.float)], dim=-1)
+        total = self.gather((x, None), adjacency(data, INTERACTS).unweighted.t())
+        rows, count = total.split([x.size(1) - len(feats), len(feats)], dim=-1)
+        rows = rows.unflatten(-1, (len(feats), -1))
+        return (rows / count.clamp(min=1).unsqueeze(-1)).flatten(1)
+
+
+_SHORTEST = 1e-12  # length that shorter rows are divided by
+
+
+class _Rescale(torch.autograd.Function):
+    """Rows scaled to a length, in half the passes over memory of `F.normalize`'s."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
+        # reaches them, of which Adam's second moment would not recover.
+        scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        ctx.length = length
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        y, scale = ctx.saved_tensors
+        # What lies along a row changes its length alone, and is taken out.
+        along = torch.einsum("...d,...d->...", grads[0], y).unsqueeze(-1)
+        along *= -scale / ctx.length**2
+        return torch.addcmul(grads[0] * scale, y, along), None
+
+
+def rescale(x: Tensor, length: float = 1.0) -> Tensor:
+    """Scale rows to a Euclidean length above 0; zeros stay zeros, without a gradient.
+
+    Args:
+        x: Rows, ``[..., d]``.
+        length: Their new length.
+    """
+    return _Rescale.apply(x, length)  # type: ignore[no-any-return]
+
+
+def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
+    """Scale each channel of each row to a length, ``[N, C * dim]``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.nn import normalize_channels
+        >>> normalize_channels(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
+        tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
+    """
+    return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)
