@@ -18,6 +18,7 @@ MODULES: Mapping[str, str] = {
     "nn.content": "nn.projector",
     "nn.conv.bipartite_conv": "nn.conv.light",
     "nn.conv.weighted_conv": "nn.conv.light",
+    "datasets.text": "encoding.text",
     "checkpoint": "training.checkpoint",
     "cli": "commands.cli",
     "contribution": "evaluation.contribution",
