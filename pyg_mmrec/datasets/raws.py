@@ -45,7 +45,7 @@ class Source:
 
     kind: str
     ids: pd.Index
-    values: list[str | Path | None]
+    values: Sequence[str | Path | None]
     told: str
     columns: tuple[str, ...] = ()
 
@@ -119,7 +119,7 @@ def find_sources(
             ids = pd.Index([*paths], dtype="str")
             where = f"{name}/" if not listed else f"{name}/ and of the table of items"
             told = f"{len(paths)} files of {where}"
-            found[kind] = Source(kind, ids, [*paths.values()], told)
+            found[kind] = Source(kind, ids, list(paths.values()), told)
     return found
 
 

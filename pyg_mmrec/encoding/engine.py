@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from pyg_mmrec.encoding.base import Encoder
 from pyg_mmrec.encoding.names import encoder as encoder_of
 from pyg_mmrec.encoding.store import Made, Store
-from pyg_mmrec.encoding.text import DIM
+from pyg_mmrec.encoding.text import DIM, Tfidf
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.files import claimed, digest_of
 
@@ -89,12 +89,12 @@ def encode(
         >>> from pyg_mmrec import encode
         >>> x = encode(["red shoes", "red boots", "a lamp", None])
         >>> x.shape, bool(x[0] @ x[1] > x[0] @ x[2]), x[3].any()
-        ((4, 2), True, False)
+        ((4, 3), True, False)
     """
     known = _plain(values, kind)
     made = encoder_of(kind, encoder, device)
-    if made.whole:
-        made.dim = int(positive("dim", dim))  # type: ignore[attr-defined]
+    if isinstance(made, Tfidf):
+        made.dim = int(positive("dim", dim))
     folder = None if cache is None else Path(cache).expanduser()
     found = encode_all(known, made, folder, batch_size, progress)
     if found.skipped and kind != "text":
@@ -182,7 +182,7 @@ def _at_once(values: Sequence[str | Path | None], encoder: Encoder) -> Encoded:
     made = encoder.encode([values[row] for row in rows])
     x = np.zeros((len(values), made.shape[1]), np.float32)
     x[rows] = made
-    present = x.any(axis=1)
+    present = np.asarray(x.any(axis=1))
     skipped = {row: "it has no word that tells it apart" for row in rows
                if not present[row]}  # fmt: skip
     return Encoded(x, present, skipped, len(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -42,14 +41,26 @@ class Tfidf(Encoder):
         from sklearn.preprocessing import normalize
 
         counts = _counts(list(batch))
-        dim = min(self.dim, min(counts.shape) - 1)
-        if dim < 1:  # one text, or one word: nothing is left to reduce
-            return (counts.getnnz(axis=1) > 0).astype(np.float32)[:, None]
-        with warnings.catch_warnings():
-            # Of equal texts the explained variance is 0 of 0, and not asked for.
-            warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
-            reduced = TruncatedSVD(dim, random_state=0).fit_transform(counts)
+        if min(counts.shape) <= self.dim:  # all of it fits
+            return _whole(counts)
+        reduced = TruncatedSVD(self.dim, random_state=0).fit_transform(counts)
         return normalize(reduced).astype(np.float32)
+
+
+def _whole(counts: Any) -> np.ndarray:
+    """Rows with the same products as those of ``counts``, in as few columns.
+
+    **Shapes:**
+        - output: :math:`(n, r)` with :math:`r` the rank, at most :math:`n`
+    """
+    n, words = counts.shape
+    if words < n:
+        return unit(counts.toarray())
+    values, vectors = np.linalg.eigh((counts @ counts.T).toarray())
+    some = values > 1e-9 * values[-1]
+    x = unit((vectors[:, some] * np.sqrt(values[some]))[:, ::-1])
+    x[np.asarray(counts.getnnz(axis=1) == 0)] = 0
+    return x
 
 
 def _counts(texts: list[str]) -> Any:
