@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 MODULES: Mapping[str, str] = {
+    "datasets.text": "encoding.text",
     "checkpoint": "training.checkpoint",
     "cli": "commands.cli",
     "contribution": "evaluation.contribution",
