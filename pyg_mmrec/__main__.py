@@ -13,6 +13,8 @@ COMMANDS = {
     "compare": ("compare", "several methods over several seeds, one table"),
     "ablate": ("ablate", "a method with each of its parts switched off"),
     "tune": ("tune", "search for hyper-parameters on validation"),
+    "refit": ("refit", "a finished run once more, on everything that is known"),
+    "evaluate": ("evaluate", "lists of another system, by the same protocol"),
     "recommend": ("recommend", "items for users, by a finished run"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),
