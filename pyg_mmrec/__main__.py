@@ -9,12 +9,14 @@ from pyg_mmrec import __version__, guard
 
 # Module of each command, and what it does.
 COMMANDS = {
+    "encode": ("encode", "features of the texts, pictures and sounds in a folder"),
     "train": ("train", "train a method on a data set and evaluate it"),
     "compare": ("compare", "several methods over several seeds, one table"),
     "ablate": ("ablate", "a method with each of its parts switched off"),
     "tune": ("tune", "search for hyper-parameters on validation"),
     "refit": ("refit", "a finished run once more, on everything that is known"),
     "evaluate": ("evaluate", "lists of another system, by the same protocol"),
+    "record": ("record", "keep the figures of finished runs, and write their tables"),
     "recommend": ("recommend", "items for users, by a finished run"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),

@@ -13,9 +13,8 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.graph import ITEM, knn_relation, presence
-from pyg_mmrec.nn.functional import rescale
-from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
-from pyg_mmrec.nn.projector import Projector
+from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
+from pyg_mmrec.nn.inputs import Projector, rescale
 from pyg_mmrec.ranking.nearest import cosine_top_k
 
 _KEPT = "_latent_neighbours"

@@ -99,6 +99,11 @@ class TrainConfig:
         "step",
         min=-1, max=100_000, check=check_hops,
     )  # fmt: skip
+    neighbor_sampler: Literal["torch", "pyg"] = option(
+        "torch",
+        "what samples neighbours: PyTorch on the graph's device, or PyG's loader, "
+        "which needs the extra 'sparse'",
+    )
     compile: bool = option(False, "compile the forward pass by torch.compile")
     amp: bool = option(False, "forward pass in bfloat16 where autocast does so")
     # Times the stride between seeds this stays far below 2 ** 63, PyTorch's greatest.
@@ -123,4 +128,6 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
     if found.pop("tensorboard", False):
         found["track"] = ["tensorboard"]
+    if found.get("num_neighbors"):  # there was no other
+        found.setdefault("neighbor_sampler", "pyg")
     return found

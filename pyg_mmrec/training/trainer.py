@@ -29,7 +29,12 @@ from pyg_mmrec.files import replacing
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
-from pyg_mmrec.sampling.sampler import Batch, BatchSampler, NeighborBatchSampler
+from pyg_mmrec.sampling.sampler import (
+    Batch,
+    BatchSampler,
+    LoaderBatchSampler,
+    NeighborBatchSampler,
+)
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig
@@ -429,7 +434,8 @@ class Trainer:
         """What draws the batches, with so many negatives of each interaction."""
         config = self.config
         if config.num_neighbors:
-            return NeighborBatchSampler(
+            kinds = {"torch": NeighborBatchSampler, "pyg": LoaderBatchSampler}
+            return kinds[config.neighbor_sampler](
                 self.data,
                 config.batch_size,
                 num_neg,

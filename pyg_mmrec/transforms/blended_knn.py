@@ -12,7 +12,12 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.edge_weights import Normalize, normalized
+from pyg_mmrec.edge_weights import (
+    Normalize,
+    modality_weights,
+    normalized,
+    with_self_loops,
+)
 from pyg_mmrec.graph import (
     ITEM,
     USER,
@@ -22,8 +27,10 @@ from pyg_mmrec.graph import (
     train_edges,
 )
 from pyg_mmrec.ranking.nearest import product_top_k
+from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.transforms.checks import (
     check_choice,
+    check_finite,
     check_k,
     check_node_type,
     check_share,
@@ -31,9 +38,6 @@ from pyg_mmrec.transforms.checks import (
     chosen_modalities,
     interactions,
 )
-from pyg_mmrec.transforms.co_occurrence import incidence, with_self_loops
-from pyg_mmrec.transforms.knn import check_finite
-from pyg_mmrec.transforms.weights import modality_weights
 
 
 class BlendedKNN(BaseTransform):

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.edge_weights import with_self_loops
 from pyg_mmrec.graph import ITEM, USER, relation
-from pyg_mmrec.ranking.sparse import max_rows, top_k
+from pyg_mmrec.ranking.sparse import incidence, max_rows, top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
@@ -22,6 +23,7 @@ from pyg_mmrec.transforms.checks import (
 )
 
 Weight = Literal["softmax", "count", "cosine"]
+
 _BLOCK_ENTRIES = 8_000_000  # entries of a block of the product: about 250 MB
 
 
@@ -130,23 +132,6 @@ def common_neighbours(
     )
 
 
-def incidence(
-    rows: Tensor, columns: Tensor, size: tuple[int, int]
-) -> sparse.csr_matrix:
-    """Which rows have which columns, as ones; repeated entries count once.
-
-    Args:
-        rows: Row of each entry, ``[E]``.
-        columns: Column of each entry, ``[E]``.
-        size: Number of rows and columns.
-    """
-    ends = (rows.cpu().numpy(), columns.cpu().numpy())
-    ones = np.ones(len(ends[0]), dtype=np.float32)
-    matrix = sparse.csr_matrix((ones, ends), shape=size)
-    matrix.data[:] = 1  # building it summed repeated interactions
-    return matrix
-
-
 def _blocks(
     matrix: sparse.csr_matrix, transposed: sparse.csr_matrix
 ) -> Iterator[tuple[int, int]]:
@@ -166,15 +151,6 @@ def _blocks(
         stop = min(max(stop, start + 1), start + longest, num_rows)
         yield start, stop
         start = stop
-
-
-def with_self_loops(
-    index: Tensor, weight: Tensor, num_nodes: int
-) -> tuple[Tensor, Tensor]:
-    """Append a loop of weight 1 for each node that is nobody's centre."""
-    alone = (torch.bincount(index[1], minlength=num_nodes) == 0).nonzero().flatten()
-    index = torch.cat([index, alone.expand(2, -1)], dim=1)
-    return index, torch.cat([weight, weight.new_ones(alone.numel())])
 
 
 def group_softmax(value: Tensor, group: Tensor, num_groups: int) -> Tensor:
