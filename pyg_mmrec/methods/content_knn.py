@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.adjacency import Adjacency, multiply
+from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import (
     ITEM,
@@ -18,6 +18,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
+from pyg_mmrec.sparse import multiply
 
 
 @register("content_knn", paper="(mean cosine of features to the user's items)")
