@@ -16,8 +16,8 @@ The graph is a :class:`torch_geometric.data.HeteroData`::
         .edge_index                            [2, E]  neighbour -> centre
         .edge_weight                           [E]
 
-Nodes that joined a graph after the training only listen: edges lead from the nodes before
-them to them, so that whatever is computed of those stays as it was::
+Nodes that joined a graph after the training only listen: edges lead to them from the
+nodes before them, so that whatever is computed of those stays as it was::
 
     data[t].num_trained                        nodes of before, which come first
     data['item', 'rev_interacts', 'user']      has the edges of such users, too, which
@@ -41,7 +41,7 @@ LABELS = {"val": "val_label_index", "test": "test_label_index"}
 TRAINED = "num_trained"
 """Where the nodes of a type tell how many of them were there in training."""
 BEFORE = "_before"
-"""Private attribute of a node type: what was found of its trained nodes, by its name."""
+"""Private attribute of a node type: what was found of its trained nodes, by name."""
 
 
 def relation(node_type: str, name: str) -> EdgeType:

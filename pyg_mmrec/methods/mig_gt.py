@@ -17,10 +17,10 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, num_trained, presence
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.mig_gt import (
-    normed_by_first,
     GlobalAttention,
     Unsmooth,
     drawn_items,
+    normed_by_first,
     with_drawn,
 )
 from pyg_mmrec.methods.registry import register

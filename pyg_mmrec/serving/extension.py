@@ -45,6 +45,11 @@ class Content:
     x: dict[str, Tensor]
     present: dict[str, Tensor]
 
+    @property
+    def count(self) -> int:
+        """How many items there are."""
+        return next((x.size(0) for x in self.x.values()), 0)
+
     def joined(self, other: Content) -> Content:
         """These items and then others."""
         return Content(
@@ -167,6 +172,11 @@ class Extension:
             data[REV_INTERACTS].edge_weight = data[INTERACTS].edge_weight
         return cls(model, data, content_of(data, {}, []))
 
+    @property
+    def num_items(self) -> int:
+        """Items of the graph and those that joined."""
+        return int(self.data[ITEM].num_nodes) + self.added.count
+
     def with_items(self, content: Content) -> tuple[Extension, Tensor]:
         """Items that join.
 
@@ -257,9 +267,7 @@ def _add_users(data: HeteroData, taken: Tensor) -> None:
 
 
 @torch.no_grad()
-def _rows_of(
-    model: Recommender, data: HeteroData, kind: str, index: Tensor
-) -> Tensor:
+def _rows_of(model: Recommender, data: HeteroData, kind: str, index: Tensor) -> Tensor:
     """Final embeddings of some nodes, on the CPU."""
     model.eval()
     try:

@@ -96,7 +96,7 @@ def like_users(data: HeteroData, k: int = LIKE_USERS) -> Fill:
 
 
 def _means(place: Tensor, weight: Tensor, known: Tensor) -> Fill:
-    """Weighted means of the rows at some places, ``[n, k]``, else that of known ones."""
+    """Weighted means of rows at some places, ``[n, k]``, else that of known ones."""
     total = weight.sum(dim=1, keepdim=True)
     weight = weight / total.clamp(min=1e-12)
     like_none = total.squeeze(1) == 0

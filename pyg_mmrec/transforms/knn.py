@@ -138,9 +138,7 @@ class KNN(BaseTransform):
             )
             new = new + first
             k = self.k - self.loop
-            value, place = nearest_among(
-                x[new], x[old], k, chunk_size=self.chunk_size
-            )
+            value, place = nearest_among(x[new], x[old], k, chunk_size=self.chunk_size)
             centre = new.repeat_interleave(place.size(1))
             index = torch.stack([old[place.flatten()], centre])
             weight = value.flatten().clamp(min=0.0, max=1.0)

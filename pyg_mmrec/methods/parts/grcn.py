@@ -119,8 +119,6 @@ def route(user: Tensor, item: Tensor, edges: BothWays, num_routings: int) -> Rou
     x = torch.cat([user, item])
     # The same pairs in both directions.
     scores = edge_products(x, edges.to_user)
-    weights = Weights(
-        *(attention(x, e, scores[: e.edge_index.size(1)]) for e in edges)
-    )
+    weights = Weights(*(attention(x, e, scores[: e.edge_index.size(1)]) for e in edges))
     out = x + propagate_both_ways(x, weights, edges)
     return Routed(Branch(out[:num_users], out[num_users:]), weights)

@@ -104,7 +104,9 @@ def drawn_items(
             torch.cat([rows, shared.expand(size - rows.size(0), -1)])
             for rows, size in zip(drawn, sizes, strict=True)
         ]
-    return {f"drawn_{kind}": rows for kind, rows in zip((USER, ITEM), drawn)}
+    return {
+        f"drawn_{kind}": rows for kind, rows in zip((USER, ITEM), drawn, strict=True)
+    }
 
 
 def with_drawn(out: Embeddings, kind: str, index: Tensor) -> Tensor:
