@@ -10,6 +10,7 @@ from typing import Any
 from pyg_mmrec.datasets.amazon import Amazon
 from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.folder import Folder
+from pyg_mmrec.datasets.kept import Kept
 from pyg_mmrec.datasets.movielens import MovieLens100K
 from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok
@@ -21,6 +22,7 @@ __all__ = [
     "Amazon",
     "Dataset",
     "Folder",
+    "Kept",
     "MovieLens100K",
     "Synthetic",
     "TikTok",
