@@ -9,6 +9,7 @@ from typing import Any
 
 from pyg_mmrec.datasets.amazon import Amazon
 from pyg_mmrec.datasets.base import Dataset
+from pyg_mmrec.datasets.encode import encode_folder
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.kept import Kept
 from pyg_mmrec.datasets.movielens import MovieLens100K
@@ -27,6 +28,7 @@ __all__ = [
     "Synthetic",
     "TikTok",
     "add_options",
+    "encode_folder",
     "load",
     "maker",
 ]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.datasets.sources import check_file, digest_of, reason, shown
-from pyg_mmrec.files import partial_folder, remove_leftovers
+from pyg_mmrec.datasets.sources import check_file, reason, shown
+from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers
 
 FILES = ("graph.pt", "users.parquet", "items.parquet")
 KEY = "key.json"

@@ -99,7 +99,11 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     trained.load_weights(weights)
     figures = {name: result[name] for name in _RESULT}
     return Run(
-        Result(**figures, history=state["history"]),
+        Result(
+            **figures,
+            history=state["history"],
+            slices=result.get("slices", {}),  # runs of before have none
+        ),
         Index.from_tensors(state["index"]).with_model(model.eval(), data),
         model,
         data,

@@ -45,8 +45,7 @@ from pyg_mmrec.graph import (
     set_interactions,
     train_edges,
 )
-from pyg_mmrec.nn import PerNode
-from pyg_mmrec.nn.embedding import Fill
+from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.serving.extension import content_of
 from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.serving.likeness import like_items, like_users
@@ -348,7 +347,13 @@ def grown_state(
     if progress.best_epoch:
         trainer.trained.load_weights(progress.best_weights)
         metric, _, k = trainer.config.monitor.partition("@")
-        evaluate = Evaluator(trainer.data, "val", ks=(int(k),), metrics=(metric,))
+        evaluate = Evaluator(
+            trainer.data,
+            "val",
+            ks=(int(k),),
+            metrics=(metric,),
+            candidates=trainer.config.candidates or "all",
+        )
         value = evaluate(trainer.model.rows(trainer.data))[trainer.config.monitor]
         grown["best_value"] = float(value)
     return grown
