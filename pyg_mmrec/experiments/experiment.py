@@ -146,7 +146,8 @@ def run(
             folder, trainer, description, overwrite, score_test
         )
         result = trainer.fit(resume, hooks, score_test)
-        index = Index.build(model.rows(trainer.data), trainer.data, dataset)
+        rows, data = model.rows(trainer.data), trainer.data
+        index = Index.build(rows, data, dataset, model)
         if folder is not None and not done:
             _write_results(folder, description, result, graph_seconds, trainer, index)
     if score_test:

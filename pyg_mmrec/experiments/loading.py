@@ -100,8 +100,8 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     figures = {name: result[name] for name in _RESULT}
     return Run(
         Result(**figures, history=state["history"]),
-        Index.from_tensors(state["index"]),
-        model.eval(),
+        Index.from_tensors(state["index"]).with_model(model.eval(), data),
+        model,
         data,
         train,
         seconds,

@@ -138,7 +138,7 @@ class GRCN(Recommender):
         self, data: HeteroData, adj: Adjacency, routed: list[Routed]
     ) -> Weights:
         """One weight of each interaction in either direction, ``[E]``."""
-        user, item = adj.edge_index
+        user, item = adj.edge_index[0], adj.back_edges[0]
         # The neighbour is the item towards users, and the user towards items.
         neighbours, weights = ((ITEM, item), (USER, user)), []
         for way, (side, index) in enumerate(neighbours):

@@ -3,7 +3,7 @@
 from pyg_mmrec.moved import moved
 from pyg_mmrec.nn.attentive_fusion import AttentiveFusion
 from pyg_mmrec.nn.channels import Channels, normalize_channels
-from pyg_mmrec.nn.embedding import NodeEmbedding
+from pyg_mmrec.nn.embedding import NodeEmbedding, PerNode
 from pyg_mmrec.nn.fusion import Gates, Preference
 from pyg_mmrec.nn.hypergraph import Hypergraph
 from pyg_mmrec.nn.interest import InterestProjector, ItemMeans
@@ -28,6 +28,7 @@ __all__ = [
     "LatentGraphs",
     "ModalChannels",
     "NodeEmbedding",
+    "PerNode",
     "Preference",
     "Projector",
     "Propagate",

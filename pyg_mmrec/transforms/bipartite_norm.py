@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.edge_weights import symmetric_weight
-from pyg_mmrec.graph import INTERACTS, REV_INTERACTS
+from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, train_edges
 from pyg_mmrec.transforms.checks import interactions
 
 
@@ -44,6 +45,16 @@ class BipartiteNorm(BaseTransform):
                 store = data[edge_type]
                 store.edge_weight = symmetric_weight(store.edge_index, *sizes)
         return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Weigh the edges of new users by degrees that do not count them."""
+        store = data[REV_INTERACTS]
+        item, user = store.edge_index
+        sizes = [int(data[node].num_nodes) for node in (ITEM, USER)]
+        # An item that nobody took before weighs as one that one user took.
+        taken = torch.bincount(train_edges(data)[1], minlength=sizes[0]).clamp(min=1)
+        owned = torch.bincount(user, minlength=sizes[1])
+        store.edge_weight = (taken[item].float() * owned[user].float()).rsqrt()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

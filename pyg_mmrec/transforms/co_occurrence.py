@@ -12,7 +12,15 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.graph import ITEM, USER, relation
+from pyg_mmrec.graph import (
+    ITEM,
+    USER,
+    num_trained,
+    relation,
+    taken_edges,
+    train_edges,
+)
+from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import max_rows, top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
@@ -20,9 +28,11 @@ from pyg_mmrec.transforms.checks import (
     check_node_type,
     interactions,
 )
+from pyg_mmrec.transforms.listening import append, loops
 
 Weight = Literal["softmax", "count", "cosine"]
 _BLOCK_ENTRIES = 8_000_000  # entries of a block of the product: about 250 MB
+_NEW_ROWS = 256  # of nodes that join, at a time
 
 
 class CoOccurrence(BaseTransform):
@@ -87,6 +97,38 @@ class CoOccurrence(BaseTransform):
         store.edge_index = index.to(edges.device)
         store.edge_weight = value.to(edges.device)
         return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Give new nodes their nearest among those of before, see ``listening``."""
+        first = num_trained(data, self.node_type)
+        if first == int(data[self.node_type].num_nodes):
+            return
+        # New items have nobody yet: all of them get loops.
+        users = self.node_type == USER
+        edges = taken_edges(data) if users else train_edges(data).flip(0)
+        size = (int(data[self.node_type].num_nodes), int(edges[1].max()) + 1)
+        matrix = incidence(edges[0], edges[1], size)
+        degree = np.diff(matrix.indptr).astype(np.float64)
+        old = matrix[:first].T.tocsr()
+        indices, values = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.float32)]
+        for start in range(first, size[0], _NEW_ROWS):
+            counts = (matrix[start : start + _NEW_ROWS] @ old).toarray()
+            if self.weight == "cosine":
+                own = degree[start : start + len(counts), None]
+                counts /= np.sqrt(np.maximum(own * degree[:first], 1.0))
+            value, column = best_columns(torch.from_numpy(counts).float(), self.k)
+            row, rank = (value > 0).numpy().nonzero()
+            indices.append(np.stack([column.numpy()[row, rank], row + start]))
+            values.append(value.numpy()[row, rank])
+        index = torch.from_numpy(np.concatenate(indices, axis=1))
+        weight = torch.from_numpy(np.concatenate(values))
+        if self.weight == "softmax":
+            weight = group_softmax(weight, index[1], size[0])
+        new = torch.arange(first, size[0])
+        alone = new[~torch.isin(new, index[1])]
+        store = data[relation(self.node_type, "co_occurs")]
+        append(store, index.to(edges.device), weight.to(edges.device))
+        append(store, loops(alone.to(edges.device)), weight.new_ones(alone.numel()))
 
     def __repr__(self) -> str:
         return (

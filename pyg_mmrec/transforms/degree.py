@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.graph import ITEM, USER, taken_edges, train_edges
 from pyg_mmrec.transforms.checks import interactions
 
 
@@ -37,6 +37,13 @@ class Degree(BaseTransform):
             count = torch.bincount(index, minlength=int(data[node_type].num_nodes))
             data[node_type].degree = count.float()
         return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Count those of new users; items keep what they have."""
+        ends = {USER: taken_edges(data)[0], ITEM: train_edges(data)[1]}
+        for node_type, index in ends.items():
+            store, size = data[node_type], int(data[node_type].num_nodes)
+            store.degree = torch.bincount(index, minlength=size).float()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

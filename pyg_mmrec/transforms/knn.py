@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -12,8 +13,8 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, features, knn_relation, presence
-from pyg_mmrec.ranking.nearest import cosine_top_k
+from pyg_mmrec.graph import ITEM, features, knn_relation, num_trained, presence
+from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
@@ -22,6 +23,7 @@ from pyg_mmrec.transforms.checks import (
     chosen_modalities,
     modality_names,
 )
+from pyg_mmrec.transforms.listening import append, append_edges, loops, pair_cosines
 from pyg_mmrec.transforms.weights import modality_weights
 
 Weight = Literal["cosine", "binary"]
@@ -120,6 +122,43 @@ class KNN(BaseTransform):
             store = data[knn_relation(self.node_type, name)]
             store.edge_index, store.edge_weight = index, weight
         return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Give new nodes their nearest among those of before, see ``listening``."""
+        first = num_trained(data, self.node_type)
+        if first == int(data[self.node_type].num_nodes):
+            return
+        for name in self._names(data):
+            x = features(data, name, self.node_type)
+            present = presence(data, name, self.node_type)
+            check_finite(x, present, name)
+            present = present & (x != 0).any(dim=1)
+            old, new = (
+                part.nonzero().flatten() for part in (present[:first], present[first:])
+            )
+            new = new + first
+            k = self.k - self.loop
+            value, place = nearest_among(x[new], x[old], k, chunk_size=self.chunk_size)
+            centre = new.repeat_interleave(place.size(1))
+            index = torch.stack([old[place.flatten()], centre])
+            weight = value.flatten().clamp(min=0.0, max=1.0)
+            if self.loop:
+                index = torch.cat([loops(new), index], dim=1)
+                weight = torch.cat([weight.new_ones(new.numel()), weight])
+            raw = partial(self._raw, x)
+            if self.weight == "binary":
+                weight = torch.ones_like(weight)
+            store = data[knn_relation(self.node_type, name)]
+            append_edges(store, index, weight, x.size(0), self.normalize, raw)
+            if self.loop_missing:
+                missing = (~present[first:]).nonzero().flatten() + first
+                append(store, loops(missing), weight.new_ones(missing.numel()))
+
+    def _raw(self, x: Tensor, index: Tensor) -> Tensor:
+        """Weights of edges before they are normalised, ``[E]``."""
+        if self.weight == "binary" or self.normalize == "count":
+            return torch.ones(index.size(1), device=x.device)  # counts matter alone
+        return pair_cosines(x, index).clamp(min=0.0, max=1.0)
 
     def _names(self, data: HeteroData) -> list[str]:
         """Modalities whose graphs are built."""

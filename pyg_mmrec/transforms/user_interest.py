@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.graph import USER, features, presence
+from pyg_mmrec.graph import USER, features, num_trained, presence, taken_edges
 from pyg_mmrec.transforms.checks import chosen_modalities, interactions, modality_names
 
 
@@ -78,6 +78,25 @@ class UserInterest(BaseTransform):
             if not bool(mask.all()):
                 data[USER][f"mask_{name}"] = mask
         return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Give new users the means of their items; new items change nobody's."""
+        first = num_trained(data, USER)
+        num_new = int(data[USER].num_nodes) - first
+        if not num_new:
+            return
+        user, item = taken_edges(data)
+        new = user >= first
+        edges = torch.stack([item[new], user[new] - first])
+        for name in chosen_modalities("UserInterest", data, self.modalities):
+            key, x, present = f"mask_{name}", features(data, name), presence(data, name)
+            mean, mask = neighbour_mean(x, present, edges, num_new)
+            store = data[USER]
+            store[f"x_{name}"] = torch.cat([store[f"x_{name}"][:first], mean])
+            old = store[key][:first] if key in store else mask.new_ones(first)
+            store.pop(key, None)
+            if not bool(old.all() and mask.all()):
+                store[key] = torch.cat([old, mask])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(modalities={self.modalities})"

@@ -17,7 +17,8 @@ from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_produ
 class BothWays(NamedTuple):
     """Interactions towards users and towards items, among all nodes, users first.
 
-    Edges of both are in the order of the relation.
+    Edges of both are in the order of the relation; users who only listen come last,
+    and have edges towards them alone.
     """
 
     to_user: EdgePattern
@@ -50,8 +51,8 @@ def both_ways(adj: Adjacency) -> BothWays:
     """
     if adj not in _PATTERNS:
         num_users, num_items = adj.size
-        user, item = adj.edge_index[0], adj.edge_index[1] + num_users
-        ends = torch.stack([item, user]), torch.stack([user, item])
+        shift = torch.tensor([[0], [num_users]], device=adj.edge_index.device)
+        ends = adj.back_edges + shift.flip(0), adj.edge_index + shift
         _PATTERNS[adj] = BothWays(
             *(EdgePattern(e, num_users + num_items) for e in ends)
         )
@@ -118,6 +119,6 @@ def route(user: Tensor, item: Tensor, edges: BothWays, num_routings: int) -> Rou
     x = torch.cat([user, item])
     # The same pairs in both directions.
     scores = edge_products(x, edges.to_user)
-    weights = Weights(*(attention(x, e, scores) for e in edges))
+    weights = Weights(*(attention(x, e, scores[: e.edge_index.size(1)]) for e in edges))
     out = x + propagate_both_ways(x, weights, edges)
     return Routed(Branch(out[:num_users], out[num_users:]), weights)
