@@ -14,6 +14,7 @@ COMMANDS = {
     "ablate": ("ablate", "a method with each of its parts switched off"),
     "tune": ("tune", "search for hyper-parameters on validation"),
     "recommend": ("recommend", "items for users, by a finished run"),
+    "explore": ("explore", "a run in a browser: who gets what, and why"),
     "serve": ("serve", "recommendations of a run by HTTP"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),

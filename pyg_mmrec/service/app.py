@@ -87,15 +87,19 @@ def _add_questions(app: FastAPI, holder: Holder, config: ServiceConfig) -> None:
             _check_count(name, getattr(asked, name) or (), config.max_ids)
         if (asked.user is None) == (asked.history is None):
             raise MMRecError("give a user or a history: one of them")
+        if asked.history == []:
+            raise MMRecError("a history needs an item at least")
         snapshot = holder.current
-        if asked.history is not None:
-            if not asked.history:
-                raise MMRecError("a history needs an item at least")
-            rows = snapshot.fold_in(asked.history, asked.k, asked.allow, asked.deny)
-        else:
+        if asked.history is None and asked.where is None and asked.diversity == 0:
             rows = snapshot.recommend(
                 asked.user, asked.k, asked.exclude_seen, asked.allow, asked.deny
             )
+        else:
+            given = asked.model_dump(exclude={"user"})
+            given["users"] = asked.user
+            if asked.exclude_seen == "none":
+                given["exclude_seen"] = False
+            rows = snapshot.by_index(given)
         return _answer(rows, snapshot)
 
     @app.post("/similar", responses=_PROBLEMS)
@@ -120,7 +124,7 @@ def _add_state(app: FastAPI, holder: Holder, metrics: Metrics) -> None:
             added=snapshot.added,
             search=snapshot.search.name,
             recall=snapshot.recall,
-            history=snapshot.folds_in,
+            model=snapshot.index.extension is not None,
             process=os.getpid(),
         )
 

@@ -44,6 +44,11 @@ class ServiceConfig:
     )
     threads: int = option(1, "threads of a search", min=1, max=256)
     read_only: bool = option(False, "take no /items and no /reload")
+    index_only: bool = option(
+        False,
+        "serve the checkpoint alone, without the model and its data: no new items, and "
+        "histories by the mean of their items' embeddings",
+    )
 
 
 @dataclass
@@ -54,15 +59,22 @@ class Place:
         run: Folder of a finished run, or its checkpoint.
         state: Folder of the items added, which all workers read.
         config: The options.
+        parent: The process without which a worker ends, or 0.
     """
 
     run: str
     state: str
     config: ServiceConfig
+    parent: int = 0
 
     def to_environment(self) -> None:
         """Tell the processes that this one starts."""
-        told = {"run": self.run, "state": self.state, "config": to_dict(self.config)}
+        told = {
+            "run": self.run,
+            "state": self.state,
+            "config": to_dict(self.config),
+            "parent": os.getpid(),
+        }
         os.environ[_VARIABLE] = json.dumps(told)
 
     @classmethod
@@ -70,7 +82,7 @@ class Place:
         """What the process that started this one told."""
         told = json.loads(os.environ[_VARIABLE])
         config = from_dict(ServiceConfig, told["config"])
-        return cls(told["run"], told["state"], config)
+        return cls(told["run"], told["state"], config, told["parent"])
 
 
 def check_installed() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.service.config import Place
@@ -52,7 +50,7 @@ class Holder:
         self._lock = threading.Lock()
         self._look, self._stop = threading.Event(), False
         self._stamp = _stamp(place.run)
-        self._base, self._version = load_version(place.run)
+        self._base, self._version = self._load()
         self._read = 0
         self.current = Snapshot(self._base, self._version, place.config)
         self._catch_up()
@@ -121,6 +119,10 @@ class Holder:
             self._look.clear()
             if self._stop:
                 return
+            if self.place.parent not in (0, os.getppid()):
+                # Nobody is left who would end or replace this process.
+                signal.raise_signal(signal.SIGTERM)
+                return
             try:
                 if self.refresh():
                     _LOG.info("process %d serves %s", os.getpid(), self.current.version)
@@ -129,12 +131,15 @@ class Holder:
                 if self.problem != told:  # once, not at every look
                     _LOG.warning("not reloaded: %s", self.problem)
 
+    def _load(self) -> tuple[Index, str]:
+        return load_version(self.place.run, self.place.config.index_only)
+
     def _reload(self) -> bool:
         """Read the run again if its file is another."""
         stamp = _stamp(self.place.run)
         if stamp == self._stamp:
             return False
-        base, version = load_version(self.place.run)
+        base, version = self._load()
         self._stamp = stamp
         if version == self._version:
             return False
@@ -173,22 +178,17 @@ def grown(index: Index, batch: Batch) -> Index:
         NotOffered: If the index takes none.
         MMRecError: If their features do not fit.
     """
-    add: Any = getattr(index, "add_items", None)
-    if add is None:
-        raise NotOffered("this run takes no new items: train again with them")
-    names = {name for item in batch for name in item["features"]}
-    features = {}
-    for name in sorted(names):
-        rows = [item["features"].get(name) for item in batch]
-        if None in rows or len({len(row) for row in rows}) > 1:
-            raise MMRecError(
-                f"the modality {name!r} needs a row of the same width for each item"
-            )
-        features[name] = torch.tensor(rows, dtype=torch.float32)
+    if index.extension is None:
+        raise NotOffered(
+            "this service has no model to place new items by: serve the run's folder "
+            "without --index-only"
+        )
     ids = [item["id"] for item in batch]
+    names = sorted({name for item in batch for name in item["features"]})
+    features = {m: [item["features"].get(m) for item in batch] for m in names}
     # As in a folder of data: an item without a title goes by its id.
     titles = [item["title"] or str(item["id"]) for item in batch]
-    return add(features, ids, titles if index.item_titles is not None else None)
+    return index.add_items(features, ids, titles if index.item_titles else None)
 
 
 def _refuse_known(index: Index, batch: Batch) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 # As the data have them: 7 and "7" are two ids.
 Id = StrictInt | Annotated[StrictStr, Field(max_length=1000)]
+Value = StrictInt | StrictStr | StrictBool | float
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -30,6 +31,15 @@ class RecommendRequest(_Message):
     )
     allow: list[Id] | None = Field(None, description="choose among these items alone")
     deny: list[Id] = Field([], description="leave these items out")
+    where: dict[str, Value | list[Value]] | None = Field(
+        None, description="choose among items of these values by column alone"
+    )
+    diversity: Finite = Field(
+        0.0, ge=0, le=1, description="above 0: re-rank for a list of unlike items"
+    )
+    fold_in: Literal["model", "mean"] = Field(
+        "model", description="place a history by the model, or by its items' mean"
+    )
 
 
 class SimilarRequest(_Message):
@@ -59,8 +69,8 @@ class NewItem(_Message):
 
     id: Id
     title: Annotated[StrictStr, Field(max_length=10_000)] | None = None
-    features: dict[str, list[Finite]] = Field(
-        {}, description="its features by modality, as wide as those of the data"
+    features: dict[str, list[Finite] | None] = Field(
+        description="its features by modality, as wide as those of the data"
     )
 
 
@@ -96,7 +106,7 @@ class Health(BaseModel):
     added: int = Field(description="items of /items among them")
     search: str
     recall: float = Field(description="share of the exact 20 best that is found")
-    history: bool = Field(description="whether /recommend takes a history")
+    model: bool = Field(description="whether new items and users can be placed by it")
     process: int
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyg_mmrec.datasets.ids import plain
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.outputs import CHECKPOINT
 from pyg_mmrec.ranking.rows import Ragged
 from pyg_mmrec.service.config import ServiceConfig
@@ -51,6 +52,7 @@ class Snapshot:
     ) -> None:
         self.index, self.version, self.added = index, version, added
         self.search, self.recall = _search(index, config)
+        self._model = threading.Lock()
         count = len(index.user_ids)
         held_out = torch.cat([index.seen, index.held_out], dim=1)
         none = held_out[:, :0]
@@ -59,8 +61,6 @@ class Snapshot:
             "train": Ragged(index.seen, count),
             "none": Ragged(none, count),
         }
-        parameters = inspect.signature(index.recommend).parameters
-        self.folds_in = "history" in parameters
         # The tables behind the ids are made at the first question: not by two threads.
         for ids in (index.user_ids, index.item_ids):
             _place(ids, None)
@@ -86,30 +86,28 @@ class Snapshot:
         query = self.index.rows.user[code]
         return self._named(*self.search.best(query, k, skip, only))
 
-    def fold_in(
-        self,
-        history: Sequence[Any],
-        k: int,
-        allow: Sequence[Any] | None = None,
-        deny: Sequence[Any] = (),
-    ) -> list[Row]:
-        """The best items for whoever took those of a history.
+    def by_index(self, asked: Mapping[str, Any]) -> list[Row]:
+        """The best items by the index itself, for all that it can be asked.
+
+        Args:
+            asked: Arguments of :meth:`~pyg_mmrec.Index.recommend`.
 
         Raises:
-            NotOffered: If the index cannot.
-            UnknownId: For an unknown item.
+            NotOffered: If it takes a model that is not here.
+            UnknownId: For an unknown user or item.
+            MMRecError: For an unknown column or value.
         """
-        if not self.folds_in:
-            raise NotOffered(
-                "this run cannot recommend by a history: name a user whom it was "
-                "trained on"
-            )
-        for ids in (history, allow or (), deny):
+        for ids in (asked["history"] or (), asked["allow"] or (), asked["deny"]):
             self._items(ids)
-        options: Any = {"history": [*history], "k": k, "deny": [*deny]}
-        if allow is not None:
-            options["allow"] = [*allow]
-        frame = self.index.recommend(**options)
+        if asked["history"] is None:
+            self._user(asked["users"])
+        elif asked["fold_in"] == "model" and self.index.extension is None:
+            raise NotOffered(
+                "this service has no model to place a history by: ask with "
+                "fold_in='mean', or serve the run's folder without --index-only"
+            )
+        with self._model:  # a graph and a copy of the model at a time
+            frame = self.index.recommend(**asked)
         titles = frame["title"] if "title" in frame else [None] * len(frame)
         rows = zip(frame["item"].tolist(), frame["score"].tolist(), titles, strict=True)
         return list(rows)
@@ -151,25 +149,33 @@ def checkpoint_of(run: Path | str) -> Path:
     return path / CHECKPOINT if path.is_dir() else path
 
 
-def load_index(run: Path | str) -> Index:
-    """The index of a run, with what it needs to add items where it can.
+def load_index(run: Path | str, index_only: bool) -> Index:
+    """The index of a run, with its model as far as it is asked for.
 
     Raises:
-        MMRecError: If there is no finished run, or it is damaged.
+        MMRecError: If there is no finished run, it is damaged, or its data are not
+            where they were.
     """
-    return Index.load(checkpoint_of(run))
+    if index_only:
+        return Index.load(checkpoint_of(run))
+    if not Path(run).is_dir():
+        raise MMRecError(
+            f"{run} is no folder of a run, from which the model and its data could be "
+            f"had: name one, or serve a checkpoint with --index-only"
+        )
+    return load_run(run).index
 
 
-def load_version(run: Path | str) -> tuple[Index, str]:
+def load_version(run: Path | str, index_only: bool) -> tuple[Index, str]:
     """The index of a run and what tells this version from others.
 
     Raises:
-        MMRecError: If there is no finished run, or it is damaged.
+        MMRecError: As :func:`load_index`.
     """
     path = checkpoint_of(run)
     while True:  # until no other version took its place while it was read
         version = checkpoint.digest(path)
-        index = load_index(run)
+        index = load_index(run, index_only)
         if checkpoint.digest(path) == version:
             return index, version
 

@@ -46,8 +46,11 @@ def write(index: Index, folder: Path) -> Path:
 def server(run: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A real server at a free port: its address, and its first process."""
     line = [sys.executable, "-m", "pyg_mmrec", "serve", str(run), "--port", "0"]
+    line += ["--index-only", "--watch", "0.1", *words]
     process = subprocess.Popen(
-        [*line, "--watch", "0.1", *words], stdout=subprocess.PIPE, text=True
+        [*line, "--index-only", "--watch", "0.1", *words],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

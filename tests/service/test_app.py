@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
+from pyg_mmrec import Synthetic, load_run
+from pyg_mmrec import run as train
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.training import checkpoint
 from tests.service.service import make_index, write
 
 pytest.importorskip("fastapi")
@@ -18,38 +22,9 @@ from fastapi.testclient import TestClient
 from pyg_mmrec.service.app import create_app
 from pyg_mmrec.service.config import Place, ServiceConfig
 from pyg_mmrec.service.journal import Journal
-from pyg_mmrec.serving.index import Index
 
+BARE = {"id": 1, "features": {}}
 JSON = {"content-type": "application/json"}
-
-
-class Growing(Index):
-    """An index that takes items and histories, by the means of their features."""
-
-    def add_items(self, features, ids, titles=None):
-        if set(features) != {"text"} or features["text"].size(1) != 8:
-            from pyg_mmrec.errors import MMRecError
-
-            raise MMRecError("'text' needs rows of 8 numbers")
-        state = self.to_tensors()
-        state["item"] = torch.cat([self.rows.item, features["text"]])
-        state["item_ids"] = [*state["item_ids"], *ids]
-        state["item_titles"] = [*state["item_titles"], *(titles or map(str, ids))]
-        return Growing.from_tensors(state)
-
-    def recommend(
-        self, users=None, k=10, exclude_seen=True, history=None, allow=None, deny=None
-    ):
-        if history is None:
-            return super().recommend(users, k, exclude_seen)
-        query = self.rows.item[self._codes("item", history, self.item_ids)].mean(0)
-        score = self.rows.item @ query
-        for raw in (*history, *(deny or ())):
-            score[self._code("item", raw, self.item_ids)] = -torch.inf
-        value, code = score.topk(k)
-        import pandas as pd
-
-        return pd.DataFrame({"item": self.item_ids[code.numpy()], "score": value})
 
 
 @pytest.fixture
@@ -58,16 +33,28 @@ def run(tmp_path) -> Path:
 
 
 def client(run: Path, **options) -> TestClient:
+    options.setdefault("index_only", True)
     place = Place(str(run), str(run.parent / "state"), ServiceConfig(**options))
     return TestClient(create_app(place), raise_server_exceptions=False)
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A run with its model, of a method that reads features."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    data = Synthetic(num_users=50, num_items=40)
+    train(data, "freedom", output=folder, epochs=1, progress=False, dim=8)
+    return folder
+
+
 @pytest.fixture
-def growing(monkeypatch):
-    monkeypatch.setattr(
-        "pyg_mmrec.service.snapshot.load_index",
-        lambda run: Growing.load(Path(run) / "checkpoint.pt"),
-    )
+def whole(small, tmp_path) -> Path:
+    return Path(shutil.copytree(small, tmp_path / "whole"))
+
+
+def features(run: Path, item: int) -> dict[str, list[float]]:
+    store = Synthetic(num_users=50, num_items=40)[0]["item"]
+    return {m: store[f"x_{m}"][item].tolist() for m in ("image", "text")}
 
 
 def items(answer) -> list:
@@ -126,7 +113,11 @@ def test_allowed_and_denied_items(run) -> None:
         ("recommend", {}, 422, "a user or a history"),
         ("recommend", {"user": "u1", "history": [100]}, 422, "a user or a history"),
         ("recommend", {"history": []}, 422, "an item at least"),
-        ("recommend", {"history": [100]}, 501, "by a history"),
+        ("recommend", {"history": [100]}, 501, "fold_in='mean'"),
+        ("recommend", {"history": [1], "fold_in": "mean"}, 404, "no item 1"),
+        ("recommend", {"history": [100], "fold_in": "x"}, 422, "fold_in"),
+        ("recommend", {"user": "u1", "diversity": 2}, 422, "diversity"),
+        ("recommend", {"user": "u1", "where": {"a": 1}}, 422, "column"),
         ("recommend", {"user": "u1", "k": 0}, 422, "k: "),
         ("recommend", {"user": "u1", "k": -1}, 422, "k: "),
         ("recommend", {"user": "u1", "k": "5"}, 422, "k: "),
@@ -146,10 +137,15 @@ def test_allowed_and_denied_items(run) -> None:
         ("similar", {"item": [100]}, 422, "item"),
         ("similar", {}, 422, "item: Field required"),
         ("items", {"items": []}, 422, "items"),
-        ("items", {"items": [{"id": 1}]}, 501, "no new items"),
-        ("items", {"items": [{"id": 100}]}, 409, "an item 100 already"),
-        ("items", {"items": [{"id": 1}] * 2}, 409, "named twice"),
-        ("items", {"items": [{"id": 1}] * 4}, 422, "'items' has 3 values at most"),
+        ("items", {"items": [BARE]}, 501, "no model"),
+        ("items", {"items": [{"id": 100, "features": {}}]}, 409, "100 already"),
+        ("items", {"items": [BARE] * 2}, 409, "named twice"),
+        (
+            "items",
+            {"items": [{"id": 1, "features": {}}] * 4},
+            422,
+            "'items' has 3 values at most",
+        ),
         ("nothing", {}, 404, "Not Found"),
     ],
 )
@@ -222,54 +218,74 @@ def test_a_damaged_run_leaves_the_old_one_in_service(run) -> None:
     assert app.get("/health").json()["status"] == "ok"
 
 
-@pytest.mark.usefixtures("growing")
-def test_items_reach_other_workers_and_outlive_a_reload(run) -> None:
-    first, second = client(run), client(run)
+def test_items_reach_other_workers_and_outlive_a_reload(whole) -> None:
+    first, second = (client(whole, index_only=False) for _ in range(2))
     new = [
-        {"id": 7, "title": "new", "features": {"text": [9.0] * 8}},
-        {"id": 8, "features": {"text": [-9.0] * 8}},
+        {"id": 107, "title": "new", "features": features(whole, 3)},
+        {"id": 108, "features": {"text": features(whole, 5)["text"], "image": None}},
     ]
     answer = first.post("/items", json={"items": new})
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["added"], answer.json()["items"]) == (2, 62)
-    assert second.post("/similar", json={"item": 7}).status_code == 404
+    assert (answer.json()["added"], answer.json()["items"]) == (2, 42)
+    assert second.post("/similar", json={"item": 107}).status_code == 404
     second.post("/reload")  # which its watching does by itself
+    near = {"item": 107, "k": 41}
+    answers = [app.post("/similar", json=near).json() for app in (first, second)]
+    assert answers[0] == answers[1]
+    titles = {row["item"]: row["title"] for row in answers[0]["items"]}
+    assert titles[108] == "108"
+    assert 107 in items(first.post("/recommend", json={"user": 1, "k": 42}))
     for app in (first, second):
-        near = app.post("/similar", json={"item": 7, "k": 61}).json()["items"]
-        assert near[-1]["item"] == 8
-        assert near[-1]["title"] == "8"
         assert app.get("/health").json()["added"] == 2
-        again = app.post("/items", json={"items": new[:1]})
-        assert again.status_code == 409
-    # A run that has learned one of them, and one that has not.
-    learned = Growing.from_tensors(make_index(seed=3).to_tensors())
-    write(learned.add_items({"text": torch.ones(1, 8)}, [7]), run)
-    first.post("/reload")
+        assert app.post("/items", json={"items": new[:1]}).status_code == 409
+    # Another version of the run: what was added joins that as well.
+    path = whole / "checkpoint.pt"
+    state = checkpoint.load(path)
+    state["index"]["user"] = -state["index"]["user"]
+    checkpoint.save(path, {k: v for k, v in state.items() if k != "version"})
+    assert first.post("/reload").json()["loaded"]
     health = first.get("/health").json()
-    assert (health["items"], health["added"]) == (62, 1)
+    assert (health["items"], health["added"]) == (42, 2)
 
 
-@pytest.mark.usefixtures("growing")
-def test_items_that_do_not_fit_leave_nothing_behind(run) -> None:
-    app = client(run)
-    good = {"id": 7, "features": {"text": [1.0] * 8}}
-    for features in ({}, {"text": [1.0]}, {"sound": [1.0] * 8}):
-        asked = {"items": [good, {"id": 8, "features": features}]}
+def test_items_that_do_not_fit_leave_nothing_behind(whole) -> None:
+    app = client(whole, index_only=False)
+    good = {"id": 107, "features": features(whole, 3)}
+    for wrong in ({}, {"text": [1.0]}, {"sound": [1.0] * 8}, {"text": None}):
+        asked = {"items": [good, {"id": 108, "features": wrong}]}
         answer = app.post("/items", json=asked)
         assert answer.status_code == 422, answer.text
-    assert app.get("/health").json()["items"] == 60
-    assert client(run).get("/health").json()["items"] == 60
+    asked = {"items": [{**good, "id": "new"}]}
+    assert app.post("/items", json=asked).status_code == 422
+    for one in (app, client(whole, index_only=False)):
+        assert one.get("/health").json()["items"] == 40
     assert app.post("/items", json={"items": [good]}).status_code == 200
 
 
-@pytest.mark.usefixtures("growing")
-def test_a_history_is_folded_in(run) -> None:
-    app, index = client(run), Growing.from_tensors(make_index().to_tensors())
-    asked = {"history": [100, 103], "k": 5, "deny": [104]}
-    expected = index.recommend(history=[100, 103], k=5, deny=[104])["item"].tolist()
+def test_a_history_is_placed(whole) -> None:
+    app, index = client(whole, index_only=False), load_run(whole).index
+    for more in ({}, {"fold_in": "mean"}, {"allow": [1, 2, 3]}, {"diversity": 0.5}):
+        asked = {"history": [10, 13], "k": 5, "deny": [14], **more}
+        expected = index.recommend(**asked)["item"].tolist()
+        assert items(app.post("/recommend", json=asked)) == expected
+    assert app.post("/recommend", json={"history": [999]}).status_code == 404
+    asked = {"user": 7, "k": 5, "diversity": 0.5}
+    expected = index.recommend(7, 5, diversity=0.5)["item"].tolist()
     assert items(app.post("/recommend", json=asked)) == expected
-    answer = app.post("/recommend", json={"history": [5]})
-    assert answer.status_code == 404
+    asked = {"user": 7, "where": {"genre": "Drama"}}
+    answer = app.post("/recommend", json=asked)
+    assert (answer.status_code, "column" in answer.json()["error"]) == (422, True)
+    bare = client(whole)
+    asked = {"history": [10, 13], "fold_in": "mean"}
+    expected = index.recommend(**asked)["item"].tolist()
+    assert items(bare.post("/recommend", json=asked)) == expected
+
+
+def test_what_has_no_model_says_so(run) -> None:
+    with pytest.raises(MMRecError, match="holds no finished run"):
+        client(run, index_only=False)
+    with pytest.raises(MMRecError, match="--index-only"):
+        client(run / "checkpoint.pt", index_only=False)
 
 
 def test_what_a_killed_worker_left_unfinished_is_no_item(tmp_path) -> None:

@@ -146,6 +146,25 @@ def test_no_answer_is_wrong_while_runs_change_and_processes_die(tmp_path) -> Non
 
 
 @pytest.mark.slow
+def test_workers_end_with_the_process_that_started_them(tmp_path) -> None:
+    run, expected = tmp_path / "run", {}
+    publish(run, 0, expected)
+    with server(run, "--workers", "2") as (address, parent):
+        assert len(processes(address, 2)) == 2
+        parent.kill()
+        parent.wait(120)
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            try:
+                httpx.get(f"{address}/health", timeout=120)
+            except httpx.TransportError:
+                break
+            time.sleep(0.1)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{address}/health", timeout=120)
+
+
+@pytest.mark.slow
 def test_one_process_reloads_when_it_is_told(tmp_path) -> None:
     run, expected = tmp_path / "run", {}
     publish(run, 0, expected)
@@ -158,7 +177,16 @@ def test_one_process_reloads_when_it_is_told(tmp_path) -> None:
             version = httpx.get(f"{address}/health").json()["version"]
         assert version == second
         port = address.rpartition(":")[2]
-        line = [sys.executable, "-m", "pyg_mmrec", "serve", str(run), "--port", port]
+        line = [
+            sys.executable,
+            "-m",
+            "pyg_mmrec",
+            "serve",
+            str(run),
+            "--port",
+            port,
+            "--index-only",
+        ]
         other = subprocess.run(line, capture_output=True, text=True, timeout=300)
         assert other.returncode == 2
         assert other.stderr.count("\n") == 1
