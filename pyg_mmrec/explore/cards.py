@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 _FOLDERS = ("images", "posters", "pictures")
 _MOST_BYTES = 300_000  # of a picture as it is
 _PIXELS = 300
+_DPI = 130
 # Okabe and Ito's, as in all pictures of the package.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _REST = "#999999"
@@ -39,9 +43,12 @@ STYLE = """
 .key { display: flex; flex-wrap: wrap; gap: 14px; font-size: 13px; margin: 2px 0 10px; }
 .key b { display: inline-block; width: 11px; height: 11px; border-radius: 3px;
   margin-right: 6px; }
-.rows { border-collapse: collapse; font-size: 14px; width: 100%; }
-.rows td, .rows th { padding: 5px 12px 5px 0; text-align: left; vertical-align: top;
-  border: 0; border-bottom: 1px solid #8883; }
+.drawing { max-width: 100%; background: white; border-radius: 8px; }
+.rows { border-collapse: collapse; font-size: 14px; width: 100%;
+  border: 0 !important; }
+.rows td, .rows th { padding: 5px 12px 5px 0 !important; text-align: left;
+  vertical-align: top; border: 0 !important;
+  border-bottom: 1px solid #8883 !important; }
 .rows td.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .rows td.wide { width: 40%; min-width: 120px; }
@@ -130,6 +137,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<table class="rows"><tr>{top}</tr>{body}</table>'
+
+
+def drawing(figure: Figure) -> str:
+    """A figure of matplotlib as it is."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI)
+    content = base64.b64encode(file.getvalue()).decode()
+    return f'<img class="drawing" src="data:image/png;base64,{content}" alt="">'
 
 
 def _cell(value: str | float) -> str:

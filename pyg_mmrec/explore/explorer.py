@@ -22,7 +22,7 @@ from pyg_mmrec.experiments.outputs import CONFIG, read_json
 from pyg_mmrec.explore.cards import Card, Pictures
 from pyg_mmrec.explore.paths import OTHERS, paths, relations_of
 from pyg_mmrec.explore.why import Attribution
-from pyg_mmrec.graph import INTERACTS, strongest, train_edges
+from pyg_mmrec.graph import strongest, train_edges
 from pyg_mmrec.serving.ids import code_of, codes_of
 
 _REST = "rest"
@@ -194,14 +194,17 @@ class Explorer:
         for edge_type in relations_of(self.run.data):
             others, weights = strongest(self.run.data, edge_type, item, k)
             pairs = zip(others.tolist(), weights.tolist(), strict=True)
-            if edge_type == INTERACTS:
-                ids = self.index.user_ids
-                found["users who took it"] = [Card(f"user {ids[u]}") for u, _ in pairs]
-            else:
-                found[edge_type[1]] = [
-                    self._card(i, f"weight {w:.3f}") for i, w in pairs
-                ]
+            found[edge_type[1]] = [self._card(i, f"weight {w:.3f}") for i, w in pairs]
         return found
+
+    def users_of(self, raw: Any, most: int) -> str:
+        """Who took an item in training: how many, and some of them by their ids."""
+        item = code_of("item", raw, self.index.item_ids)
+        edges = train_edges(self.run.data)
+        users = edges[0][edges[1] == item].tolist()
+        some = ", ".join(str(plain(self.index.user_ids[u])) for u in users[:most])
+        more = ", ..." if len(users) > most else ""
+        return f"{len(users)} users{': ' if some else ''}{some}{more}"
 
     def card(self, raw: Any) -> Card:
         """An item by its raw id."""
@@ -244,10 +247,7 @@ def relation_words(name: str) -> str:
     """A relation as a person reads it."""
     if name.startswith("knn_"):
         return f"alike in {name.removeprefix('knn_')}"
-    return {
-        "mixed": "alike in the mix of modalities",
-        "co_occurs": "taken together",
-    }.get(name, name)
+    return _WORDS.get(name, name)
 
 
 def _raw(kind: str, text: str, ids: pd.Index) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib.util import find_spec
 from random import Random
@@ -16,6 +17,7 @@ from pyg_mmrec.plots import plot_contribution, plot_history
 
 _MOST_CHOICES = 20_000  # titles that a browser gets to choose from
 _TAKEN = 24  # cards of a history
+_USERS = 12  # of an item, by their ids
 _HOW = (
     "Shares of ids and modalities are Shapley values of the score: what each adds, "
     "averaged over all orders in which they can come; they sum to the score. What "
@@ -52,6 +54,7 @@ def show(explorer: Explorer, host: str, port: int, browser: bool) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
 
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # by which it asks itself
     try:
         make_page(explorer).launch(
             server_name=host, server_port=port, inbrowser=browser, share=False,
@@ -177,6 +180,8 @@ def _item_tab(gradio: Any, explorer: Explorer) -> None:
         for name, near in explorer.around(raw, int(k)).items():
             parts.append(f"<h3>{html.escape(relation_words(name))}</h3>")
             parts.append(html.cards(near, "It has no neighbours here."))
+        who = explorer.users_of(raw, _USERS)
+        parts.append(f"<h3>taken by</h3><p>{html.escape(who)}</p>")
         return "".join(parts)
 
     look = _told(gradio, look)
@@ -186,26 +191,40 @@ def _item_tab(gradio: Any, explorer: Explorer) -> None:
 
 def _run_tab(gradio: Any, explorer: Explorer) -> None:
     result = explorer.run.result
-    rows = [(name, value) for name, value in sorted(result.test.items())]
     with gradio.Row():
         with gradio.Column(scale=1):
             gradio.HTML(
-                f"<h3>Test, at epoch {result.best_epoch}</h3>"
-                f"{html.table(['metric', ''], rows)}"
+                f"<h3>Test, at epoch {result.best_epoch}</h3>{_metrics(result.test)}"
             )
         with gradio.Column(scale=3):
-            curves = gradio.Plot(show_label=False, container=False)
-            served = gradio.Plot(label="Whom each modality serves")
-            note = gradio.HTML()
+            figures = gradio.HTML()
 
-    def look() -> Sequence[Any]:
-        drawn = plot_history(result.history) if result.history else None
+    def look() -> str:
+        parts = []
+        if result.history:
+            parts += ["<h3>Epochs</h3>", html.drawing(plot_history(result.history))]
+        parts.append("<h3>Whom each modality serves, on test</h3>")
         try:
-            return drawn, plot_contribution(explorer.contribution), ""
+            parts.append(html.drawing(plot_contribution(explorer.contribution)))
         except MMRecError as error:
-            return drawn, None, f"<p>{html.escape(str(error))}</p>"
+            parts.append(f"<p>{html.escape(str(error))}</p>")
+        return "".join(parts)
 
-    _at_start(gradio, look, None, [curves, served, note])
+    _at_start(gradio, look, None, figures)
+
+
+def _metrics(found: Mapping[str, float]) -> str:
+    """Metrics as a table, a column each cut-off."""
+    parts = [(*name.partition("@")[::2], value) for name, value in found.items()]
+    cuts = sorted({k for _, k, _ in parts}, key=lambda k: int(k or 0))
+    table: dict[str, dict[str, float]] = {}
+    for name, k, value in parts:
+        table.setdefault(name, {})[k] = value
+    rows = [
+        (name, *(f"{row[k]:.4f}" if k in row else "" for k in cuts))
+        for name, row in table.items()
+    ]
+    return html.table(["", *(f"@{k}" if k else "" for k in cuts)], rows)
 
 
 def _shown(gradio: Any, answer: Recommended, explorer: Explorer) -> Sequence[Any]:
@@ -231,11 +250,11 @@ def _reason(reason: Reason) -> str:
         rows = [(name, f"{value:+.4f}") for name, value in reason.shares.items()]
         parts += [html.table(["source", "share"], rows), f"<p>{_HOW}</p>"]
     rows = [
-        (title, relation_words(relation), weight)
+        (title, relation_words(relation), f"{1000 * weight:.3f}")
         for title, relation, weight in reason.paths
     ]
     parts.append("<h3>Paths in the graph that lead to it</h3>")
-    head = ["from", "because", "weight of the path"]
+    head = ["from", "because", "weight of the path, ‰"]
     parts.append(html.table(head, rows) if rows else "<p>None from these items.</p>")
     return "".join(parts)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
+from pyg_mmrec.graph import ITEM, USER, EdgeType, train_edges
 
 OTHERS = "users of both"
 
@@ -62,16 +62,15 @@ def paths(data: HeteroData, taken: Tensor, item: int, k: int = 3) -> list[Step]:
     degree = torch.bincount(edges[1], minlength=int(data[ITEM].num_nodes))
     first = (taken.numel() * degree[taken].clamp(min=1)).float().rsqrt()
     found: list[Step] = []
-    for edge_type in data.edge_types:
-        if edge_type[0] == edge_type[2] == ITEM:
-            weight = _edge_weights(data, edge_type, taken, item)
-            found += _heaviest(taken, edge_type[1], first * weight, k)
+    for edge_type in relations_of(data):
+        weight = _edge_weights(data, edge_type, taken, item)
+        found += _heaviest(taken, edge_type[1], first * weight, k)
     weight = _through_users(data, taken, item)
     return found + _heaviest(taken, OTHERS, first * weight, k)
 
 
 def _edge_weights(
-    data: HeteroData, edge_type: tuple[str, str, str], taken: Tensor, item: int
+    data: HeteroData, edge_type: EdgeType, taken: Tensor, item: int
 ) -> Tensor:
     """Weights of the edges from items to one, 0 where there is none, ``[n]``."""
     store = data[edge_type]
@@ -102,7 +101,6 @@ def _heaviest(taken: Tensor, name: str, weight: Tensor, k: int) -> list[Step]:
     return [Step(int(taken[i]), name, float(weight[i])) for i in order if weight[i] > 0]
 
 
-def relations_of(data: HeteroData) -> list[tuple[str, str, str]]:
-    """Relations among items, and the users who took them, of a graph."""
-    inner = [t for t in data.edge_types if t[0] == t[2] == ITEM]
-    return [*inner, INTERACTS]
+def relations_of(data: HeteroData) -> list[EdgeType]:
+    """Relations among items."""
+    return [t for t in data.edge_types if t[0] == t[2] == ITEM]

@@ -12,6 +12,7 @@ from pyg_mmrec import run as train
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.explore.cards import Card, Pictures, bar, cards, key, table
 from pyg_mmrec.explore.explorer import Explorer, relation_words
+from pyg_mmrec.explore.paths import OTHERS
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -58,8 +59,9 @@ def test_a_history_and_an_item(explorer) -> None:
     reason = explorer.why_items(["i3", "i5"], found.items[0])
     assert (reason.shares, reason.score) == ({}, pytest.approx(expected["score"][0]))
     around = explorer.around("i3", k=4)
-    names = {"by its embedding", "knn_image", "knn_text", "mixed", "users who took it"}
-    assert set(around) == names
+    assert set(around) == {"by its embedding", "knn_image", "knn_text", "mixed"}
+    users = explorer.users_of("i3", 2)
+    assert re.fullmatch(r"\d+ users: u\d+, u\d+, \.\.\.", users)
     assert len(around["by its embedding"]) == 4
     assert len(explorer.named_items()) == len(explorer.index.item_ids)
     assert explorer.contribution["share"].sum() == pytest.approx(1)
@@ -118,3 +120,4 @@ def test_pictures_are_found_by_id_and_shown_small(tmp_path) -> None:
 def test_relations_as_a_person_reads_them() -> None:
     assert relation_words("knn_text") == "alike in text"
     assert relation_words("own") == "own"
+    assert relation_words(OTHERS) == "other users took both"

@@ -32,8 +32,10 @@ def test_shares_sum_to_the_scores_that_are_served(method) -> None:
     torch.testing.assert_close(total, shares.score, atol=1e-5, rtol=1e-4)
     modal = ("image", "text") if model.uses_features else ()
     assert tuple(shares.parts) == ("ids", *modal)
-    for name in shares.parts:
-        assert shares.parts[name].abs().max() > 0, name
+    for name, share in shares.parts.items():
+        # BM3 reads features in training alone.
+        counts = name == "ids" or method != "bm3"
+        assert bool(share.abs().max() > 0) == counts, name
 
 
 def test_shares_are_means_over_the_orders_in_which_sources_come() -> None:
