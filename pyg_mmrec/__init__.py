@@ -18,9 +18,11 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.datasets import MovieLens100K as MovieLens100K
     from pyg_mmrec.datasets import Synthetic as Synthetic
     from pyg_mmrec.datasets import TikTok as TikTok
+    from pyg_mmrec.datasets import encode_folder as encode_folder
     from pyg_mmrec.datasets import load as load
     from pyg_mmrec.embeddings import Branch as Branch
     from pyg_mmrec.embeddings import Embeddings as Embeddings
+    from pyg_mmrec.encoding import encode as encode
     from pyg_mmrec.errors import MMRecError as MMRecError
     from pyg_mmrec.evaluation.contribution import (
         modality_contribution as modality_contribution,
@@ -60,9 +62,10 @@ _EXPORTS = {
     "evaluation.contribution": ("modality_contribution",),
     "datasets": (
         *("Amazon", "Dataset", "Folder", "MovieLens100K", "Synthetic", "TikTok"),
-        "load",
+        *("encode_folder", "load"),
     ),
     "embeddings": ("Branch", "Embeddings"),
+    "encoding": ("encode",),
     "errors": ("MMRecError",),
     "evaluation.evaluator": ("Evaluator",),
     "experiments.experiment": ("Run", "run"),

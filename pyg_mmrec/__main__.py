@@ -9,15 +9,20 @@ from pyg_mmrec import __version__, guard
 
 # Module of each command, and what it does.
 COMMANDS = {
+    "encode": ("encode", "features of the texts, pictures and sounds in a folder"),
     "train": ("train", "train a method on a data set and evaluate it"),
     "compare": ("compare", "several methods over several seeds, one table"),
     "ablate": ("ablate", "a method with each of its parts switched off"),
     "tune": ("tune", "search for hyper-parameters on validation"),
-    "recommend": ("recommend", "items for users, by a finished run"),
+    "record": ("record", "keep the figures of finished runs, and write their tables"),
+    "recommend": ("recommend", "items for users, known or new, by a finished run"),
+    "add-items": ("add_items", "items that were not there in training, to a run"),
+    "update": ("update", "go on with more interactions, users and items"),
     "explore": ("explore", "a run in a browser: who gets what, and why"),
     "serve": ("serve", "recommendations of a run by HTTP"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),
+    "new-users": ("new_users", "users left out of training, beside them trained"),
     "benchmark": ("benchmark", "seconds and memory, beside other implementations"),
     "parity": ("parity", "a method beside its authors' code, part by part"),
     "check": ("check", "hold a method of your own to what every one keeps"),

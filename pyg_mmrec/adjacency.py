@@ -2,117 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
-
-
-class _SparseDense(torch.autograd.Function):
-    """Sparse @ dense, whose backward multiplies by the transposed CSR.
-
-    Autograd's own backward of a CSR product is 2 to 20 times slower than the
-    forward: it transposes the matrix anew at every call.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, csr: Tensor, csr_t: Tensor, x: Tensor) -> Tensor:
-        ctx.csr, ctx.csr_t = csr, csr_t
-        return multiply(csr, x)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[None, None, Tensor]:
-        # Through apply, so that a second derivative would work as well.
-        grad = _SparseDense.apply(ctx.csr_t, ctx.csr, grads[0])  # type: ignore[attr-defined]
-        return None, None, grad
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """A tensor of autocast's half precision in float32, any other as it is."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def multiply(csr: Tensor, x: Tensor) -> Tensor:
-    """Sparse @ dense, without a gradient.
-
-    Args:
-        csr: Sparse CSR, ``[n, m]``.
-        x: ``[m, d]``.
-
-    Returns:
-        ``[n, d]``.
-    """
-    if x.device.type == "cpu":
-        # A row of the product is a weighted bag of rows. This kernel takes half the
-        # time of `torch.sparse.mm(csr, x, "sum")` and a tenth of that of `csr @ x`.
-        return F.embedding_bag(
-            csr.col_indices(),
-            x.contiguous(),
-            csr.crow_indices(),
-            mode="sum",
-            per_sample_weights=csr.values(),
-            include_last_offset=True,
-        )
-    return csr @ x
-
-
-def sampled_products(csr: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Inner products where a sparse matrix has entries, without a gradient.
-
-    No row is copied, which would take ten times as long.
-
-    Args:
-        csr: Sparse CSR, ``[n, m]``, whose values are not read; one entry may occur
-            twice.
-        row: ``[n, d]``.
-        column: ``[m, d]``.
-
-    Returns:
-        Products in the order of the CSR's entries.
-    """
-    start, entries = csr.crow_indices(), csr.col_indices()
-    if entries.numel() > csr.size(0) * csr.size(1):
-        # PyTorch refuses so many, and to multiply all with all is less.
-        index = torch.arange(csr.size(0), device=row.device)
-        return (row @ column.T)[index.repeat_interleave(start.diff()), entries]
-    zeros = row.new_zeros(entries.numel())
-    pattern = sparse_csr(start, entries, zeros, csr.shape)
-    return torch.sparse.sampled_addmm(pattern, row, column.T, beta=0.0).values()
-
-
-def sparse_csr(
-    start: Tensor, column: Tensor, value: Tensor, size: Sequence[int]
-) -> Tensor:
-    """A sparse CSR matrix, unchecked.
-
-    Args:
-        start: Where each row's entries start, and the last one's end, ``[n + 1]``.
-        column: Their columns.
-        value: Their values.
-        size: Rows and columns.
-    """
-    with warnings.catch_warnings():
-        # A note that the layout is in beta, once per process.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
-        return torch.sparse_csr_tensor(
-            start, column, value, tuple(size), check_invariants=False
-        )
-
-
-def row_starts(row: Tensor, num_rows: int) -> Tensor:
-    """Where the entries of each row start once they are sorted, ``[num_rows + 1]``."""
-    start = torch.zeros(num_rows + 1, dtype=torch.long, device=row.device)
-    start[1:] = torch.bincount(row, minlength=num_rows).cumsum(0)
-    return start
+from pyg_mmrec.sparse import full_precision, row_starts, sparse_csr, sparse_dense
 
 
 class Adjacency:
@@ -197,17 +97,16 @@ class Adjacency:
         The homogeneous view of a bipartite relation, for layers that know no
         pairs of node types.
         """
-        shift = torch.tensor([[0], [self.size[0]]], device=self.edge_index.device)
-        there, back = self.edge_index + shift, self.back_edges + shift.flip(0)
+        (src, dst), (end, start) = self.edge_index, self.back_edges
+        dst, end = dst + self.size[0], end + self.size[0]
+        both = torch.stack([torch.cat([src, end]), torch.cat([dst, start])])
         weight = self.edge_weight
         if weight is not None:
             other = self.t().edge_weight if self.one_way else weight
             assert other is not None
             weight = torch.cat([weight, other])
         num_nodes = sum(self.size)
-        return Adjacency(
-            torch.cat([there, back], dim=1), weight, (num_nodes, num_nodes)
-        )
+        return Adjacency(both, weight, (num_nodes, num_nodes))
 
     @cached_property
     def looped(self) -> Adjacency:
@@ -290,7 +189,7 @@ class Adjacency:
         Returns:
             ``[num_centres, d]``, differentiable in ``x``.
         """
-        return _SparseDense.apply(self.csr, self.csr_t, full_precision(x))  # type: ignore[no-any-return]
+        return sparse_dense(self.csr, self.csr_t, full_precision(x))
 
 
 def _csr(
@@ -359,3 +258,26 @@ def _pairs(old: tuple, new: tuple) -> list[tuple[Any, Any]]:
 
 def _tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
+
+
+def neighbour_mean(
+    x: Tensor, present: Tensor, edge_index: Tensor, num_nodes: int
+) -> tuple[Tensor, Tensor]:
+    """Mean features of the neighbours that have any.
+
+    Args:
+        x: Features of the neighbours, ``[N, d]``; absent rows are never read.
+        present: Which neighbours have features, ``[N]`` bool.
+        edge_index: Edges neighbour -> centre, ``[2, E]``.
+        num_nodes: Number of centres ``C``.
+
+    Returns:
+        Means ``[C, d]``, zero where no neighbour has features, and where one has,
+        ``[C]`` bool.
+    """
+    edge_index = edge_index[:, present[edge_index[0]]]
+    count = torch.bincount(edge_index[1], minlength=num_nodes)
+    x = x.float()
+    ones = x.new_ones(edge_index.size(1))
+    total = Adjacency(edge_index, ones, (x.size(0), num_nodes)).matmul(x)
+    return total / count.clamp(min=1).unsqueeze(-1), count > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -43,3 +44,32 @@ def normalized(
     if how == "row":
         return weight / degree[centre]
     return weight * (degree[centre] * degree[neighbour]).rsqrt()
+
+
+def modality_weights(
+    weights: Mapping[str, float] | None, present: Sequence[str]
+) -> dict[str, float]:
+    """Weights of the present modalities, with sum 1.
+
+    Those of absent modalities are dropped and the rest renormalised; a present
+    modality that is not named weighs 0. Without weights, or where all present
+    modalities weigh 0, they weigh the same.
+
+    Args:
+        weights: Weights by name.
+        present: Modalities at hand.
+    """
+    named = {m: float((weights or {}).get(m, 0.0)) for m in present}
+    total = sum(named.values())
+    if total == 0:
+        return dict.fromkeys(present, 1.0 / max(len(present), 1))
+    return {m: weight / total for m, weight in named.items()}
+
+
+def with_self_loops(
+    index: Tensor, weight: Tensor, num_nodes: int
+) -> tuple[Tensor, Tensor]:
+    """Append a loop of weight 1 for each node that is nobody's centre."""
+    alone = (torch.bincount(index[1], minlength=num_nodes) == 0).nonzero().flatten()
+    index = torch.cat([index, alone.expand(2, -1)], dim=1)
+    return index, torch.cat([weight, weight.new_ones(alone.numel())])

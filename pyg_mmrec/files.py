@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -22,7 +23,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_CHUNK = 1 << 20
 _PART = re.compile(r"\.mmrec-[0-9a-f]{16}\.part")
+
+
+def digest_of(path: Path, kind: str = "sha256") -> str:
+    """Checksum of a file, hexadecimal."""
+    digest = hashlib.new(kind)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -12,12 +12,7 @@ from types import ModuleType
 from typing import Any
 
 MODULES: Mapping[str, str] = {
-    "transforms.topk": "ranking.sparse",
-    "objectives.l2": "objectives.ranking",
-    "objectives.bpr": "objectives.ranking",
-    "nn.content": "nn.projector",
-    "nn.conv.bipartite_conv": "nn.conv.light",
-    "nn.conv.weighted_conv": "nn.conv.light",
+    "datasets.text": "encoding.text",
     "checkpoint": "training.checkpoint",
     "cli": "commands.cli",
     "contribution": "evaluation.contribution",
@@ -27,30 +22,55 @@ MODULES: Mapping[str, str] = {
     "identity": "training.identity",
     "loading": "experiments.loading",
     "nn.attention": "methods.parts.rearm",
-    "nn.behaviour_fusion": "methods.parts.mgcn",
-    "nn.conv.modal_conv": "methods.parts.mmgcn",
+    "nn.attentive_fusion": "nn.gating",
+    "nn.behaviour_fusion": "methods.mgcn",
+    "nn.channels": "nn.node_features",
+    "nn.content": "nn.inputs",
+    "nn.conv.bipartite_conv": "nn.conv.propagate",
+    "nn.conv.modal_conv": "methods.mmgcn",
+    "nn.conv.weighted_conv": "nn.conv.propagate",
     "nn.denoiser": "methods.parts.diffmm",
-    "nn.diffusion": "methods.parts.apegnn",
+    "nn.diffusion": "methods.apegnn",
+    "nn.embedding": "nn.inputs",
+    "nn.functional": "objectives.contrast",
+    "nn.generated": "nn.modality_graphs",
     "nn.global_attention": "methods.parts.mig_gt",
+    "nn.interest": "nn.node_features",
+    "nn.learned_edges": "learned_edges",
     "nn.meta": "methods.parts.rearm",
     "nn.mixed": "methods.parts.sand",
+    "nn.modal_channels": "nn.fusion",
     "nn.modality_mix": "methods.parts.mmssl",
-    "nn.routing": "methods.parts.grcn",
+    "nn.projector": "nn.inputs",
+    "nn.propagate": "nn.conv.propagate",
+    "nn.purifier": "nn.gating",
+    "nn.restart": "nn.markov_diffusion",
+    "nn.routing": "methods.grcn",
     "objectives.adversarial": "methods.parts.mmssl",
     "objectives.amplify": "methods.parts.mde",
-    "objectives.bootstrap": "methods.parts.bm3",
-    "objectives.decorrelation": "methods.parts.mgnm",
+    "objectives.bootstrap": "methods.bm3",
+    "objectives.bpr": "objectives.ranking",
+    "objectives.decorrelation": "methods.mgnm",
     "objectives.denoising": "methods.parts.diffmm",
     "objectives.distance": "methods.parts.sand",
-    "objectives.fine_coarse": "methods.parts.slmrec",
-    "objectives.info_bpr": "methods.parts.mgdn",
-    "objectives.interaction_contrast": "methods.parts.slmrec",
+    "objectives.feature_bpr": "objectives.ranking",
+    "objectives.fine_coarse": "methods.slmrec",
+    "objectives.generic_contrast": "objectives.generic_unique",
+    "objectives.halves": "objectives.generic_unique",
+    "objectives.hard_negative": "objectives.modal_ranking",
+    "objectives.info_bpr": "methods.mgdn",
+    "objectives.info_nce": "objectives.contrast",
+    "objectives.interaction_contrast": "methods.slmrec",
     "objectives.item_pairs": "methods.parts.mde",
+    "objectives.l2": "objectives.ranking",
     "objectives.modal_bpr": "methods.parts.mde",
+    "objectives.orthogonal": "objectives.contrast",
     "objectives.preference_contrast": "methods.parts.mmssl",
     "objectives.sampled_club": "methods.parts.sand",
+    "objectives.solosim": "objectives.generic_unique",
+    "objectives.synergy": "objectives.modal_ranking",
     "objectives.unsmooth": "methods.parts.mig_gt",
-    "objectives.view_contrast": "methods.parts.slmrec",
+    "objectives.view_contrast": "methods.slmrec",
     "objectives.weighted_alignment": "methods.parts.mde",
     "outputs": "experiments.outputs",
     "recommend": "serving.index",
@@ -62,19 +82,47 @@ MODULES: Mapping[str, str] = {
     "study": "experiments.study",
     "train_config": "training.config",
     "trainer": "training.trainer",
+    "transforms.bipartite_norm": "transforms.interactions",
+    "transforms.degree": "transforms.interactions",
+    "transforms.drop_edge": "transforms.interactions",
+    "transforms.edges": "transforms.interactions",
+    "transforms.mix_edges": "transforms.knn",
     "transforms.nearest": "ranking.nearest",
     "transforms.ties": "ranking.ties",
+    "transforms.topk": "ranking.sparse",
+    "transforms.user_interest": "transforms.interactions",
+    "transforms.weights": "edge_weights",
     "tune": "experiments.tune",
 }
 """Where modules of version 0.1 are now, both within the package."""
 
+PARTS: Mapping[str, Mapping[str, str]] = {
+    "nn.channels": {"normalize_channels": "nn.inputs"},
+    "nn.functional": {"rescale": "nn.inputs"},
+    "nn.interest": {"ItemMeans": "nn.inputs"},
+    "transforms.mix_edges": {"mixed_graph": "methods.parts.rearm"},
+}
+"""What of such a module is elsewhere than the rest of it."""
+
 
 class _Elsewhere(Loader):
-    def __init__(self, new: str) -> None:
+    def __init__(self, new: str, parts: Mapping[str, str]) -> None:
         self.new = new
+        self.parts = parts
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = import_module(self.new)
+        new = import_module(self.new)
+        if not self.parts:
+            sys.modules[module.__name__] = new
+            return
+        elsewhere = moved(module.__name__, self.parts)
+
+        def find(name: str) -> Any:
+            if name in self.parts:
+                return elsewhere(name)
+            return getattr(new, name)
+
+        vars(module)["__getattr__"] = find
 
 
 class _Finder(MetaPathFinder):
@@ -89,7 +137,7 @@ class _Finder(MetaPathFinder):
             return None
         new = f"{package}.{MODULES[old]}"
         _warn(fullname, new)
-        return ModuleSpec(fullname, _Elsewhere(new))
+        return ModuleSpec(fullname, _Elsewhere(new, PARTS.get(old, {})))
 
 
 def install() -> None:

@@ -110,11 +110,12 @@ def load(server: subprocess.Popen[str], script: Path, args: argparse.Namespace) 
     requests = int(re.search(r"(\d+) requests in", out)[1])  # type: ignore[index]
     rate = re.search(r"Requests/sec: +(\S+)", out)[1]  # type: ignore[index]
     bad = re.search(r"Non-2xx.*?(\d+)|Socket errors: .*", out)
-    memory = [p.memory_full_info() for p in processes(server.pid)]
+    memory = sum(p.memory_full_info().pss for p in processes(server.pid)) / 2**20
+    each = 1000 * used / max(requests, 1)
     return (
         f"| {args.items:,} | {args.search} | {health['recall']:.3f} | {args.workers} | "
-        f"{rate} | {told['50']} | {told['99']} | {1000 * used / max(requests, 1):.2f} | "
-        f"{sum(m.pss for m in memory) / 2**20:.0f} | {bad[0] if bad else 'none'} |"
+        f"{rate} | {told['50']} | {told['99']} | {each:.2f} ms | {memory:.0f} MB | "
+        f"{bad[0] if bad else 'none'} |"
     )
 
 

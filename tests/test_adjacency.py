@@ -6,9 +6,10 @@ import pickle
 import pytest
 import torch
 
-from pyg_mmrec.adjacency import Adjacency, adjacency, sampled_products
+from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS
+from pyg_mmrec.sparse import sampled_products
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def test_validation_items_are_excluded_at_test_only_on_request() -> None:
     ranked = []
     for exclude in (("train",), ("train", "val")):
         evaluator = Evaluator(data, "test", exclude=exclude, **options)
-        (_, items, _), *_ = evaluator._chunks(rows)
+        (_, items, _), *_ = evaluator._rankings(rows)
         ranked.append(items.flatten())
     val = data[INTERACTS].val_label_index[1]
     assert (ranked[0] == val).any()

@@ -16,7 +16,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.assembly import check_options, configure
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.methods import available, get
-from pyg_mmrec.nn.propagate import build_conv
+from pyg_mmrec.nn.conv.propagate import build_conv
 from pyg_mmrec.training.trainer import TrainConfig
 
 CONFIGS = {"train": TrainConfig, **{name: get(name).Config for name in available()}}

@@ -18,7 +18,7 @@ from pyg_mmrec.experiments.assembly import check_options
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.methods import available, get, registry
-from pyg_mmrec.nn.propagate import build_conv
+from pyg_mmrec.nn.conv.propagate import build_conv
 from pyg_mmrec.objectives import PLUGS
 
 MINE = """

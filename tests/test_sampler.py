@@ -14,6 +14,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.sampling.sampler import (
     BatchSampler,
+    LoaderBatchSampler,
     NegativeSampler,
     NeighborBatchSampler,
 )
@@ -94,9 +95,11 @@ def test_an_epoch_visits_each_interaction_once(graph) -> None:
     assert all(b.neg.shape == (b.user.numel(), 3) for b in batches)
 
 
-def test_sampled_subgraphs_hold_the_edges_of_both_directions(graph) -> None:
+@pytest.mark.parametrize("kind", [NeighborBatchSampler, LoaderBatchSampler])
+def test_sampled_subgraphs_hold_the_edges_of_both_directions(graph, kind) -> None:
     """Edges sampled towards users alone were once left out of propagation."""
-    pytest.importorskip("torch_sparse")
+    if kind is LoaderBatchSampler:
+        pytest.importorskip("torch_sparse")
     data = BipartiteNorm()(graph)
     weights = dict(
         zip(
@@ -105,7 +108,7 @@ def test_sampled_subgraphs_hold_the_edges_of_both_directions(graph) -> None:
             strict=True,
         )
     )
-    sampler = NeighborBatchSampler(data, batch_size=8, num_neighbors=(-1,))
+    sampler = kind(data, batch_size=8, num_neighbors=(-1,))
     for sub, batch in sampler.epoch(data, torch.Generator().manual_seed(0)):
         users, items = sub["user"].n_id, sub["item"].n_id
         local = sub[INTERACTS].edge_index

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse
+from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
@@ -37,6 +38,10 @@ def add_own(parser: Parser) -> None:
         "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
+    parser.add_argument(
+        "--record", type=Path, default=None, metavar="DIR",
+        help="keep the figures there, and write the table of all that are kept",
+    )  # fmt: skip
 
 
 def read(argv: list[str]) -> argparse.Namespace:
@@ -97,3 +102,6 @@ def main() -> None:
     folder = Path(args.output or Path("runs") / data.name / "compare")
     rows = measure(data, cases, args.seeds, folder, args.overwrite)
     print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
+    if args.record is not None:
+        for path in record([folder], args.record):
+            print(f"wrote {path}")

@@ -16,6 +16,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.interactions import repeated
 from pyg_mmrec.datasets.sources import reading
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.slices import slice_lines
 from pyg_mmrec.experiments.outputs import CONFIG, HISTORY, RESULT, read_json
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 from pyg_mmrec.training.schema import check_fields
@@ -67,6 +68,11 @@ def describe_run(folder: Path) -> Iterator[str]:
     for part in ("valid", "test"):
         figures = result.get(part, {}).items()
         yield f"{part}: {', '.join(f'{k} {v:.4f}' for k, v in figures)}"
+    slices = result.get("slices", {})
+    for part in ("valid", "test"):
+        if slices.get(part):
+            yield f"{part} by slice:"
+            yield from (f"  {line}" for line in slice_lines(slices[part]))
 
 
 def describe_curve(path: Path, monitor: str) -> Iterator[str]:

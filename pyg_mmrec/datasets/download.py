@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from pyg_mmrec.datasets.sources import check_file, digest_of, shown
+from pyg_mmrec.datasets.sources import check_file, shown
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.files import partial_folder, remove_leftovers, replacing
+from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers, replacing
 
 RECORD = "downloads.json"
 _CHUNK = 1 << 20

@@ -314,7 +314,7 @@ def discover_aligned(folder: Path, skip: Iterable[Path]) -> dict[str, list[Path]
     for path in sorted(folder.iterdir()):
         stem = table_stem(path).removesuffix(_SUFFIX)
         other = path.name in ignored or stem in ("items", "users", "interactions")
-        if not table_kind(path) or other or stem.endswith("_ids"):
+        if not table_kind(path) or other or stem.endswith(("_ids", "_skipped")):
             continue
         if stem in found:
             raise MMRecError(

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pyg_mmrec.config import a_word, number
+from pyg_mmrec.config import Distinct, a_word, number
 from pyg_mmrec.datasets.base import Dataset, Raw
 from pyg_mmrec.datasets.features import (
     Features,
@@ -17,26 +16,25 @@ from pyg_mmrec.datasets.features import (
     check_values,
     chosen,
     discover_aligned,
-    nonzero,
     read_ids,
     read_rows,
     read_vectors,
 )
 from pyg_mmrec.datasets.interactions import Interactions, at_least
+from pyg_mmrec.datasets.made import NONE, hint, make, possible
+from pyg_mmrec.datasets.raws import find_sources, warn_if_stale
 from pyg_mmrec.datasets.readers import (
     SPLIT_FILES,
     interaction_files,
     items_file,
-    read_item_titles,
+    items_of,
     read_layout,
     read_raw,
 )
 from pyg_mmrec.datasets.sources import as_folder, check_file, read_npy, shown
 from pyg_mmrec.datasets.tables import table_kind
-from pyg_mmrec.datasets.text import encode
+from pyg_mmrec.encoding import KINDS, fingerprint
 from pyg_mmrec.errors import MMRecError, spelled
-
-_TEXT = "text"  # the modality that titles become
 
 
 class Folder(Dataset):
@@ -58,7 +56,14 @@ class Folder(Dataset):
     are (:mod:`pyg_mmrec.datasets.ids`); features whose ids match few items are told.
     Features are aligned by id, never by order; an item without features, or with
     zeros, is marked in ``mask_<modality>``. ``items.csv`` (``.tsv``, ``.parquet``)
-    gives titles, which ``text_encoder`` makes the modality ``text`` of.
+    gives titles.
+
+    Where there are no features of a modality, they are made of what there is in the
+    raw: ``text`` of the titles, descriptions and other texts in ``items.csv``, by
+    TF-IDF without asking; ``image`` of ``images/<item id>.jpg`` (``.png``, ``.webp``)
+    and ``audio`` of ``audio/<item id>.wav`` (``.mp3``, ``.flac``), or of files that a
+    column ``image`` or ``audio`` names, where an encoder is given. To make them once
+    and keep them there is ``pyg-mmrec encode``.
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
     (``<folder name>.inter``, ``train.npy``, ...) is read too; there features without
@@ -75,8 +80,14 @@ class Folder(Dataset):
         time_column: Column of the time.
         split_column: Column of the split.
         min_rating: Ratings from here on are positives; all interactions if ``None``.
-        text_encoder: ``"tfidf"`` or ``"minilm"``, to make ``text`` of the titles, in
-            place of a file of that modality; ``None`` leaves titles alone.
+        text_encoder: Makes ``text`` of the texts of items, in place of a file of that
+            modality: ``"tfidf"``, ``"minilm"``, ``"model2vec:FOLDER"``, ..., see
+            :func:`pyg_mmrec.encoding.encoder`. ``None`` makes it by TF-IDF where there
+            is no such file; ``"none"`` leaves texts alone.
+        image_encoder: Likewise of pictures, such as ``"clip"`` or
+            ``"timm:resnet50.a1_in1k"``; ``None`` leaves them alone.
+        audio_encoder: Likewise of sounds, such as ``"clap"``.
+        text_columns: Columns of the texts; all of usual names if ``None``.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
 
     Example:
@@ -104,6 +115,9 @@ class Folder(Dataset):
         split_column: str | None = None,
         min_rating: float | None = None,
         text_encoder: str | None = None,
+        image_encoder: str | None = None,
+        audio_encoder: str | None = None,
+        text_columns: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         folder = as_folder(path).absolute()
@@ -122,7 +136,13 @@ class Folder(Dataset):
         }
         self.columns = {role: name for role, name in given.items() if name}
         self.min_rating = min_rating
-        self.text_encoder = text_encoder
+        self.encoders = dict(
+            zip(KINDS, (text_encoder, image_encoder, audio_encoder), strict=True)
+        )
+        for kind, name in self.encoders.items():
+            if name not in (None, NONE):
+                fingerprint(kind, name)  # which refuses what is none
+        self.text_columns = None if text_columns is None else list(text_columns)
         super().__init__(folder.parent, folder.name, modalities, **options)
 
     @classmethod
@@ -132,11 +152,18 @@ class Folder(Dataset):
             "--min-rating", type=number(float), default=None, metavar="X",
             help="lowest rating that counts as an interaction (default: all do)",
         )  # fmt: skip
+        made = {"text": "tfidf where there are no such features", "image": NONE,
+                "audio": NONE}  # fmt: skip
+        for kind in KINDS:
+            add(
+                f"--{kind}-encoder", type=a_word(), default=None, metavar="NAME",
+                help=f"make {kind} features by this encoder, as 'pyg-mmrec encode "
+                f"--help' lists them (default: {made[kind]})",
+            )  # fmt: skip
         add(
-            "--text-encoder", type=a_word("tfidf", "minilm"), default=None,
-            metavar="NAME",
-            help="make features of titles by tfidf or minilm (the extra 'text'; "
-            "default: none are made)",
+            "--text-columns", nargs="+", type=a_word(), action=Distinct, default=None,
+            metavar="NAME", help="columns of items.csv that the text encoder reads "
+            "(default: title, description and others of usual names)",
         )  # fmt: skip
         for role in ("user", "item", "rating", "time", "split"):
             add(
@@ -151,8 +178,29 @@ class Folder(Dataset):
             "columns": self.columns,
             "min_rating": self.min_rating,
         }
-        # Left out by default, so that graphs kept from before it was there are found.
-        return {**told, **({"text": self.text_encoder} if self.text_encoder else {})}
+        # Left out where nothing is made, so that graphs kept from before are found.
+        made = self._told_encoders()
+        return {**told, **({"encode": made} if made else {})}
+
+    def _told_encoders(self) -> dict[str, Any]:
+        """What is encoded by what, as JSON values."""
+        made: dict[str, Any] = {}
+        for kind, name in self._chosen().items():
+            made[kind] = [name, fingerprint(kind, name), self.text_columns]
+            if kind != "text":  # texts are in a file that is read
+                items = items_of(self.folder, None, self.columns)
+                source = find_sources(self.folder, items).get(kind)
+                made[kind].append("" if source is None else source.digest(content=True))
+        return made
+
+    def _chosen(self) -> dict[str, str]:
+        """The encoder of each modality that is to be made."""
+        chosen = {k: v for k, v in self.encoders.items() if v not in (None, NONE)}
+        if self.encoders["text"] is None and items_file(self.folder) is not None:
+            there = discover_aligned(self.folder, self._interaction_files())
+            if "text" not in there and (self.wanted is None or "text" in self.wanted):
+                chosen["text"] = "tfidf"
+        return {kind: str(chosen[kind]) for kind in KINDS if kind in chosen}
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -189,38 +237,31 @@ class Folder(Dataset):
                     f"cannot be applied: leave out {spelled('min_rating')}"
                 )
             found = at_least(found, self.min_rating, str(files[0]))
-        items = items_file(self.folder)
+        items = items_of(self.folder, found.item_ids, self.columns)
         if items is not None and not by_row:
-            titles = read_item_titles(items, found.item_ids)
+            titles = items.titles(found.item_ids)
+        known = find_sources(self.folder, items, self.text_columns)
+        sources = {kind: known[kind].of(found.item_ids) for kind in known}
+        asked = [kind for kind, name in self.encoders.items() if name is not None]
+        made = possible(self._chosen(), asked, sources, self.folder)
         paths = discover_aligned(self.folder, files)
-        if self.text_encoder is not None:
-            paths = {**paths, _TEXT: [items or self.folder]}
+        table = items_file(self.folder)
+        there = {**paths, **{kind: [table or self.folder] for kind in made}}
         features = {}
-        for name in chosen(dict(sorted(paths.items())), self.wanted, self.name):
-            if name == _TEXT and self.text_encoder is not None:
-                features[name] = self._of_titles(titles, found, self.text_encoder)
+        for name in chosen(dict(sorted(there.items())), self.wanted, self.name):
+            if name in made:
+                features[name] = make(
+                    sources[name],
+                    made[name],
+                    Path(self.processed_dir) / "encoded",
+                    name in asked,
+                )
             else:
+                warn_if_stale(paths[name][0], table)
                 features[name] = self._feature(name, paths[name], found, by_row)
+        if self.wanted is None:
+            hint(sources, [*there, *asked], self.folder)
         return Raw(found, features, titles)
-
-    def _of_titles(
-        self, titles: list[str] | None, found: Interactions, encoder: str
-    ) -> Features:
-        """Features of titles; an item that goes by its id has none."""
-        named = zip(titles or [], found.item_ids, strict=titles is not None)
-        words = {
-            i: t for i, (t, raw) in enumerate(named) if t.strip() not in ("", str(raw))
-        }
-        if len(words) < 2:
-            raise MMRecError(
-                f"{self.folder} has {len(words)} items with titles, too few to make "
-                f"features of: put items.csv with columns item and title there, or "
-                f"leave out {spelled('text_encoder')}"
-            )
-        made = encode([*words.values()], encoder)
-        x = np.zeros((len(found.item_ids), made.shape[1]), np.float32)
-        x[[*words]] = made
-        return nonzero(x)
 
     def _interaction_files(self) -> list[Path]:
         if self.interactions is None:

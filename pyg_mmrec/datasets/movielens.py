@@ -28,7 +28,7 @@ from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason
 from pyg_mmrec.datasets.tables import read_table, required
-from pyg_mmrec.datasets.text import encode
+from pyg_mmrec.encoding import encode
 from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.files import partial_folder, remove_leftovers
 

@@ -23,6 +23,7 @@ import pandas as pd
 
 from pyg_mmrec.datasets.ids import numbered, placed, plain
 from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.items import Items, is_of_items, read_items
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import (
     TABLES,
@@ -157,6 +158,26 @@ def items_file(folder: Path) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
+def items_of(
+    folder: Path,
+    wanted: pd.Index | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Items | None:
+    """What a folder tells of items, ``None`` if it does not.
+
+    Args:
+        folder: The folder.
+        wanted: As of :func:`~pyg_mmrec.datasets.items.read_items`.
+        given: Likewise.
+    """
+    path = items_file(folder)
+    if path is None or not (
+        is_of_items(read_table(path)) or (given and "item" in given)
+    ):
+        return None
+    return read_items(path, wanted, given)
+
+
 def read_layout(folder: Path, name: str) -> tuple[Interactions, list[str] | None]:
     """Interactions and titles from a folder in one of the field's layouts.
 
@@ -240,13 +261,6 @@ def read_item_titles(path: Path, ids: pd.Index) -> list[str] | None:
     Raises:
         MMRecError: If there are titles but no item ids.
     """
-    items = read_table(path)
-    title = column(items, "title")
-    if title is None:
+    if column(read_table(path), "title") is None:
         return None
-    raw = id_column(items, "item", path)
-    titles = [str(i) for i in ids]
-    for place, text in zip(placed(pd.Index(raw), ids), items[title], strict=True):
-        if place >= 0 and isinstance(text, str):
-            titles[place] = text
-    return titles
+    return read_items(path, ids).titles(ids)

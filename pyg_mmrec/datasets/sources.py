@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import math
 import stat
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ from typing import BinaryIO
 import numpy as np
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.files import digest_of
 
 _MAGIC = b"\x93NUMPY"
 _HEADER_FORMAT = {1: 2, 2: 4, 3: 4}  # bytes of the header's length, by version
 _LONGEST_HEADER = 10_000
-_CHUNK = 1 << 20
 _SHOWN = 200  # characters of a path in a message
 
 
@@ -135,15 +134,6 @@ def content_digest(path: Path) -> str:
         with reading(path):
             _digests[key] = digest_of(path)
     return _digests[key]
-
-
-def digest_of(path: Path, kind: str = "sha256") -> str:
-    """Checksum of a file, hexadecimal."""
-    digest = hashlib.new(kind)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def read_npy(path: Path) -> np.ndarray:

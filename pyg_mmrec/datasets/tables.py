@@ -151,7 +151,8 @@ def _separator(head: str, usual: str) -> str:
     return next((s for s in _SEPARATORS if s in outside), usual)
 
 
-def _simple(name: str) -> str:
+def simple(name: str) -> str:
+    """The name of a column without case, punctuation and ``:type``."""
     return re.sub(r"[^a-z0-9]", "", str(name).split(":")[0].lower())
 
 
@@ -173,8 +174,8 @@ def column(
         if name not in table.columns:
             raise unknown(f"{role} column", name, [str(c) for c in table.columns])
         return name
-    simple = {_simple(c): c for c in reversed(list(table.columns))}
-    return next((simple[c] for c in COLUMNS[role] if c in simple), None)
+    found = {simple(c): c for c in reversed(list(table.columns))}
+    return next((found[c] for c in COLUMNS[role] if c in found), None)
 
 
 def required(

@@ -25,6 +25,7 @@ def modality_contribution(
     k: int = 20,
     split: str = "test",
     chunk_size: int = 256,
+    candidates: str = "all",
 ) -> pd.DataFrame:
     """Sorts users by what finds a held-out item of theirs within the first ``k``.
 
@@ -50,6 +51,7 @@ def modality_contribution(
         k: Cut-off.
         split: ``"val"`` or ``"test"``.
         chunk_size: Users ranked at a time; memory is ``chunk_size * I``.
+        candidates: Which items are ranked, as there.
 
     Returns:
         A row per category; columns ``users`` and ``share``, which sums to 1.
@@ -71,7 +73,12 @@ def modality_contribution(
     """
     branches = model_branches(model, data)
     evaluator = Evaluator(
-        data, split, ks=(k,), metrics=("hit_rate",), chunk_size=chunk_size
+        data,
+        split,
+        ks=(k,),
+        metrics=("hit_rate",),
+        chunk_size=chunk_size,
+        candidates=candidates,
     )
     hits = [
         evaluator.per_user(rows)[f"hit_rate@{k}"].to_numpy() > 0
@@ -82,7 +89,11 @@ def modality_contribution(
 
 
 def branch_recalls(
-    model: Recommender, data: HeteroData, split: str, ks: Sequence[int]
+    model: Recommender,
+    data: HeteroData,
+    split: str,
+    ks: Sequence[int],
+    candidates: str = "all",
 ) -> dict[str, dict[str, float]]:
     """Recall of each modality's branch, by itself; none for a method without branches.
 
@@ -91,13 +102,14 @@ def branch_recalls(
         data: The graph that it was trained on.
         split: ``"val"`` or ``"test"``.
         ks: Cut-offs.
+        candidates: Which items are ranked.
 
     Returns:
         ``recall@k`` for each cut-off, by modality.
     """
     if not model.provides & {"modal", "feats"}:
         return {}
-    evaluator = Evaluator(data, split, ks=ks, metrics=("recall",))
+    evaluator = Evaluator(data, split, ks, ("recall",), candidates=candidates)
     branches = model_branches(model, data)
     return {m: evaluator(branch) for m, branch in branches.items()}
 

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.metrics import (
-    LinkPredHitRatio,
-    LinkPredMAP,
-    LinkPredNDCG,
-    LinkPredPrecision,
-    LinkPredRecall,
-)
 from torch_geometric.metrics.link_pred import LinkPredMetric, LinkPredMetricData
 
 from pyg_mmrec.embeddings import Branch
-from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.candidates import candidate_mask
+from pyg_mmrec.evaluation.labels import (
+    check_options,
+    check_rows,
+    edges_of,
+    labels_of,
+    no_candidate,
+)
+from pyg_mmrec.evaluation.metrics import (
+    ACCURACY,
+    COVERAGE,
+    PERSONALIZATION,
+    USUAL,
+    Coverage,
+    ListMetrics,
+    Personalization,
+    Sums,
+)
+from pyg_mmrec.evaluation.metrics import METRICS as METRICS
+from pyg_mmrec.evaluation.slices import EVERYTHING, item_slices, user_slices
+from pyg_mmrec.graph import ITEM, USER, train_edges
 from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
 
-METRICS: dict[str, type[LinkPredMetric]] = {
-    "recall": LinkPredRecall,
-    "ndcg": LinkPredNDCG,
-    "precision": LinkPredPrecision,
-    "map": LinkPredMAP,
-    "hit_rate": LinkPredHitRatio,
-}
-COVERAGE = "coverage"
 KS = (5, 10, 20, 50)
 MAX_K = 100_000  # a ranking of so many items for a chunk of users fits memory
+Labels = tuple[Tensor, Tensor]  # rows of a chunk and items, ``[n]`` each
 
 
 Ranker = Branch | Callable[[Tensor], Tensor]
@@ -51,19 +57,29 @@ class Evaluator:
     interaction that a split holds twice counts once. Metrics are PyG's, averaged
     over users: recall, precision, MAP, hit rate and NDCG, whose ideal ranking is
     truncated at :math:`\min(k, |\mathrm{labels}|)`; and coverage, the share of all
-    items that are recommended to anyone.
+    candidates that are recommended to anyone.
+
+    Asked for by name: MRR and F1, PyG's as well; popularity, novelty and diversity of
+    the lists, see :class:`~pyg_mmrec.evaluation.metrics.ListMetrics`; and
+    personalization, how little the lists of two users have in common.
+
+    With other candidates only these are ranked, and only labels among them count: a
+    user who has none is not evaluated.
 
     Args:
         data: The graph.
         split: ``"val"`` or ``"test"``.
         ks: Cut-offs; one above the number of items ranks all of them.
-        metrics: Names of the metrics; all if ``None``.
+        metrics: Names of the metrics; the usual ones if ``None``.
         chunk_size: Users ranked at a time; memory is ``chunk_size * I``.
         exclude: Parts whose items are left out of a user's ranking.
+        candidates: Which items are ranked: ``"all"``, ``"cold"`` (those without train
+            interactions) or ``"warm"`` (the others).
 
     Raises:
-        MMRecError: For an unknown metric or part, a cut-off below 1, or a split
-            without labels or with labels that the graph has no nodes for.
+        MMRecError: For an unknown metric, part or kind of candidates, a cut-off below
+            1, or a split without labels among the candidates or with labels that the
+            graph has no nodes for.
 
     Example:
         >>> import torch
@@ -83,22 +99,31 @@ class Evaluator:
         metrics: Sequence[str] | None = None,
         chunk_size: int = 256,
         exclude: Sequence[str] = ("train",),
+        candidates: str = "all",
     ) -> None:
         num_users = self._total_users = int(data[USER].num_nodes)
         self.num_items = int(data[ITEM].num_nodes)
         self.chunk_size = chunk_size
         self.ks = sorted(set(ks))
-        self.metrics = [*METRICS, COVERAGE] if metrics is None else list(metrics)
-        self._check()
+        self.metrics = list(USUAL if metrics is None else metrics)
+        check_options(self.metrics, self.ks, chunk_size)
         if split in exclude:
             raise MMRecError(
                 f"'exclude' names {split!r}, the split to evaluate, so that nothing "
                 f"could be found: leave it out"
             )
-        labels = self._labels(data, split)
-        parts = [self._excluded(data, part) for part in exclude]
+        self.candidates = candidates
+        self._candidate = candidate_mask(data, candidates)
+        labels = labels_of(data, split)
+        labels = labels[:, self._candidate[labels[1]]]
+        if labels.numel() == 0:
+            raise no_candidate(split, candidates, int(self._candidate.sum()))
+        parts = [edges_of(data, part) for part in exclude]
         seen = torch.cat([*parts, labels[:, :0]], dim=1)
-        self._seen = Ragged(seen, num_users)
+        # Where an item is among the candidates, which are ranked by themselves.
+        place = self._candidate.cumsum(0) - 1
+        seen = seen[:, self._candidate[seen[1]]]
+        self._seen = Ragged(torch.stack([seen[0], place[seen[1]]]), num_users)
         self._truth = Ragged(labels, num_users)
         has_train = torch.bincount(train_edges(data)[0], minlength=num_users) > 0
         has_label = self._truth.count > 0
@@ -109,68 +134,9 @@ class Evaluator:
                 f"no user of the split {split!r} has a train interaction: "
                 f"nothing can be evaluated, so split the data anew"
             )
-
-    def _check(self) -> None:
-        for name in self.metrics:
-            if name not in METRICS and name != COVERAGE:
-                raise unknown("metric", name, [*METRICS, COVERAGE])
-        if self.chunk_size < 1:
-            raise MMRecError(
-                f"'chunk_size' needs to be a positive integer (got {self.chunk_size})"
-            )
-        for k in self.ks:
-            if k < 1:
-                raise MMRecError(f"'k' needs to be a positive integer (got {k})")
-
-    def _excluded(self, data: HeteroData, part: str) -> Tensor:
-        if part == "train":
-            return train_edges(data)
-        if part not in LABELS:
-            raise unknown("part in 'exclude'", part, ["train", *LABELS])
-        return self._labels(data, part)
-
-    def _labels(self, data: HeteroData, split: str) -> Tensor:
-        """(user, item) of a part, each pair once, ``[2, n]``."""
-        if split not in LABELS:
-            raise unknown("split", split, LABELS)
-        labels = data[INTERACTS].get(LABELS[split])
-        if labels is None or labels.numel() == 0:
-            raise MMRecError(
-                f"the graph has no {split!r} interactions to evaluate on: apply a "
-                f"Split, or set data['user', 'interacts', 'item'].{LABELS[split]}"
-            )
-        for row, size, kind in (
-            (labels[0], self._total_users, USER),
-            (labels[1], self.num_items, ITEM),
-        ):
-            low, high = row.aminmax()
-            if low < 0 or high >= size:
-                bad = int(low if low < 0 else high)
-                raise MMRecError(
-                    f"the {split!r} interactions name {kind} {bad}, but the graph has "
-                    f"{kind}s 0 to {size - 1}: make both from the same interactions"
-                )
-        pairs = (labels[0] * self.num_items + labels[1]).unique()
-        return torch.stack([pairs // self.num_items, pairs % self.num_items])
-
-    def _check_rows(self, rows: Branch) -> None:
-        for kind, x, size in (
-            (USER, rows.user, self._total_users),
-            (ITEM, rows.item, self.num_items),
-        ):
-            if x.dim() != 2 or x.size(0) != size:
-                raise MMRecError(
-                    f"the {kind} embeddings need to be of shape [{size}, d] (got "
-                    f"{list(x.shape)}): give a row per {kind} of the graph"
-                )
-        # Comparisons with NaN are false: the ranking would be arbitrary, not bad.
-        bad = torch.stack([~x.isfinite().all() for x in rows]).tolist()
-        if any(bad):
-            kind = USER if bad[0] else ITEM
-            raise MMRecError(
-                f"the {kind} embeddings hold NaN or infinite values, which cannot be "
-                f"ranked: lower the learning rate, or check the features"
-            )
+        self._item_slices = item_slices(data)
+        self._user_slices = user_slices(data)
+        self._lists = ListMetrics(data, self.metrics)
 
     def _best_scored(
         self, scores: Tensor, users: Tensor, seen: Ragged
@@ -182,7 +148,7 @@ class Evaluator:
                 f"scores need to be numbers of shape {shape} (got "
                 f"{list(scores.shape)}, {int(scores.isnan().sum())} not a number)"
             )
-        scores = scores.clone()
+        scores = scores[:, self._candidate.to(scores.device)]
         scores[seen.of(users)] = float("-inf")
         return best_columns(scores, max(self.ks))
 
@@ -198,61 +164,140 @@ class Evaluator:
             rows: Final embeddings of all users and items; or what scores all items
                 for some users, ``[n]`` to ``[n, I]``.
         """
-        totals: dict[str, Tensor] = {}
-        # The last place takes what is no recommendation.
-        covered = torch.zeros(len(self.ks), self.num_items + 1, device=_device(rows))
-        for _, items, values in self._chunks(rows):
-            for name, value in values.items():
-                totals[name] = totals.get(name, 0) + value.sum()
-            if COVERAGE in self.metrics:
-                for mask, k in zip(covered, self.ks, strict=True):
-                    mask[items[:, :k].flatten()] = 1
-        for name, total in totals.items():
-            totals[name] = total / self.num_users
-        if COVERAGE in self.metrics:
-            share = covered[:, :-1].mean(dim=1)
-            totals.update({f"{COVERAGE}@{k}": share[j] for j, k in enumerate(self.ks)})
-        # Read off the device once.
-        means = torch.stack([*totals.values()]).tolist() if totals else []
-        return dict(zip(totals, means, strict=True))
+        return self._tally(rows, {}, {})[EVERYTHING][1]
+
+    def by_slice(self, rows: Ranker) -> pd.DataFrame:
+        """The same, and for parts of the items and of the users, in one ranking.
+
+        The ranking is that of all candidates. For a part of the items, labels count
+        that are in it, and users who have such; for a part of the users, these users.
+        A part that has no label is left out.
+
+        Args:
+            rows: As of a call.
+
+        Returns:
+            A row by name of the part, the first of them ``"all"``, with ``users``,
+            whose number is that of users with labels in it, and a column per metric.
+            The others are those of
+            :func:`~pyg_mmrec.evaluation.slices.item_slices` and
+            :func:`~pyg_mmrec.evaluation.slices.user_slices`. Of items, coverage is the
+            share of the part; where a metric says nothing of a part, it is NaN.
+
+        Example:
+            >>> import torch
+            >>> from pyg_mmrec import Branch, Evaluator, Synthetic
+            >>> data = Synthetic(num_users=50, num_items=40)[0]
+            >>> evaluator = Evaluator(data, "test", ks=(20,), metrics=("recall",))
+            >>> rows = Branch(torch.randn(50, 8), torch.randn(40, 8))
+            >>> table = evaluator.by_slice(rows)
+            >>> table.index.tolist()[:4], int(table.loc["all", "users"])
+            (['all', 'warm items', 'head items', 'tail items'], 50)
+        """
+        found = self._tally(rows, self._item_slices, self._user_slices)
+        table = {
+            name: {"users": users, **means} for name, (users, means) in found.items()
+        }
+        return pd.DataFrame.from_dict(table, orient="index")
+
+    def _tally(
+        self,
+        rows: Ranker,
+        item_slices: Mapping[str, Tensor],
+        user_slices: Mapping[str, Tensor],
+    ) -> dict[str, tuple[int, dict[str, float]]]:
+        """Number of users and means of each slice, of one pass over the users."""
+        device = _device(rows)
+        items_in = {n: mask.to(device) for n, mask in item_slices.items()}
+        users_in = {n: mask.to(device) for n, mask in user_slices.items()}
+        sums = {name: Sums() for name in (EVERYTHING, *items_in, *users_in)}
+        scorers, sets = self._scorers(device), self._sets(device)
+        for users, items, (row, item) in self._rankings(rows):
+            for of_all in sets.values():
+                of_all.update(items)
+            values = self._values(scorers, items, (row, item))
+            sums[EVERYTHING].add(values, users.numel())
+            for name, mask in users_in.items():
+                sums[name].add_some(values, mask[users])
+            for name, mask in items_in.items():
+                kept = mask[item]
+                found = _accuracy(scorers, items, (row[kept], item[kept]))
+                has = torch.zeros_like(users, dtype=torch.bool)
+                has[row[kept]] = True
+                sums[name].add_some(found, has)
+        means = {name: each.means() for name, each in sums.items()}
+        told = {name: each for name, each in means.items() if each[0]}
+        for metric, of_all in sets.items():
+            for name in (EVERYTHING, *items_in):
+                values_at = of_all.compute(items_in.get(name)) if name in told else {}
+                told_at = {f"{metric}@{k}": value for k, value in values_at.items()}
+                told.get(name, (0, {}))[1].update(told_at)
+        return told
 
     def per_user(self, rows: Ranker) -> pd.DataFrame:
         """Each user's metrics: a row per user (internal id), a column per metric.
 
-        Coverage, which is of all users together, is left out.
+        What is of all users together, such as coverage, is left out.
         """
-        columns: dict[str, list[Tensor]] = {name: [] for name in self._scorers()}
-        for _, _, values in self._chunks(rows):
-            for name, value in values.items():
+        scorers = self._scorers(_device(rows))
+        names = [*scorers, *(f"{n}@{k}" for k in self.ks for n in self._lists.names)]
+        columns: dict[str, list[Tensor]] = {name: [] for name in names}
+        for _, items, labels in self._rankings(rows):
+            for name, value in self._values(scorers, items, labels).items():
                 columns[name].append(value)
         index = pd.Index(self.users.cpu().numpy(), name="user")
         table = {n: torch.cat(parts).cpu().numpy() for n, parts in columns.items()}
         return pd.DataFrame(table, index)
 
-    def _scorers(self) -> dict[str, LinkPredMetric]:
-        names = [name for name in self.metrics if name in METRICS]
-        return {f"{n}@{k}": METRICS[n](k) for n in names for k in self.ks}
+    def _scorers(self, device: torch.device) -> dict[str, LinkPredMetric]:
+        names = [name for name in self.metrics if name in ACCURACY]
+        return {f"{n}@{k}": ACCURACY[n](k).to(device) for n in names for k in self.ks}
+
+    def _sets(self, device: torch.device) -> dict[str, Coverage | Personalization]:
+        found: dict[str, Coverage | Personalization] = {}
+        if COVERAGE in self.metrics:
+            found[COVERAGE] = Coverage(self._candidate, self.ks, device)
+        if PERSONALIZATION in self.metrics:
+            found[PERSONALIZATION] = Personalization(self.num_items, self.ks, device)
+        return found
+
+    def _values(
+        self, scorers: Mapping[str, LinkPredMetric], items: Tensor, labels: Labels
+    ) -> dict[str, Tensor]:
+        """Each metric of each user of a chunk, ``[n]`` each."""
+        values = _accuracy(scorers, items, labels)
+        for k in self.ks if self._lists.names else ():
+            found = self._lists(items, k)
+            values |= {f"{name}@{k}": value for name, value in found.items()}
+        return values
 
     @torch.no_grad()
-    def _chunks(
-        self, rows: Ranker
-    ) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-        """Users, their ranking ``[n, max k]`` and each metric's values ``[n]``.
+    def _rankings(self, rows: Ranker) -> Iterator[tuple[Tensor, Tensor, Labels]]:
+        """Users, their ranking ``[n, max k]``, and their labels.
 
         Where fewer items than ``k`` are left to rank, the rest of the ranking holds
         ``num_items``, which is no item.
         """
-        if isinstance(rows, Branch):
-            self._check_rows(rows)
         device = _device(rows)
+        index = self._candidate.to(device).nonzero().flatten()
+        whole = index.numel() == self.num_items
+        if isinstance(rows, Branch):
+            check_rows(rows, self._total_users, self.num_items)
+            rows = rows if whole else Branch(rows.user, rows.item[index])
         seen, truth = self._seen.to(device), self._truth.to(device)
-        metrics = {name: metric.to(device) for name, metric in self._scorers().items()}
         for users in self.users.to(device).split(self.chunk_size):
             if isinstance(rows, Branch):
-                scores, items = top_k(rows, users, max(self.ks), seen)
+                scores, places = top_k(rows, users, max(self.ks), seen)
             else:
-                scores, items = self._best_scored(rows(users), users, seen)
+                scores, places = self._best_scored(rows(users), users, seen)
+            items = places if whole else index[places]
             items = items.masked_fill(scores == float("-inf"), self.num_items)
-            # One hit matrix for all metrics, and their values before averaging.
-            data = LinkPredMetricData(items, torch.stack(truth.of(users)))
-            yield users, items, {n: m._compute(data) for n, m in metrics.items()}
+            yield users, items, truth.of(users)
+
+
+def _accuracy(
+    scorers: Mapping[str, LinkPredMetric], items: Tensor, labels: Labels
+) -> dict[str, Tensor]:
+    # One hit matrix for all metrics, and their values before averaging.
+    data = LinkPredMetricData(items, torch.stack(labels))
+    return {name: metric._compute(data) for name, metric in scorers.items()}

@@ -19,7 +19,7 @@ from pyg_mmrec.hooks import check_installed
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Term, plug
 from pyg_mmrec.plugins import absolute
-from pyg_mmrec.sampling.sampler import check_neighbor_sampling
+from pyg_mmrec.sampling.sampler import check_loader
 from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.training.identity import data_parts
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
@@ -93,8 +93,8 @@ def check_options(
     """
     config, train = configure(method, dataset, overrides, ablate)
     resolve_device(train.device)
-    if train.num_neighbors:
-        check_neighbor_sampling()
+    if train.num_neighbors and train.neighbor_sampler == "pyg":
+        check_loader()
     check_installed(train.track)
     plugs = list(plugs)
     names = [text.partition(":")[0] for text in plugs]

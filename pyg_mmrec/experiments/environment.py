@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyg_mmrec
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Threads, device, versions and commit, as JSON values.
+    """Threads, device, versions, commit and day, as JSON values.
 
     Args:
         device: The device of the run.
@@ -31,6 +32,7 @@ def environment(device: torch.device) -> dict[str, Any]:
             "pyg_mmrec": pyg_mmrec.__version__,
         },
         "commit": commit(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.config import default_values
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.experiments.assembly import (
     assemble,
@@ -40,7 +41,7 @@ from pyg_mmrec.training.trainer import Result, TrainConfig, Trainer
 logger = logging.getLogger(__name__)
 
 # What of TrainConfig a finished run may not differ in to be what is asked for.
-_LENGTHS = ("epochs", "patience", "ks")
+_LENGTHS = ("epochs", "patience", "ks", "metrics")
 
 
 @dataclass
@@ -133,15 +134,7 @@ def run(
         data, parts, graph_seconds = prepare(dataset, method, config)
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
-        description = {
-            **trainer.description,
-            "dataset": dataset.name,
-            "seed": train.seed,
-            "plugs": plugs,
-            "ablate": ablate,
-            "modalities": modalities(data),
-            "source": dataset.source(),
-        }
+        description = described(trainer, dataset, plugs, ablate)
         done = folder is not None and _accept(
             folder, trainer, description, overwrite, score_test
         )
@@ -153,7 +146,22 @@ def run(
     if score_test:
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
-    return Run(result, index, model, trainer.data, train, graph_seconds)
+    return Run(result, index, model, trainer.data, trainer.config, graph_seconds)
+
+
+def described(
+    trainer: Trainer, dataset: Dataset, plugs: list[str], ablate: list[str]
+) -> dict[str, Any]:
+    """An experiment as its folder tells of it, in JSON values."""
+    return {
+        **trainer.description,
+        "dataset": dataset.name,
+        "seed": trainer.config.seed,
+        "plugs": plugs,
+        "ablate": ablate,
+        "modalities": modalities(trainer.data),
+        "source": dataset.source(),
+    }
 
 
 def _accept(
@@ -174,7 +182,8 @@ def _accept(
     trainer.load_checkpoint()
     result = folder / RESULT
     if kept and trainer.finished and result.exists():
-        lengths, wanted = kept["train_config"], description["train_config"]
+        lengths = {**default_values(TrainConfig), **kept["train_config"]}
+        wanted = description["train_config"]
         same = all(lengths.get(name) == wanted[name] for name in _LENGTHS)
         if same and bool(read_json(result).get("test")) == score_test:
             return True
@@ -206,6 +215,7 @@ def _write_results(
             "valid": result.valid,
             "test": result.test,
             "branches": result.branches,
+            "slices": result.slices,
             "hints": result.hints,
             "seconds_per_epoch": result.seconds_per_epoch,
             "graph_seconds": graph_seconds,

@@ -5,6 +5,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.bm3 import BM3
 from pyg_mmrec.methods.bpr import MatrixFactorization
 from pyg_mmrec.methods.br_mrs import BRMRS
+from pyg_mmrec.methods.content_knn import ContentKNN
 from pyg_mmrec.methods.diffmm import DiffMM
 from pyg_mmrec.methods.dragon import DRAGON
 from pyg_mmrec.methods.dualgnn import DualGNN
@@ -23,6 +24,7 @@ from pyg_mmrec.methods.mig_gt import MIGGT
 from pyg_mmrec.methods.mmgcn import MMGCN
 from pyg_mmrec.methods.mmssl import MMSSL
 from pyg_mmrec.methods.popularity import Popularity
+from pyg_mmrec.methods.random import Random
 from pyg_mmrec.methods.rearm import REARM
 from pyg_mmrec.methods.registry import available, get, register
 from pyg_mmrec.methods.sand import SAND
@@ -48,6 +50,7 @@ __all__ = [
     "SAND",
     "VBPR",
     "ApeGNN",
+    "ContentKNN",
     "DiffMM",
     "DualGNN",
     "LGMRec",
@@ -55,6 +58,7 @@ __all__ = [
     "LightGCN",
     "MatrixFactorization",
     "Popularity",
+    "Random",
     "Recommender",
     "SLMRec",
     "available",

@@ -17,8 +17,7 @@ from pyg_mmrec.config import checked
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.nn import PerNode
-from pyg_mmrec.nn.embedding import Fill
+from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
 
 if TYPE_CHECKING:  # of Python 3.11

@@ -17,7 +17,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Channels, Propagate, normalize_channels
 from pyg_mmrec.objectives import BPR, L2, HardNegative, Synergy, Term
-from pyg_mmrec.objectives.hard_negative import Mining
+from pyg_mmrec.objectives.modal_ranking import Mining
 from pyg_mmrec.transforms import BipartiteNorm, BlendedKNN, UserInterest
 
 

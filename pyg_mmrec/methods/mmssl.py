@@ -27,7 +27,7 @@ from pyg_mmrec.methods.parts.mmssl import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
-from pyg_mmrec.nn.generated import generated_graphs, store_generated
+from pyg_mmrec.nn.modality_graphs import generated_graphs, store_generated
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm
 

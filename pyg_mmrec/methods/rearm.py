@@ -32,12 +32,12 @@ from pyg_mmrec.graph import (
     relation,
 )
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention
+from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Channels, Propagate, normalize_channels
-from pyg_mmrec.nn.functional import rescale
+from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
-from pyg_mmrec.transforms import BipartiteNorm, UserInterest, mixed_graph
+from pyg_mmrec.transforms import BipartiteNorm, UserInterest
 
 
 @register(

@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
+from pyg_mmrec.edge_weights import modality_weights
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -21,9 +22,8 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalChannels, Preference
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, CLUB, GenericContrast, Objective, SoloSim, Term
-from pyg_mmrec.objectives.halves import SPLIT
+from pyg_mmrec.objectives.generic_unique import SPLIT
 from pyg_mmrec.transforms import KNN, BipartiteNorm
-from pyg_mmrec.transforms.weights import modality_weights
 
 
 @register(

@@ -1,25 +1,26 @@
 """Parts that methods are built from."""
 
 from pyg_mmrec.moved import moved
-from pyg_mmrec.nn.attentive_fusion import AttentiveFusion
-from pyg_mmrec.nn.channels import Channels, normalize_channels
-from pyg_mmrec.nn.embedding import NodeEmbedding, PerNode
-from pyg_mmrec.nn.fusion import Gates, Preference
+from pyg_mmrec.nn.conv.propagate import Propagate
+from pyg_mmrec.nn.fusion import ModalChannels, Preference
+from pyg_mmrec.nn.gating import AttentiveFusion, GatedFilter
 from pyg_mmrec.nn.hypergraph import Hypergraph
-from pyg_mmrec.nn.interest import InterestProjector, ItemMeans
+from pyg_mmrec.nn.inputs import (
+    Content,
+    ItemMeans,
+    NodeEmbedding,
+    Projector,
+    normalize_channels,
+)
 from pyg_mmrec.nn.latent_graph import LatentEpoch, LatentGraph, LatentGraphs
-from pyg_mmrec.nn.modal_channels import ModalChannels
-from pyg_mmrec.nn.projector import Content, Projector
-from pyg_mmrec.nn.propagate import Propagate
-from pyg_mmrec.nn.purifier import GatedFilter
-from pyg_mmrec.nn.restart import RestartPropagate
+from pyg_mmrec.nn.markov_diffusion import RestartPropagate
+from pyg_mmrec.nn.node_features import Channels, InterestProjector
 
 __all__ = [
     "AttentiveFusion",
     "Channels",
     "Content",
     "GatedFilter",
-    "Gates",
     "Hypergraph",
     "InterestProjector",
     "ItemMeans",
@@ -28,7 +29,6 @@ __all__ = [
     "LatentGraphs",
     "ModalChannels",
     "NodeEmbedding",
-    "PerNode",
     "Preference",
     "Projector",
     "Propagate",
@@ -37,10 +37,11 @@ __all__ = [
 ]
 
 MOVED = {
-    "BehaviourFusion": "methods.parts.mgcn",
+    "BehaviourFusion": "methods.mgcn",
     "Denoiser": "methods.parts.diffmm",
-    "DiffusionWeights": "methods.parts.apegnn",
+    "DiffusionWeights": "methods.apegnn",
     "FeatureAttention": "methods.parts.rearm",
+    "Gates": "methods.parts.mde",
     "GlobalAttention": "methods.parts.mig_gt",
     "MetaNetwork": "methods.parts.rearm",
     "MixedPropagate": "methods.parts.sand",

@@ -1,14 +1,19 @@
-"""Fusion of modalities by weights that each node has of its own."""
+"""Modalities apart, and weighed by what each node prefers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.nn.embedding import NodeEmbedding
+from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
+from pyg_mmrec.nn.conv.propagate import Conv, Propagate
+from pyg_mmrec.nn.inputs import NodeEmbedding, Projector, normalize_channels
 
 
 class Preference(nn.Module):
@@ -52,39 +57,6 @@ class Preference(nn.Module):
         """Shares of the nodes of ``data``."""
         rows = self.logits(data)
         return rows if self.free else rows.softmax(dim=-1)
-
-
-class Gates(nn.Module):
-    r"""Independent weights per node, :math:`\sigma(\mathbf{W})`.
-
-    Unlike a :class:`Preference` they compete with nothing: each is between 0 and 1,
-    and they sum to nothing in particular. The bounds are needed where a loss is
-    linear in them, for it would push free weights to infinity.
-
-    Args:
-        num_nodes: Number of nodes ``N`` of this type.
-        num_gates: Number of weights ``G`` per node.
-        node_type: Type of the nodes.
-
-    Shapes:
-        - **output:** ``[N, G]``, or ``[len(n_id), G]``
-
-    Example:
-        >>> from pyg_mmrec import Synthetic
-        >>> from pyg_mmrec.nn import Gates
-        >>> data = Synthetic(num_users=50, num_items=40)[0]
-        >>> weights = Gates(50, num_gates=3, node_type="user")(data)
-        >>> weights.shape, bool(((weights > 0) & (weights < 1)).all())
-        (torch.Size([50, 3]), True)
-    """
-
-    def __init__(self, num_nodes: int, num_gates: int, node_type: str) -> None:
-        super().__init__()
-        self.logits = NodeEmbedding(num_nodes, num_gates, node_type)
-
-    def forward(self, data: HeteroData) -> Tensor:
-        """Weights of the nodes of ``data``."""
-        return self.logits(data).sigmoid()
 
 
 def fixed_preference(
@@ -134,3 +106,116 @@ def fuse(rows: Tensor, preference: Tensor) -> Tensor:
     """
     channels = rows.unflatten(-1, (preference.size(-1), -1))
     return (channels * preference.unsqueeze(-1)).flatten(1)
+
+
+class ModalChannels(nn.Module):
+    r"""Users' preferences and items' features, propagated for each modality apart.
+
+    .. math::
+        \mathbf{X}_m^{(0)} = \left[ \frac{\mathbf{p}_u^m}{\Vert \mathbf{p}_u^m \Vert}
+        ; \frac{\mathbf{f}_i^m}{\Vert \mathbf{f}_i^m \Vert} \right], \qquad
+        \mathbf{f}_i^m = \mathbf{W}_2^m \, \mathrm{LeakyReLU}(\mathbf{W}_1^m
+        \mathbf{x}_i^m + \mathbf{b}^m), \qquad
+        \mathbf{X}_m = \sum_{l=0}^L \mathbf{A}^l \mathbf{X}_m^{(0)}
+
+    with learned :math:`\mathbf{p}_u^m`, from `"DualGNN: Dual Graph Neural Network for
+    Multimedia Recommendation" <https://doi.org/10.1109/TMM.2021.3138298>`_. All
+    modalities run as one propagation.
+
+    Args:
+        data: Graph, read for its sizes.
+        dim: Width ``d`` of a modality.
+        hidden: Hidden width of each modality's MLP.
+        num_layers: Number of convolutions ``L``.
+        names: Modalities, in the order of their channels.
+        conv: Layer, see :class:`~pyg_mmrec.nn.Propagate`.
+        ego: Whether the sum begins with layer 0, or else with 1.
+        shared: Whether a user has one preference for all modalities.
+        input_map: Whether a learned map of each modality's features, to the same
+            width, goes before everything: see :meth:`mapped`.
+
+    Shapes:
+        - **output:** before and after propagation, users ``[U, M * d]`` and items
+          ``[I, M * d]`` each; before it, not normalised
+
+    Example:
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> from pyg_mmrec.nn import ModalChannels
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> names = ["image", "text"]
+        >>> channels = ModalChannels(data, dim=8, hidden=16, num_layers=2, names=names)
+        >>> before, after = channels(data)
+        >>> after.user.shape, after.item.shape
+        (torch.Size([50, 16]), torch.Size([40, 16]))
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        dim: int,
+        hidden: int,
+        num_layers: int,
+        names: Sequence[str],
+        conv: Conv = "WeightedConv",
+        ego: bool = True,
+        shared: bool = False,
+        input_map: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.ego = ego
+        self.copies = len(names) if shared else 1
+        width = dim * len(names) // self.copies
+        self.user = NodeEmbedding(int(data[USER].num_nodes), width, USER)
+        self.project = Projector(data, hidden, names=names)
+        widths = {m: features(data, m).size(1) for m in names}
+        self.input = nn.ModuleDict(
+            {m: nn.Linear(w, w) for m, w in widths.items()} if input_map else {}
+        )
+        # Without bias: what a modality lacks stays zero.
+        self.narrow = nn.ModuleDict(
+            {m: nn.Linear(hidden, dim, bias=False) for m in names}
+        )
+        self.interactions = Propagate(num_layers, conv, dim, combine="sum")
+        self.num_layers = num_layers
+
+    def mapped(self, data: HeteroData) -> dict[str, Tensor]:
+        """Items' features after the map before everything, ``[I, d_m]``; else none."""
+        return {
+            m: _present(layer(features(data, m)), data, m)
+            for m, layer in self.input.items()
+        }
+
+    def forward(
+        self, data: HeteroData, mapped: Mapping[str, Tensor] | None = None
+    ) -> tuple[Branch, Branch]:
+        """Channels of the nodes of ``data``; see the class for shapes.
+
+        Args:
+            data: The graph.
+            mapped: What :meth:`mapped` returned, if it is needed elsewhere as well.
+        """
+        mapped = self.mapped(data) if mapped is None else mapped
+        hidden = {
+            m: _present(self.project.linear[m](x), data, m) for m, x in mapped.items()
+        } or self.project(data)
+        feats = [self.narrow[m](F.leaky_relu(x)) for m, x in hidden.items()]
+        user = self.user(data).repeat(1, self.copies)
+        ego = Branch(user, torch.cat(feats, dim=-1))
+        start = Branch(*(normalize_channels(x, self.dim) for x in ego))
+        if self.num_layers == 0:
+            return ego, start
+        out = self.interactions.bipartite(*start, adjacency(data, INTERACTS))
+        if self.ego:
+            out = Branch(*(a + b for a, b in zip(start, out, strict=True)))
+        return ego, out
+
+    def split(self, wide: Tensor) -> dict[str, Tensor]:
+        """Channels by modality, ``[N, d]`` each."""
+        return dict(zip(self.narrow, wide.split(self.dim, dim=-1), strict=True))
+
+
+def _present(x: Tensor, data: HeteroData, modality: str) -> Tensor:
+    """Rows of items, zeros for those that lack the modality."""
+    mask = data[ITEM].get(f"mask_{modality}")
+    return x if mask is None else x * mask.unsqueeze(-1)

@@ -20,9 +20,8 @@ from pyg_mmrec.graph import (
     num_trained,
     presence,
 )
-from pyg_mmrec.nn.functional import rescale
-from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
-from pyg_mmrec.nn.projector import Projector
+from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
+from pyg_mmrec.nn.inputs import Projector, rescale
 from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
 
 _KEPT = "_latent_neighbours"

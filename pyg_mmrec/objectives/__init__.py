@@ -3,16 +3,12 @@
 from pyg_mmrec.moved import moved
 from pyg_mmrec.objectives.base import Nodes, Objective, Step, Term, check_terms
 from pyg_mmrec.objectives.club import CLUB
-from pyg_mmrec.objectives.feature_bpr import FeatureBPR
+from pyg_mmrec.objectives.contrast import InfoNCE, Orthogonal
 from pyg_mmrec.objectives.fusion_contrast import FusionContrast
-from pyg_mmrec.objectives.generic_contrast import GenericContrast
-from pyg_mmrec.objectives.hard_negative import HardNegative
-from pyg_mmrec.objectives.info_nce import InfoNCE
-from pyg_mmrec.objectives.orthogonal import Orthogonal
+from pyg_mmrec.objectives.generic_unique import GenericContrast, SoloSim
+from pyg_mmrec.objectives.modal_ranking import HardNegative, Synergy
 from pyg_mmrec.objectives.plugs import PLUGS, Plug, plug
-from pyg_mmrec.objectives.ranking import BPR, L2
-from pyg_mmrec.objectives.solosim import SoloSim
-from pyg_mmrec.objectives.synergy import Synergy
+from pyg_mmrec.objectives.ranking import BPR, L2, FeatureBPR
 
 __all__ = [
     "BPR",
@@ -39,19 +35,19 @@ __all__ = [
 MOVED = {
     "Adversarial": "methods.parts.mmssl",
     "Amplify": "methods.parts.mde",
-    "Bootstrap": "methods.parts.bm3",
-    "Decorrelation": "methods.parts.mgnm",
+    "Bootstrap": "methods.bm3",
+    "Decorrelation": "methods.mgnm",
     "Denoising": "methods.parts.diffmm",
     "Distance": "methods.parts.sand",
-    "FineCoarse": "methods.parts.slmrec",
-    "InfoBPR": "methods.parts.mgdn",
-    "InteractionContrast": "methods.parts.slmrec",
+    "FineCoarse": "methods.slmrec",
+    "InfoBPR": "methods.mgdn",
+    "InteractionContrast": "methods.slmrec",
     "ModalBPR": "methods.parts.mde",
-    "ModalBootstrap": "methods.parts.bm3",
+    "ModalBootstrap": "methods.bm3",
     "PreferenceContrast": "methods.parts.mmssl",
     "SampledCLUB": "methods.parts.sand",
     "Unsmooth": "methods.parts.mig_gt",
-    "ViewContrast": "methods.parts.slmrec",
+    "ViewContrast": "methods.slmrec",
     "WeightedAlignment": "methods.parts.mde",
 }
 __getattr__ = moved(__name__, MOVED)

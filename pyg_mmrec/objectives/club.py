@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.objectives.base import Step
-from pyg_mmrec.objectives.halves import Halves, HalvesObjective
+from pyg_mmrec.objectives.generic_unique import Halves, HalvesObjective
 
 
 def club_bound(mean: Tensor, log_var: Tensor, target: Tensor, shares: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class FittedBound(HalvesObjective):
     Args:
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
         inner_lr: Their learning rate.
-        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.
@@ -190,7 +190,7 @@ class CLUB(FittedBound):
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
         inner_lr: Their learning rate.
         hidden: Width of the hidden layer of :math:`q_\phi`.
-        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.

@@ -10,12 +10,10 @@ from pyg_mmrec.config import Count, Temperature, Weight, from_words, option
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Term
 from pyg_mmrec.objectives.club import CLUB
-from pyg_mmrec.objectives.feature_bpr import FeatureBPR
-from pyg_mmrec.objectives.hard_negative import HardNegative, Mining
-from pyg_mmrec.objectives.info_nce import InfoNCE
-from pyg_mmrec.objectives.orthogonal import Orthogonal
-from pyg_mmrec.objectives.solosim import SoloSim
-from pyg_mmrec.objectives.synergy import Synergy
+from pyg_mmrec.objectives.contrast import InfoNCE, Orthogonal
+from pyg_mmrec.objectives.generic_unique import SoloSim
+from pyg_mmrec.objectives.modal_ranking import HardNegative, Mining, Synergy
+from pyg_mmrec.objectives.ranking import FeatureBPR
 from pyg_mmrec.plugins import discover
 
 

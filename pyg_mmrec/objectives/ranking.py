@@ -1,4 +1,4 @@
-"""What most methods train on: BPR, and a penalty on what it reads."""
+"""BPR, of final embeddings and of features, and a penalty on what is read."""
 
 from __future__ import annotations
 
@@ -136,3 +136,35 @@ def _whole(step: Step, kind: str) -> Tensor:
     rows = step.out.of(kind)
     index = torch.arange(rows.size(0), device=rows.device)
     return step.model.readout(step.out, kind, index)
+
+
+class FeatureBPR(Objective):
+    r"""Ranks by the inner product of users and projected item features.
+
+    .. math::
+        \mathcal{L} = \sum_m \mathrm{BPR}(\mathbf{u}, \mathbf{W}_m \mathbf{x}_m)
+
+    from `FREEDOM <https://arxiv.org/abs/2211.06924>`_, eq. (12). It keeps the
+    projections in the space of the users, and the users in reach of the features.
+    Users have a modality's own embedding where the model gives one, as VBPR does.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import FeatureBPR
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("features", FeatureBPR(), 0.1)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["features"] > 0
+        True
+    """
+
+    requires = frozenset({"feats"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on the batch, summed over modalities."""
+        out = step.out
+        losses = [
+            bpr_loss(*step.triplets(Branch(out.modal.get(m, out).user, item)))
+            for m, item in out.feats.items()
+        ]
+        return sum(losses)  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks, tied_nodes
 
@@ -58,3 +59,20 @@ def top_k(
     row = key >> (_VALUE_BITS + bits)
     column = tied_nodes(key & ((1 << bits) - 1), masks[row], bits)
     return row, column, value
+
+
+def incidence(
+    rows: Tensor, columns: Tensor, size: tuple[int, int]
+) -> sparse.csr_matrix:
+    """Which rows have which columns, as ones; repeated entries count once.
+
+    Args:
+        rows: Row of each entry, ``[E]``.
+        columns: Column of each entry, ``[E]``.
+        size: Number of rows and columns.
+    """
+    ends = (rows.cpu().numpy(), columns.cpu().numpy())
+    ones = np.ones(len(ends[0]), dtype=np.float32)
+    matrix = sparse.csr_matrix((ones, ends), shape=size)
+    matrix.data[:] = 1  # building it summed repeated interactions
+    return matrix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
+from pyg_mmrec.sampling.neighbors import NeighborSampler
 
 
 class Batch(NamedTuple):
@@ -153,25 +154,8 @@ class BatchSampler:
             yield Batch(user, pos, self.negatives(user, self.num_neg, generator))
 
 
-def check_neighbor_sampling() -> None:
-    """Refuse to sample neighbours where nothing is installed that does it.
-
-    Raises:
-        MMRecError: If neither torch-sparse nor pyg-lib is installed.
-    """
-    if not (WITH_TORCH_SPARSE or WITH_PYG_LIB):
-        raise MMRecError(
-            "neighbour-sampled training ('num_neighbors') needs torch-sparse: "
-            "install it after torch with pip install --no-build-isolation "
-            "torch-scatter torch-sparse"
-        )
-
-
 class NeighborBatchSampler(BatchSampler):
     """Batches that each come with a sampled subgraph around their nodes.
-
-    Sampling is by :class:`torch_geometric.loader.LinkNeighborLoader`, which needs
-    the extra ``sparse`` (or pyg-lib).
 
     Args:
         data: Graph with the interactions.
@@ -179,9 +163,6 @@ class NeighborBatchSampler(BatchSampler):
         num_neg: Negatives for each, ``n``.
         exclude: See :class:`NegativeSampler`.
         num_neighbors: Neighbours sampled per relation, one number a hop; -1: all.
-
-    Raises:
-        MMRecError: If neither torch-sparse nor pyg-lib is installed.
     """
 
     def __init__(
@@ -192,9 +173,55 @@ class NeighborBatchSampler(BatchSampler):
         exclude: Sequence[str] = ("train",),
         num_neighbors: Sequence[int] = (-1,),
     ) -> None:
-        check_neighbor_sampling()
         super().__init__(data, batch_size, num_neg, exclude)
         self.num_neighbors = list(num_neighbors)
+        self._neighbors: NeighborSampler | None = None
+
+    def epoch(
+        self, view: HeteroData, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[HeteroData, Batch]]:
+        """One pass over all train interactions, each batch beside its subgraph."""
+        if self._neighbors is None or self._neighbors.data is not view:
+            self._neighbors = NeighborSampler(view, self.num_neighbors)
+        for user, pos, neg in self._batches(generator):
+            users, user = user.unique(return_inverse=True)
+            items, item = torch.cat([pos[:, None], neg], dim=1).unique(
+                return_inverse=True
+            )
+            part = self._neighbors({USER: users, ITEM: items}, generator)
+            yield part, Batch(user, item[:, 0], item[:, 1:])
+
+
+def check_loader() -> None:
+    """Refuse PyG's loader where nothing is installed that samples for it.
+
+    Raises:
+        MMRecError: If neither torch-sparse nor pyg-lib is installed.
+    """
+    if not (WITH_TORCH_SPARSE or WITH_PYG_LIB):
+        raise MMRecError(
+            "'neighbor_sampler' pyg needs torch-sparse: install it after torch with "
+            "pip install --no-build-isolation torch-scatter torch-sparse, or leave "
+            "the option out"
+        )
+
+
+class LoaderBatchSampler(NeighborBatchSampler):
+    """The same by :class:`torch_geometric.loader.LinkNeighborLoader`.
+
+    It samples on the CPU, by torch-sparse (the extra ``sparse``) or pyg-lib.
+
+    Args:
+        *args: As of :class:`NeighborBatchSampler`.
+        **kwargs: Likewise.
+
+    Raises:
+        MMRecError: If neither torch-sparse nor pyg-lib is installed.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_loader()
+        super().__init__(*args, **kwargs)
 
     def epoch(
         self, view: HeteroData, generator: torch.Generator | None = None

@@ -18,9 +18,9 @@ from pyg_mmrec.graph import (
     taken_edges,
     train_edges,
 )
-from pyg_mmrec.nn.embedding import Fill
+from pyg_mmrec.growing import Fill
 from pyg_mmrec.ranking.rows import best_columns
-from pyg_mmrec.transforms.co_occurrence import incidence
+from pyg_mmrec.ranking.sparse import incidence
 
 LIKE_ITEMS, LIKE_USERS = 10, 20
 """How many items, or users, a new one takes after."""

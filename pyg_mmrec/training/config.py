@@ -9,14 +9,16 @@ from typing import Any, Literal
 from pyg_mmrec.config import LearningRate, Weight, checked, option
 from pyg_mmrec.devices import check_device
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.evaluation.evaluator import COVERAGE, MAX_K, METRICS
+from pyg_mmrec.evaluation.candidates import Candidates
+from pyg_mmrec.evaluation.evaluator import MAX_K
+from pyg_mmrec.evaluation.metrics import ACCURACY, COVERAGE
 
 
 def check_monitor(name: str) -> None:
     """Refuse what is no metric with a cut-off, such as ``"recall@20"``."""
     metric, _, k = name.partition("@")
-    if metric not in (*METRICS, COVERAGE):
-        raise unknown("metric in 'monitor'", metric, [*METRICS, COVERAGE])
+    if metric not in (*ACCURACY, COVERAGE):
+        raise unknown("metric in 'monitor'", metric, [*ACCURACY, COVERAGE])
     if not (k.isascii() and k.isdigit() and 1 <= int(k) <= MAX_K):
         raise MMRecError(
             f"'monitor' needs a metric with a cut-off from 1 to {MAX_K:,}, such as "
@@ -73,6 +75,19 @@ class TrainConfig:
         (5, 10, 20, 50), "cut-offs of the final evaluation",
         min=1, max=MAX_K, filled=True,
     )  # fmt: skip
+    metrics: tuple[
+        Literal["mrr", "f1", "popularity", "novelty", "diversity", "personalization"],
+        ...,
+    ] = option(
+        (),
+        "metrics of the final evaluation beside recall, ndcg, precision, map, "
+        "hit_rate and coverage",
+    )
+    candidates: Candidates | None = option(
+        None,
+        "items that are ranked: all, cold (without train interactions) or warm; none: "
+        "cold where nothing else is held out, else all",
+    )
     exclude: tuple[Literal["train", "val", "test"], ...] = option(
         ("train",),
         "parts whose positives are never drawn as negatives; more than train leaks",
@@ -84,6 +99,11 @@ class TrainConfig:
         "step",
         min=-1, max=100_000, check=check_hops,
     )  # fmt: skip
+    neighbor_sampler: Literal["torch", "pyg"] = option(
+        "torch",
+        "what samples neighbours: PyTorch on the graph's device, or PyG's loader, "
+        "which needs the extra 'sparse'",
+    )
     compile: bool = option(False, "compile the forward pass by torch.compile")
     amp: bool = option(False, "forward pass in bfloat16 where autocast does so")
     # Times the stride between seeds this stays far below 2 ** 63, PyTorch's greatest.
@@ -108,4 +128,6 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
     if found.pop("tensorboard", False):
         found["track"] = ["tensorboard"]
+    if found.get("num_neighbors"):  # there was no other
+        found.setdefault("neighbor_sampler", "pyg")
     return found

@@ -21,7 +21,9 @@ from pyg_mmrec.training.config import TrainConfig, renamed
 from pyg_mmrec.training.schema import Kinds, check_fields, check_type
 
 # How long to train, where, and what to show may change between two sittings.
-FREE = {"epochs", "patience", "device", "progress", "track", "ks"}
+FREE = {"epochs", "patience", "device", "progress", "track", "ks", "metrics"}
+# What runs did before there was an option whose default is to follow the data.
+_BEFORE = {"candidates": "all"}
 FIELDS: dict[str, Kinds] = {
     "method": str,
     "config": dict,
@@ -174,15 +176,18 @@ def check_same(
         MMRecError: Naming what differs.
     """
     check_fields(then, FIELDS, str(where))
-    young = {**default_values(method.Config), **default_values(TrainConfig)}
+    young = {**default_values(method.Config), **default_values(TrainConfig), **_BEFORE}
     told = {**method.current_options(then["config"]), **renamed(then["train_config"])}
     old = {**young, **told, "method": then["method"]}
     new = {**now["config"], **now["train_config"], "method": now["method"]}
-    for name in ("method", *new):
-        if name not in FREE and old.get(name) != new[name]:
+    differ = [n for n in ("method", *new) if n not in FREE and old.get(n) != new[n]]
+    for name in differ:
+        if name not in _BEFORE:
             raise _other(where, f"{name}={old.get(name)!r}", repr(new[name]))
     check_same_origins(then.get("origins"), now.get("origins"), where)
     check_same_data(then["data"], now["data"], str(where), _other_split(then, now))
+    for name in differ:  # which follow the data
+        raise _other(where, f"{name}={old.get(name)!r}", repr(new[name]))
     _check_same_terms(then["terms"], now["terms"], where)
 
 

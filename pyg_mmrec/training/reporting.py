@@ -158,9 +158,16 @@ def hints(state: Progress, floor: float, monitor: str) -> list[str]:
     return found
 
 
-def popularity(data: HeteroData, monitor: str) -> float:
-    """The monitored validation metric of recommending what most users took."""
+def popularity(data: HeteroData, monitor: str, candidates: str = "all") -> float:
+    """The monitored validation metric of recommending what most users took.
+
+    Args:
+        data: The graph.
+        monitor: The metric.
+        candidates: Which items are ranked.
+    """
     metric, _, k = monitor.partition("@")
     cls = get("popularity")
     rows = cls(data, cls.Config()).rows(data)
-    return Evaluator(data, "val", ks=(int(k),), metrics=(metric,))(rows)[monitor]
+    evaluate = Evaluator(data, "val", (int(k),), (metric,), candidates=candidates)
+    return evaluate(rows)[monitor]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,21 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
+from pyg_mmrec.evaluation.candidates import suited_candidates
 from pyg_mmrec.evaluation.contribution import branch_recalls
 from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.evaluation.metrics import USUAL
+from pyg_mmrec.evaluation.slices import EVERYTHING, slices_to_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
-from pyg_mmrec.sampling.sampler import Batch, BatchSampler, NeighborBatchSampler
+from pyg_mmrec.sampling.sampler import (
+    Batch,
+    BatchSampler,
+    LoaderBatchSampler,
+    NeighborBatchSampler,
+)
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig
@@ -35,6 +44,8 @@ from pyg_mmrec.training.resuming import Progress, Trained
 from pyg_mmrec.training.stopping import EarlyStopping
 
 __all__ = ["Result", "TrainConfig", "Trainer"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,6 +62,9 @@ class Result:
         branches: Recall of each modality's branch by itself, by ``"valid"`` and
             ``"test"`` and then by modality; empty for a method without branches.
         hints: Why these figures may not be what the method can do.
+        slices: The same metrics for parts of the items and users, by ``"valid"`` and
+            ``"test"`` and then by the part's name, see
+            :meth:`Evaluator.by_slice <pyg_mmrec.Evaluator.by_slice>`.
     """
 
     best_epoch: int
@@ -61,6 +75,7 @@ class Result:
     peak_memory_bytes: int
     hints: list[str]
     branches: dict[str, dict[str, dict[str, float]]]
+    slices: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -111,7 +126,7 @@ class Trainer:
         output: Path | str | None = None,
         parts: Mapping[str, str] | None = None,
     ) -> None:
-        self.config = config or TrainConfig()
+        self.config = _with_candidates(config or TrainConfig(), data)
         self.device = resolve_device(self.config.device)
         self.phase = record_function
         self.terms = list(model.objectives() if terms is None else terms)
@@ -169,13 +184,19 @@ class Trainer:
                 f"{self.output} holds the checkpoint of a run: continue it with "
                 f"resume=True, remove it, or train into another folder"
             )
+        if self.config.candidates != "all":
+            logger.info(
+                "%s: validation and test rank the %s items alone (--candidates)",
+                *(self.model.name, self.config.candidates),
+            )
         hooks = [*named(self.config.track), *hooks]
         with _ended(hooks):
             for hook in hooks:
                 hook.on_start(self.description, self.output)
             if self.trainable:
                 self._fit(hooks)
-            valid, test = self._scores(score_test)
+            slices = self._slices(score_test)
+            valid, test = (_means(slices.get(part, {})) for part in ("valid", "test"))
             for hook in hooks:
                 hook.on_log(_by_part(valid=valid, test=test))
         return Result(
@@ -187,20 +208,29 @@ class Trainer:
             peak_memory_bytes=peak_memory(self.device),
             hints=self._hints(),
             branches=self._branches(score_test),
+            slices=slices,
         )
 
-    def _scores(self, score_test: bool) -> tuple[dict[str, float], dict[str, float]]:
-        """Metrics on validation and, if asked for, on test."""
-        rows, ks = self.model.rows(self.data), self.config.ks
-        valid = Evaluator(self.data, "val", ks=ks)(rows)
-        test = Evaluator(self.data, "test", ks=ks)(rows) if score_test else {}
-        return valid, test
+    def _slices(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
+        """Metrics on validation and, if asked for, on test, of all and by slice."""
+        rows, metrics = self.model.rows(self.data), (*USUAL, *self.config.metrics)
+        return {
+            name: slices_to_json(self._evaluator(part, metrics=metrics).by_slice(rows))
+            for name, part in _parts(score_test).items()
+        }
+
+    def _evaluator(
+        self, part: str, ks: Sequence[int] | None = None, metrics: Sequence[str] = ()
+    ) -> Evaluator:
+        config = self.config
+        ks, candidates = ks or config.ks, config.candidates or "all"
+        return Evaluator(self.data, part, ks=ks, metrics=metrics, candidates=candidates)
 
     def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
-        parts = {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+        ks, candidates = self.config.ks, self.config.candidates or "all"
         found = {
-            name: branch_recalls(self.model, self.data, part, self.config.ks)
-            for name, part in parts.items()
+            name: branch_recalls(self.model, self.data, part, ks, candidates)
+            for name, part in _parts(score_test).items()
         }
         return {name: recalls for name, recalls in found.items() if recalls}
 
@@ -213,7 +243,7 @@ class Trainer:
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
         metric, _, k = config.monitor.partition("@")
-        validate = Evaluator(self.data, "val", ks=(int(k),), metrics=(metric,))
+        validate = self._evaluator("val", (int(k),), (metric,))
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self.make_sampler(num_neg)
         if state.last_weights:  # fitted before: the best ones are in the model
@@ -355,7 +385,9 @@ class Trainer:
     @cached_property
     def stopping(self) -> EarlyStopping:
         """When the training ends."""
-        return EarlyStopping(self.config, popularity(self.data, self.config.monitor))
+        config = self.config
+        floor = popularity(self.data, config.monitor, config.candidates or "all")
+        return EarlyStopping(config, floor)
 
     def _make_optimizer(self) -> torch.optim.Optimizer | None:
         inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
@@ -387,7 +419,8 @@ class Trainer:
         """What draws the batches, with so many negatives of each interaction."""
         config = self.config
         if config.num_neighbors:
-            return NeighborBatchSampler(
+            kinds = {"torch": NeighborBatchSampler, "pyg": LoaderBatchSampler}
+            return kinds[config.neighbor_sampler](
                 self.data,
                 config.batch_size,
                 num_neg,
@@ -434,6 +467,12 @@ class Trainer:
             return
         state = checkpoint.load(path)
         check_same(state, self.description, path, type(self.model))
+        if (state.get("index") or {}).get("added"):
+            raise MMRecError(
+                f"{path} holds items that joined the run after its training, which "
+                f"training would lose: update it with their interactions, go on with "
+                f"the run that they joined, or choose another --output"
+            )
         progress = self.trained.restore(state, str(path))
         self._check_not_longer(progress, path)
         self.progress = progress
@@ -462,6 +501,24 @@ def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
         for hook in hooks:
             stack.callback(hook.on_end)
         yield
+
+
+def _parts(score_test: bool) -> dict[str, str]:
+    """Parts to score, by their names in a result."""
+    return {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+
+
+def _means(slices: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Metrics over all users and items."""
+    everything = slices.get(EVERYTHING, {})
+    return {name: value for name, value in everything.items() if name != "users"}
+
+
+def _with_candidates(config: TrainConfig, data: HeteroData) -> TrainConfig:
+    """The configuration with candidates that suit the split, if it names none."""
+    if config.candidates is not None:
+        return config
+    return replace(config, candidates=suited_candidates(data))
 
 
 def _by_part(**parts: Mapping[str, float]) -> dict[str, float]:

@@ -13,20 +13,26 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.edge_weights import Normalize, normalized
+from pyg_mmrec.edge_weights import (
+    Normalize,
+    modality_weights,
+    normalized,
+    with_self_loops,
+)
 from pyg_mmrec.graph import (
     ITEM,
     USER,
     features,
-    num_trained,
     presence,
     relation,
     taken_edges,
     train_edges,
 )
-from pyg_mmrec.ranking.nearest import nearest_among, product_top_k
+from pyg_mmrec.ranking.nearest import product_top_k
+from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.transforms.checks import (
     check_choice,
+    check_finite,
     check_k,
     check_node_type,
     check_share,
@@ -34,10 +40,6 @@ from pyg_mmrec.transforms.checks import (
     chosen_modalities,
     interactions,
 )
-from pyg_mmrec.transforms.co_occurrence import incidence, with_self_loops
-from pyg_mmrec.transforms.knn import check_finite
-from pyg_mmrec.transforms.listening import append, append_edges, loops
-from pyg_mmrec.transforms.weights import modality_weights
 
 
 class BlendedKNN(BaseTransform):
@@ -136,47 +138,6 @@ class BlendedKNN(BaseTransform):
                 share = (1 - self.overlap_weight) * weight
                 parts.append(F.normalize(x, dim=-1) * share**0.5)
         return torch.cat(parts, dim=-1)
-
-    def extend(self, data: HeteroData) -> None:
-        """Give new nodes their nearest among those of before, see ``listening``."""
-        num_nodes = int(data[self.node_type].num_nodes)
-        first = num_trained(data, self.node_type)
-        if first == num_nodes:
-            return
-        x, overlaps = self._directions(data, num_nodes), self._incidence(data)
-        more = None
-        if overlaps is not None:
-            old, new = overlaps[:first], overlaps[first:]
-
-            def more(start: int, stop: int) -> Tensor:
-                overlap = (new[start:stop] @ old.T).toarray()
-                return torch.from_numpy(overlap).to(x.device)
-
-        value, neighbour = nearest_among(
-            x[first:], x[:first], self.k, False, self.chunk_size, more
-        )
-        centre = torch.arange(first, num_nodes, device=x.device)
-        edges = torch.stack(
-            [neighbour.flatten(), centre.repeat_interleave(neighbour.size(1))]
-        )
-        kept = value.flatten() > 0
-        index, weight = edges[:, kept], value.flatten()[kept]
-        store = data[relation(self.node_type, "blended")]
-
-        def raw(index: Tensor) -> Tensor:
-            parts = index.split(8192, dim=1)
-            total = [(x[a] * x[b]).sum(-1).clamp(max=1.0) for a, b in parts]
-            found = torch.cat([*total, x.new_zeros(0)])
-            if overlaps is not None:
-                a, b = (overlaps[end.cpu().numpy()] for end in index)
-                shared = np.asarray(a.multiply(b).sum(axis=1)).ravel()
-                found = found + torch.from_numpy(shared).to(x.device)
-            # A loop is of a node with nobody else, and weighs 1.
-            return torch.where(index[0] == index[1], 1.0, found).float()
-
-        append_edges(store, index, weight, num_nodes, self.normalize, raw)
-        alone = centre[~torch.isin(centre, index[1])]
-        append(store, loops(alone), weight.new_ones(alone.numel()))
 
     def _overlaps(self, data: HeteroData) -> Callable[[int, int], Tensor] | None:
         """Blocks of the weighted overlaps, as :func:`product_top_k` adds them."""

@@ -8,7 +8,13 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities
+from pyg_mmrec.graph import (
+    INTERACTS,
+    ITEM,
+    USER,
+    features,
+    modalities,
+)
 
 
 def check_k(name: str, k: int, option: str = "k") -> None:
@@ -170,4 +176,15 @@ def check_unsplit(name: str, data: HeteroData) -> None:
             f"{name!r} found relations that were made of all interactions "
             f"({', '.join(derived)}), which would leak what is held out: apply {name} "
             f"before CoOccurrence and MixEdges"
+        )
+
+
+def check_finite(x: Tensor, present: Tensor, modality: str) -> None:
+    """Refuse NaN and infinity in the rows that are present."""
+    broken = (~x.isfinite().all(dim=1)) & present
+    if bool(broken.any()):
+        raise MMRecError(
+            f"features of modality {modality!r} hold NaN or infinite values in "
+            f"{int(broken.sum())} rows (first: {int(broken.nonzero()[0])}): correct "
+            f"them, or mark the rows as missing in mask_{modality}"
         )

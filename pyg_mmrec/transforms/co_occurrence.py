@@ -12,27 +12,23 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.edge_weights import with_self_loops
 from pyg_mmrec.graph import (
     ITEM,
     USER,
-    num_trained,
     relation,
-    taken_edges,
-    train_edges,
 )
-from pyg_mmrec.ranking.rows import best_columns
-from pyg_mmrec.ranking.sparse import max_rows, top_k
+from pyg_mmrec.ranking.sparse import incidence, max_rows, top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
     check_k,
     check_node_type,
     interactions,
 )
-from pyg_mmrec.transforms.listening import append, loops
 
 Weight = Literal["softmax", "count", "cosine"]
+
 _BLOCK_ENTRIES = 8_000_000  # entries of a block of the product: about 250 MB
-_NEW_ROWS = 256  # of nodes that join, at a time
 
 
 class CoOccurrence(BaseTransform):
@@ -98,38 +94,6 @@ class CoOccurrence(BaseTransform):
         store.edge_weight = value.to(edges.device)
         return data
 
-    def extend(self, data: HeteroData) -> None:
-        """Give new nodes their nearest among those of before, see ``listening``."""
-        first = num_trained(data, self.node_type)
-        if first == int(data[self.node_type].num_nodes):
-            return
-        # New items have nobody yet: all of them get loops.
-        users = self.node_type == USER
-        edges = taken_edges(data) if users else train_edges(data).flip(0)
-        size = (int(data[self.node_type].num_nodes), int(edges[1].max()) + 1)
-        matrix = incidence(edges[0], edges[1], size)
-        degree = np.diff(matrix.indptr).astype(np.float64)
-        old = matrix[:first].T.tocsr()
-        indices, values = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.float32)]
-        for start in range(first, size[0], _NEW_ROWS):
-            counts = (matrix[start : start + _NEW_ROWS] @ old).toarray()
-            if self.weight == "cosine":
-                own = degree[start : start + len(counts), None]
-                counts /= np.sqrt(np.maximum(own * degree[:first], 1.0))
-            value, column = best_columns(torch.from_numpy(counts).float(), self.k)
-            row, rank = (value > 0).numpy().nonzero()
-            indices.append(np.stack([column.numpy()[row, rank], row + start]))
-            values.append(value.numpy()[row, rank])
-        index = torch.from_numpy(np.concatenate(indices, axis=1))
-        weight = torch.from_numpy(np.concatenate(values))
-        if self.weight == "softmax":
-            weight = group_softmax(weight, index[1], size[0])
-        new = torch.arange(first, size[0])
-        alone = new[~torch.isin(new, index[1])]
-        store = data[relation(self.node_type, "co_occurs")]
-        append(store, index.to(edges.device), weight.to(edges.device))
-        append(store, loops(alone.to(edges.device)), weight.new_ones(alone.numel()))
-
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(k={self.k}, node_type={self.node_type!r}, "
@@ -172,23 +136,6 @@ def common_neighbours(
     )
 
 
-def incidence(
-    rows: Tensor, columns: Tensor, size: tuple[int, int]
-) -> sparse.csr_matrix:
-    """Which rows have which columns, as ones; repeated entries count once.
-
-    Args:
-        rows: Row of each entry, ``[E]``.
-        columns: Column of each entry, ``[E]``.
-        size: Number of rows and columns.
-    """
-    ends = (rows.cpu().numpy(), columns.cpu().numpy())
-    ones = np.ones(len(ends[0]), dtype=np.float32)
-    matrix = sparse.csr_matrix((ones, ends), shape=size)
-    matrix.data[:] = 1  # building it summed repeated interactions
-    return matrix
-
-
 def _blocks(
     matrix: sparse.csr_matrix, transposed: sparse.csr_matrix
 ) -> Iterator[tuple[int, int]]:
@@ -208,15 +155,6 @@ def _blocks(
         stop = min(max(stop, start + 1), start + longest, num_rows)
         yield start, stop
         start = stop
-
-
-def with_self_loops(
-    index: Tensor, weight: Tensor, num_nodes: int
-) -> tuple[Tensor, Tensor]:
-    """Append a loop of weight 1 for each node that is nobody's centre."""
-    alone = (torch.bincount(index[1], minlength=num_nodes) == 0).nonzero().flatten()
-    index = torch.cat([index, alone.expand(2, -1)], dim=1)
-    return index, torch.cat([weight, weight.new_ones(alone.numel())])
 
 
 def group_softmax(value: Tensor, group: Tensor, num_groups: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.adjacency import neighbour_mean
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, features, presence
 from pyg_mmrec.transforms.checks import (
@@ -19,7 +20,6 @@ from pyg_mmrec.transforms.checks import (
     interactions,
     modality_names,
 )
-from pyg_mmrec.transforms.user_interest import neighbour_mean
 
 Method = Literal["mean", "zero", "neighbours"]
 

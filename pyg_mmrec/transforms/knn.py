@@ -1,30 +1,38 @@
-"""Nearest neighbours by features."""
+"""Nearest neighbours by features, and several graphs as one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
+from torch_geometric.utils import coalesce
 
-from pyg_mmrec.edge_weights import Normalize, normalized
+from pyg_mmrec.edge_weights import Normalize, modality_weights, normalized
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, features, knn_relation, num_trained, presence
-from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
+from pyg_mmrec.graph import (
+    ITEM,
+    EdgeType,
+    features,
+    knn_relation,
+    modalities,
+    presence,
+    relation,
+)
+from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
+    check_finite,
     check_k,
     check_node_type,
+    check_share,
     check_weights,
     chosen_modalities,
     modality_names,
 )
-from pyg_mmrec.transforms.listening import append, append_edges, loops, pair_cosines
-from pyg_mmrec.transforms.weights import modality_weights
 
 Weight = Literal["cosine", "binary"]
 
@@ -62,7 +70,7 @@ class KNN(BaseTransform):
         loop_missing: Give nodes without the modality a loop of weight 1, so that
             propagation leaves them as they are instead of setting them to 0.
         semantic: Weights that the graphs are to be mixed with, see
-            :func:`~pyg_mmrec.transforms.weights.modality_weights`: those that weigh
+            :func:`~pyg_mmrec.edge_weights.modality_weights`: those that weigh
             nothing are not built; all are if ``None``.
 
     Raises:
@@ -123,43 +131,6 @@ class KNN(BaseTransform):
             store.edge_index, store.edge_weight = index, weight
         return data
 
-    def extend(self, data: HeteroData) -> None:
-        """Give new nodes their nearest among those of before, see ``listening``."""
-        first = num_trained(data, self.node_type)
-        if first == int(data[self.node_type].num_nodes):
-            return
-        for name in self._names(data):
-            x = features(data, name, self.node_type)
-            present = presence(data, name, self.node_type)
-            check_finite(x, present, name)
-            present = present & (x != 0).any(dim=1)
-            old, new = (
-                part.nonzero().flatten() for part in (present[:first], present[first:])
-            )
-            new = new + first
-            k = self.k - self.loop
-            value, place = nearest_among(x[new], x[old], k, chunk_size=self.chunk_size)
-            centre = new.repeat_interleave(place.size(1))
-            index = torch.stack([old[place.flatten()], centre])
-            weight = value.flatten().clamp(min=0.0, max=1.0)
-            if self.loop:
-                index = torch.cat([loops(new), index], dim=1)
-                weight = torch.cat([weight.new_ones(new.numel()), weight])
-            raw = partial(self._raw, x)
-            if self.weight == "binary":
-                weight = torch.ones_like(weight)
-            store = data[knn_relation(self.node_type, name)]
-            append_edges(store, index, weight, x.size(0), self.normalize, raw)
-            if self.loop_missing:
-                missing = (~present[first:]).nonzero().flatten() + first
-                append(store, loops(missing), weight.new_ones(missing.numel()))
-
-    def _raw(self, x: Tensor, index: Tensor) -> Tensor:
-        """Weights of edges before they are normalised, ``[E]``."""
-        if self.weight == "binary" or self.normalize == "count":
-            return torch.ones(index.size(1), device=x.device)  # counts matter alone
-        return pair_cosines(x, index).clamp(min=0.0, max=1.0)
-
     def _names(self, data: HeteroData) -> list[str]:
         """Modalities whose graphs are built."""
         names = chosen_modalities("KNN", data, self.modalities, self.node_type)
@@ -190,12 +161,121 @@ class KNN(BaseTransform):
         )
 
 
-def check_finite(x: Tensor, present: Tensor, modality: str) -> None:
-    """Refuse NaN and infinity in the rows that are present."""
-    broken = (~x.isfinite().all(dim=1)) & present
-    if bool(broken.any()):
-        raise MMRecError(
-            f"features of modality {modality!r} hold NaN or infinite values in "
-            f"{int(broken.sum())} rows (first: {int(broken.nonzero()[0])}): correct "
-            f"them, or mark the rows as missing in mask_{modality}"
+_KNN = knn_relation("", "")[1]
+
+
+class MixEdges(BaseTransform):
+    r"""Adds ``mixed``: co-occurrence plus a weighted sum of the kNN graphs.
+
+    .. math::
+        \mathbf{G} = \alpha_{co} \mathbf{C} + (1 - \alpha_{co}) \sum_m \alpha_m
+        \mathbf{S}_m
+
+    Weights of an edge that several graphs have are summed; graphs that weigh
+    nothing are left out and need not exist.
+
+    **Shapes:** adds ``data[t, name, t]`` with ``edge_index`` :math:`(2, E)`,
+    coalesced, neighbour -> centre, and ``edge_weight`` :math:`(E)`.
+
+    Args:
+        node_type: Type of the nodes.
+        semantic: :math:`\alpha_m` by modality: those of absent modalities are
+            dropped and the rest renormalised; all the same if ``None``. See
+            :func:`modality_weights`.
+        co_weight: :math:`\alpha_{co}`, from 0 to 1.
+        name: Name of the new relation.
+
+    Raises:
+        MMRecError: For a weight out of range, or a relation that weighs something
+            and that the graph does not have.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import KNN, CoOccurrence, MixEdges, Synthetic
+        >>> mix = Compose([CoOccurrence(5), KNN(5), MixEdges(co_weight=0.4)])
+        >>> data = mix(Synthetic(num_users=50, num_items=40)[0])
+        >>> data.edge_types[-1]
+        ('item', 'mixed', 'item')
+    """
+
+    def __init__(
+        self,
+        node_type: str = ITEM,
+        semantic: Mapping[str, float] | None = None,
+        co_weight: float = 0.0,
+        name: str = "mixed",
+    ) -> None:
+        check_node_type(node_type)
+        check_share("MixEdges", co_weight, "co_weight")
+        check_weights("MixEdges", semantic)
+        self.node_type = node_type
+        self.semantic = dict(semantic or {})
+        self.co_weight = co_weight
+        self.name = name
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Add the relation, with ``edge_weight``."""
+        indices, weights = [], []
+        for edge_type, share in self._parts(data).items():
+            index, weight = self._edges(data, edge_type)
+            indices.append(index)
+            weights.append(weight * share)
+        index, weight = coalesce(
+            torch.cat(indices, dim=1),
+            torch.cat(weights),
+            num_nodes=int(data[self.node_type].num_nodes),
+        )
+        store = data[relation(self.node_type, self.name)]
+        store.edge_index, store.edge_weight = index, weight
+        return data
+
+    def _parts(self, data: HeteroData) -> dict[EdgeType, float]:
+        """Relations that weigh something, with their weights."""
+        parts = {relation(self.node_type, "co_occurs"): self.co_weight}
+        if self.co_weight < 1:
+            present = self._modalities(data)
+            for name, weight in modality_weights(self.semantic, present).items():
+                share = (1 - self.co_weight) * weight
+                parts[knn_relation(self.node_type, name)] = share
+        return {edge_type: share for edge_type, share in parts.items() if share > 0}
+
+    def _modalities(self, data: HeteroData) -> list[str]:
+        """Modalities with features, or with a kNN graph whose features are gone."""
+        found = modalities(data, self.node_type)
+        for src, name, dst in data.edge_types:
+            if src == dst == self.node_type and name.startswith(_KNN):
+                found.append(name.removeprefix(_KNN))
+        if not found:
+            raise MMRecError(
+                f"'MixEdges' needs kNN graphs of {self.node_type!r} nodes for its "
+                f"semantic part, but the graph has no features of them: "
+                f"{self._before()} before it, or set co_weight=1"
+            )
+        return list(dict.fromkeys(found))
+
+    def _edges(self, data: HeteroData, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
+        if edge_type not in data.edge_types:
+            found = ", ".join("-".join(t) for t in data.edge_types) or "none"
+            kind = edge_type[1]
+            raise MMRecError(
+                f"'MixEdges' needs the relation {'-'.join(edge_type)!r}, which the "
+                f"graph does not have (found: {found}): {self._before(kind)} before it"
+            )
+        store = data[edge_type]
+        if "edge_weight" in store:
+            return store.edge_index, store.edge_weight
+        return store.edge_index, torch.ones(
+            store.edge_index.size(1), device=store.edge_index.device
+        )
+
+    def _before(self, kind: str = _KNN) -> str:
+        if kind == "co_occurs":
+            return f"apply CoOccurrence(k, node_type={self.node_type!r})"
+        return f"apply KNN(k, node_type={self.node_type!r})"
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(node_type={self.node_type!r}, "
+            f"semantic={self.semantic}, co_weight={self.co_weight}, "
+            f"name={self.name!r})"
         )

@@ -185,14 +185,18 @@ def test_titles(tmp_path):
     assert titles == ["i0", *(f"Title i{n}" for n in range(1, 10))]
 
 
-def test_titles_become_features_where_that_is_asked_for(tmp_path):
+def test_titles_become_features_without_asking(tmp_path, caplog):
     folder = write(tmp_path / "mine")
     titles = ["red shoes", "red boots", *(f"thing number {n}" for n in range(6))]
     pd.DataFrame({"item": ITEMS[:8], "title": titles}).to_csv(
         folder / "items.csv", index=False
     )
-    assert Folder(folder).modalities == []
-    dataset = Folder(folder, text_encoder="tfidf")
+    assert Folder(folder, text_encoder="none").modalities == []
+    with caplog.at_level("INFO"):
+        dataset = Folder(folder)
+    assert "text features made by tfidf of title of items.csv; --text-e" in caplog.text
+    asked = Folder(folder, text_encoder="tfidf")
+    assert asked[0][ITEM].x_text.equal(dataset[0][ITEM].x_text)
     assert dataset.modalities == ["text"]
     found = dataset.coverage().iloc[0]
     assert (found["present"], found["total"]) == (8, 10)  # two go by their ids

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from pyg_mmrec.datasets import MovieLens100K, download, movielens
-from pyg_mmrec.datasets.text import encode
+from pyg_mmrec.encoding import encode
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM
 

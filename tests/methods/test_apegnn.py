@@ -10,7 +10,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
-from pyg_mmrec.methods.parts.apegnn import DiffusionWeights, kernel_weights
+from pyg_mmrec.methods.apegnn import DiffusionWeights, kernel_weights
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph

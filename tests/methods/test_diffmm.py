@@ -14,7 +14,7 @@ from pyg_mmrec.methods.parts.diffmm import (
     denoising_loss,
     noisy,
 )
-from pyg_mmrec.nn.generated import generated_relation
+from pyg_mmrec.nn.modality_graphs import generated_relation
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.training.trainer import Trainer

@@ -7,7 +7,7 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods import get
-from pyg_mmrec.methods.parts.grcn import both_ways, route
+from pyg_mmrec.methods.grcn import both_ways, route
 
 from ..conftest import make_graph
 

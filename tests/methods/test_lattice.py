@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.methods import get
 from pyg_mmrec.nn import LatentEpoch, LatentGraphs
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.nn.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.training.trainer import Trainer

@@ -21,7 +21,7 @@ from pyg_mmrec.methods.parts.mmssl import (
     made_up_rows,
     observed_rows,
 )
-from pyg_mmrec.nn.generated import incidence
+from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
 from pyg_mmrec.sampling.sampler import Batch, BatchSampler

@@ -12,7 +12,7 @@ from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import knn_relation, modalities, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, plug
-from pyg_mmrec.objectives.halves import halves
+from pyg_mmrec.objectives.generic_unique import halves
 from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.trainer import Trainer

@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import get
-from pyg_mmrec.methods.parts.slmrec import FineCoarse, InteractionContrast, ViewContrast
+from pyg_mmrec.methods.slmrec import FineCoarse, InteractionContrast, ViewContrast
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.seeding import seeded

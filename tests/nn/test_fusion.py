@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pyg_mmrec.nn import Gates, Preference
+from pyg_mmrec.methods.parts.mde import Gates
+from pyg_mmrec.nn import Preference
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
 
 from ..conftest import make_graph

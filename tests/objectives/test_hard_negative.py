@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.objectives import BPR, L2, HardNegative, InfoNCE, Step, Term, check_terms
-from pyg_mmrec.objectives.hard_negative import hardest, others
+from pyg_mmrec.objectives.modal_ranking import hardest, others
 from pyg_mmrec.sampling.sampler import Batch
 
 from .test_losses import Plain, rand

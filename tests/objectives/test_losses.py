@@ -9,7 +9,6 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.nn.functional import two_way_contrast
 from pyg_mmrec.objectives import (
     BPR,
     L2,
@@ -22,7 +21,7 @@ from pyg_mmrec.objectives import (
     check_terms,
     plug,
 )
-from pyg_mmrec.objectives.orthogonal import orthogonal_loss
+from pyg_mmrec.objectives.contrast import orthogonal_loss, two_way_contrast
 from pyg_mmrec.objectives.ranking import bpr_loss
 from pyg_mmrec.sampling.sampler import Batch
 

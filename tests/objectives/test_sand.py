@@ -9,7 +9,6 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.sand import Distance, SampledCLUB, distance_loss
-from pyg_mmrec.nn.functional import one_way_contrast
 from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
@@ -17,7 +16,8 @@ from pyg_mmrec.objectives.club import (
     gaussian_nll,
     standardize,
 )
-from pyg_mmrec.objectives.halves import halves
+from pyg_mmrec.objectives.contrast import one_way_contrast
+from pyg_mmrec.objectives.generic_unique import halves
 from pyg_mmrec.sampling.sampler import Batch
 
 from .test_losses import Plain, rand

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.objectives import Step, Synergy
-from pyg_mmrec.objectives.synergy import synergy_loss
+from pyg_mmrec.objectives.modal_ranking import synergy_loss
 
 from .test_hard_negative import step
 from .test_losses import rand

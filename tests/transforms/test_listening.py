@@ -23,6 +23,7 @@ from pyg_mmrec.graph import (
     relation,
     train_edges,
 )
+from pyg_mmrec.methods.parts.rearm import mixed_graph
 from pyg_mmrec.transforms import (
     KNN,
     BipartiteNorm,
@@ -31,7 +32,6 @@ from pyg_mmrec.transforms import (
     Degree,
     MixEdges,
     UserInterest,
-    mixed_graph,
 )
 from pyg_mmrec.transforms.listening import extend_graph
 

@@ -5,8 +5,10 @@ import torch
 from torch_geometric.transforms import Compose
 
 from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.edge_weights import modality_weights
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import knn_relation, relation
+from pyg_mmrec.methods.parts.rearm import mixed_graph
 from pyg_mmrec.transforms import (
     KNN,
     BipartiteNorm,
@@ -17,9 +19,7 @@ from pyg_mmrec.transforms import (
     MixEdges,
     Split,
     UserInterest,
-    mixed_graph,
 )
-from pyg_mmrec.transforms.weights import modality_weights
 
 from ..conftest import make_graph
 

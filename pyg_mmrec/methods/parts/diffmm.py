@@ -18,8 +18,8 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, train_edges
-from pyg_mmrec.nn.embedding import Fill, PerNode
-from pyg_mmrec.nn.generated import incidence
+from pyg_mmrec.growing import Fill, PerNode
+from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
 
 

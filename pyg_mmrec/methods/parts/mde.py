@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM
+from pyg_mmrec.nn.inputs import NodeEmbedding
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.ranking import bpr_loss
 
@@ -216,3 +218,36 @@ class WeightedAlignment(ItemPairs):
     def compare(self, a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of two modalities, see :func:`weighted_contrast`."""
         return weighted_contrast(a, b, self.tau, weight)
+
+
+class Gates(nn.Module):
+    r"""Independent weights per node, :math:`\sigma(\mathbf{W})`.
+
+    Unlike a :class:`Preference` they compete with nothing: each is between 0 and 1,
+    and they sum to nothing in particular. The bounds are needed where a loss is
+    linear in them, for it would push free weights to infinity.
+
+    Args:
+        num_nodes: Number of nodes ``N`` of this type.
+        num_gates: Number of weights ``G`` per node.
+        node_type: Type of the nodes.
+
+    Shapes:
+        - **output:** ``[N, G]``, or ``[len(n_id), G]``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.methods.parts.mde import Gates
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> weights = Gates(50, num_gates=3, node_type="user")(data)
+        >>> weights.shape, bool(((weights > 0) & (weights < 1)).all())
+        (torch.Size([50, 3]), True)
+    """
+
+    def __init__(self, num_nodes: int, num_gates: int, node_type: str) -> None:
+        super().__init__()
+        self.logits = NodeEmbedding(num_nodes, num_gates, node_type)
+
+    def forward(self, data: HeteroData) -> Tensor:
+        """Weights of the nodes of ``data``."""
+        return self.logits(data).sigmoid()

@@ -22,10 +22,10 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
-from pyg_mmrec.nn.embedding import PerNode
-from pyg_mmrec.nn.functional import one_way_contrast
-from pyg_mmrec.nn.generated import incidence
+from pyg_mmrec.growing import PerNode
+from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
+from pyg_mmrec.objectives.contrast import one_way_contrast
 from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
 
 
@@ -225,7 +225,7 @@ class Adversarial(Objective):
     hundred times.
 
     At the start of each epoch the model's ``generate`` makes its graphs anew, see
-    :func:`~pyg_mmrec.nn.generated.generated_graphs`.
+    :func:`~pyg_mmrec.nn.modality_graphs.generated_graphs`.
 
     Args:
         rows: Interactions of a batch that the critic sees.

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric.transforms import BaseTransform
+
+from pyg_mmrec.transforms import KNN, CoOccurrence, MixEdges
 
 
 class FeatureAttention(nn.Module):
@@ -245,3 +248,44 @@ class MetaNetwork(nn.Module):
             first, second = second.mT, first.mT
         inner = torch.bmm(second, ids.unsqueeze(-1))
         return torch.bmm(first, inner).squeeze(-1)
+
+
+def mixed_graph(
+    node_type: str, k: int, semantic: Mapping[str, float], co_weight: float
+) -> list[BaseTransform]:
+    """Transforms that build a mixed graph out of co-occurrence and similarity.
+
+    Only what weighs something is built. In a kNN graph a node is the first of its
+    own ``k`` neighbours, and a weight is the similarity over ``k``.
+
+    Args:
+        node_type: Type of the nodes.
+        k: Neighbours of a node in each graph.
+        semantic: Weights of the modalities, see :func:`modality_weights`.
+        co_weight: Weight of co-occurrence, from 0 to 1.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.methods.parts.rearm import mixed_graph
+        >>> parts = mixed_graph("item", 5, {"image": 1.0, "text": 3.0}, co_weight=0.4)
+        >>> [type(part).__name__ for part in parts]
+        ['CoOccurrence', 'KNN', 'MixEdges']
+        >>> data = Compose(parts)(Synthetic(num_users=50, num_items=40)[0])
+        >>> data.edge_types[-1]
+        ('item', 'mixed', 'item')
+    """
+    parts: list[BaseTransform] = []
+    if co_weight > 0:
+        parts.append(CoOccurrence(k, node_type))
+    if co_weight < 1:
+        parts.append(
+            KNN(
+                k,
+                node_type=node_type,
+                loop=True,
+                normalize="count",
+                semantic=semantic,
+            )
+        )
+    return [*parts, MixEdges(node_type, semantic, co_weight)]

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.nn.propagate import Conv, Propagate
+from pyg_mmrec.nn.conv.propagate import Conv, Propagate
 from pyg_mmrec.objectives.base import Step
 from pyg_mmrec.objectives.club import FittedBound
-from pyg_mmrec.objectives.halves import Halves, HalvesObjective
+from pyg_mmrec.objectives.generic_unique import Halves, HalvesObjective
 
 _SMALLEST = 1e-2  # a weight of 0 would have no gradient
 
@@ -161,7 +161,7 @@ class SampledCLUB(FittedBound):
         inner_lr: Their learning rate.
         width: Columns of the projected halves.
         hidden: Hidden width of each network of :math:`q_\phi`.
-        items: See :class:`~pyg_mmrec.objectives.halves.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.

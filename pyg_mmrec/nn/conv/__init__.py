@@ -1,5 +1,5 @@
 """Message-passing layers."""
 
-from pyg_mmrec.nn.conv.light import BipartiteConv, WeightedConv
+from pyg_mmrec.nn.conv.propagate import BipartiteConv, WeightedConv
 
 __all__ = ["BipartiteConv", "WeightedConv"]

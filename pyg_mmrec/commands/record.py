@@ -1,0 +1,47 @@
+"""Keep the figures of finished runs, and write the tables of all that are kept.
+
+Each run is a line of ``DATASET.jsonl`` with the command, commit, seed, device and
+versions that it depends on; ``DATASET.md`` beside it is written anew from those lines.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from pyg_mmrec.config import Parser
+from pyg_mmrec.experiments.leaderboard import write_leaderboard
+from pyg_mmrec.experiments.loading import method_of
+from pyg_mmrec.experiments.outputs import CONFIG, read_json
+from pyg_mmrec.experiments.records import add_records, finished_runs, record_of
+
+
+def record(folders: Iterable[Path], into: Path) -> list[Path]:
+    """Keep the runs of folders, and write the tables of their data sets.
+
+    Args:
+        folders: Output folders of runs, or folders of such.
+        into: Where records and tables lie.
+
+    Returns:
+        The tables that were written.
+    """
+    runs = [run for folder in folders for run in finished_runs(folder)]
+    records = [record_of(run, method_of(read_json(run / CONFIG))) for run in runs]
+    return [write_leaderboard(path) for path in add_records(into, records)]
+
+
+def main() -> None:
+    """Carry the command out, with the arguments of the process."""
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run, or "
+        "of compare",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="where records lie"
+    )
+    args = parser.parse_args(sys.argv[1:])
+    for path in record(args.runs, args.to):
+        print(f"wrote {path}")

@@ -1,0 +1,104 @@
+"""Features that are made when a folder is opened, of what lies there in the raw."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from pyg_mmrec.datasets.features import Features
+from pyg_mmrec.datasets.raws import Source
+from pyg_mmrec.datasets.sources import shown
+from pyg_mmrec.encoding import Encoded, encode_all, encoder
+from pyg_mmrec.errors import MMRecError, spelled
+
+logger = logging.getLogger(__name__)
+NONE = "none"
+"""The encoder that leaves alone what could be encoded."""
+SHORT = {"image": "clip", "audio": "clap"}
+"""An encoder of each that a hint may name."""
+_LISTED = 5  # of what is skipped, in the log
+_MISSING = {
+    "text": "items.csv with columns item and title",
+    "image": "images/<item id>.jpg",
+    "audio": "audio/<item id>.wav",
+}
+
+
+def possible(
+    wanted: Mapping[str, str],
+    asked: Iterable[str],
+    sources: Mapping[str, Source],
+    folder: Path,
+) -> dict[str, str]:
+    """The encoder of each modality for which there is enough to encode.
+
+    Args:
+        wanted: Encoders by modality.
+        asked: Modalities whose encoder the user named.
+        sources: What there is, by modality.
+        folder: For messages.
+
+    Raises:
+        MMRecError: If there is too little for an encoder that was named.
+    """
+    found = {}
+    for kind, name in wanted.items():
+        count = len(sources.get(kind, ()))
+        if count > 1:
+            found[kind] = name
+        elif kind in asked:
+            what = "titles" if kind == "text" else f"files of {kind}"
+            raise MMRecError(
+                f"{shown(folder)} has {count} items with {what}, too few to make "
+                f"features of: put {_MISSING[kind]} there, or leave out "
+                f"{spelled(f'{kind}_encoder')}"
+            )
+    return found
+
+
+def make(source: Source, name: str, cache: Path, asked: bool) -> Features:
+    """Features of a modality in the order of its source; the log tells of them.
+
+    Args:
+        source: The texts or files.
+        name: The encoder.
+        cache: Folder in which vectors are kept.
+        asked: Whether the user named the encoder.
+    """
+    kind = source.kind
+    progress = asked and kind != "text"
+    found = encode_all(source.values, encoder(kind, name), cache, progress=progress)
+    other = f"; {spelled(f'{kind}_encoder')} takes another, or {NONE!r} for none"
+    logger.info(
+        "%s features made by %s of %s%s",
+        kind,
+        name,
+        source.told,
+        "" if asked else other,
+    )
+    tell_skipped(source, found)
+    return Features(np.asarray(found.x, np.float32), found.present)
+
+
+def tell_skipped(source: Source, found: Encoded) -> None:
+    """Log the first items that have a value and no features."""
+    for row in list(found.skipped)[:_LISTED]:
+        why = found.skipped[row]
+        logger.info("  %s of %s left out: %s", source.kind, source.ids[row], why)
+    more = len(found.skipped) - _LISTED
+    if more > 0:
+        logger.info("  and %d more", more)
+
+
+def hint(sources: Mapping[str, Source], there: Iterable[str], folder: Path) -> None:
+    """Say what could be made of files that lie there unused."""
+    for kind, short in SHORT.items():
+        if kind in sources and kind not in there:
+            logger.info(
+                "no %s features are made of %s without an encoder: name one, such as "
+                "--%s-encoder %s, or run 'pyg-mmrec encode %s --%s %s'",
+                kind, sources[kind].told, kind, short, shown(folder), kind, short,
+            )  # fmt: skip

@@ -1,0 +1,340 @@
+"""Values in, rows of features out: in batches, kept as they come, never twice."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from pyg_mmrec.encoding.base import Encoder
+from pyg_mmrec.encoding.names import encoder as encoder_of
+from pyg_mmrec.encoding.store import Made, Store
+from pyg_mmrec.encoding.text import DIM, Tfidf
+from pyg_mmrec.errors import MMRecError, positive
+from pyg_mmrec.files import claimed, digest_of
+
+logger = logging.getLogger(__name__)
+BATCH = 32
+_WORKERS = 4
+_SECONDS = 10.0  # of work that a kill may cost, beside the batch that runs
+
+
+@dataclass
+class Encoded:
+    """Features of values, a row each.
+
+    Args:
+        x: ``[n, d]`` float32, zero where there are none.
+        present: Which rows have features, ``[n]`` bool.
+        skipped: Why a row that has a value has no features, by row.
+        computed: How many values went through the encoder; others were kept.
+        seconds: What they took, opening them included.
+    """
+
+    x: np.ndarray
+    present: np.ndarray
+    skipped: dict[int, str] = field(default_factory=dict)
+    computed: int = 0
+    seconds: float = 0.0
+
+
+def encode(
+    values: Sequence[str | Path | None] | pd.Series,
+    encoder: str = "tfidf",
+    dim: int = DIM,
+    *,
+    kind: str = "text",
+    device: str = "auto",
+    batch_size: int = BATCH,
+    cache: Path | str | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """Features of texts, or of files of pictures or sounds.
+
+    A value that is ``None`` or NaN, and a file that is missing or broken, gives a row
+    of zeros; of broken files a warning tells.
+
+    Args:
+        values: One a row, ``[n]``: texts, or paths of files.
+        encoder: See :func:`pyg_mmrec.encoding.encoder`: ``"tfidf"``, ``"minilm"``,
+            ``"timm:resnet50"``, a folder, ...
+        dim: Dimensions at most, for ``"tfidf"``.
+        kind: ``"text"``, ``"image"`` or ``"audio"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        batch_size: How many values go through the encoder at once.
+        cache: Folder in which vectors are kept, by content and encoder; what is there
+            is not made again. Nothing is kept if ``None``.
+        progress: Whether to show a bar.
+
+    Returns:
+        Rows of unit length, ``[n, d]`` float32.
+
+    Raises:
+        MMRecError: If the encoder is unknown or cannot be had, a value is neither
+            text nor a path, or no value gives features.
+
+    Example:
+        >>> from pyg_mmrec import encode
+        >>> x = encode(["red shoes", "red boots", "a lamp", None])
+        >>> x.shape, bool(x[0] @ x[1] > x[0] @ x[2]), x[3].any()
+        ((4, 3), True, False)
+    """
+    known = _plain(values, kind)
+    made = encoder_of(kind, encoder, device)
+    if isinstance(made, Tfidf):
+        made.dim = int(positive("dim", dim))
+    folder = None if cache is None else Path(cache).expanduser()
+    found = encode_all(known, made, folder, batch_size, progress)
+    if found.skipped and kind != "text":
+        row, why = next(iter(found.skipped.items()))
+        warnings.warn(
+            f"{len(found.skipped)} of {len(known)} files give no features, such as "
+            f"{known[row]}: {why}",
+            stacklevel=2,
+        )
+    return found.x
+
+
+def _plain(values: Any, kind: str) -> list[str | Path | None]:
+    """The values, with ``None`` for what is missing.
+
+    Raises:
+        MMRecError: If they are not several, or one is of another type.
+    """
+    if isinstance(values, (str, bytes, Path, Mapping)) or not hasattr(
+        values, "__iter__"
+    ):
+        raise MMRecError(
+            f"a list of values is expected, one a row (got {type(values).__name__}): "
+            f"put a single one into a list"
+        )
+    found: list[str | Path | None] = []
+    for row, value in enumerate(values):
+        if isinstance(value, str):
+            found.append(value if kind == "text" else Path(value))
+        elif isinstance(value, Path) and kind != "text":
+            found.append(value)
+        elif value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+            found.append(None)
+        else:
+            expected = "text" if kind == "text" else "the path of a file"
+            raise MMRecError(
+                f"value {row} is of type {type(value).__name__}, where {expected} or "
+                f"None is expected: convert it first"
+            )
+    return found
+
+
+def encode_all(
+    values: Sequence[str | Path | None],
+    encoder: Encoder,
+    cache: Path | None = None,
+    batch_size: int = BATCH,
+    progress: bool = True,
+) -> Encoded:
+    """As :func:`encode`, by an encoder that is loaded, with what was skipped.
+
+    Killed at any time, the same call goes on with what is in ``cache``, in the
+    batches that an uninterrupted one would make, so to the same bits.
+
+    Args:
+        values: Texts, or paths; ``None`` where there is none, ``[n]``.
+        encoder: The encoder.
+        cache: Folder in which vectors are kept.
+        batch_size: How many values go through the encoder at once.
+        progress: Whether to show a bar.
+
+    Raises:
+        MMRecError: If no value gives features.
+    """
+    positive("batch_size", batch_size)
+    start = time.perf_counter()
+    if encoder.whole:
+        found = _at_once(values, encoder)
+    else:
+        found = _in_batches(values, encoder, cache, batch_size, progress)
+    found.seconds = time.perf_counter() - start
+    if not found.present.any():
+        why = "; ".join(dict.fromkeys([*found.skipped.values()][:3]))
+        raise MMRecError(
+            f"none of {len(values)} values gives {encoder.kind} features"
+            f"{f' ({why})' if why else ''}: look at the first of them"
+        )
+    return found
+
+
+def _at_once(values: Sequence[str | Path | None], encoder: Encoder) -> Encoded:
+    rows = [row for row, value in enumerate(values) if value is not None]
+    if not rows:
+        return Encoded(np.zeros((len(values), 0)), np.zeros(len(values), bool))
+    made = encoder.encode([values[row] for row in rows])
+    x = np.zeros((len(values), made.shape[1]), np.float32)
+    x[rows] = made
+    present = np.asarray(x.any(axis=1))
+    skipped = {row: "it has no word that tells it apart" for row in rows
+               if not present[row]}  # fmt: skip
+    return Encoded(x, present, skipped, len(rows))
+
+
+def _in_batches(
+    values: Sequence[str | Path | None],
+    encoder: Encoder,
+    cache: Path | None,
+    batch_size: int,
+    progress: bool,
+) -> Encoded:
+    keys, skipped = _keys(values)
+    inputs = {key: values[row] for row, key in keys.items()}
+    store = None if cache is None else Store(cache, encoder.identity())
+    # Two processes would write parts of the same name.
+    with nullcontext() if store is None else claimed(store.folder):
+        made = Made() if store is None else store.load()
+        todo = [key for key in _in_order(inputs) if key not in made]
+        for part in _parts(todo, inputs, encoder, batch_size, progress):
+            made.vectors |= part.vectors
+            made.broken |= part.broken
+            if store is not None:
+                store.add(part)
+        if store is not None:
+            store.join()
+    dim = len(next((made.vectors[k] for k in inputs if k in made.vectors), ()))
+    x = np.zeros((len(values), dim), np.float32)
+    for row, key in keys.items():
+        if key in made.vectors:
+            x[row] = made.vectors[key]
+        else:
+            skipped[row] = made.broken[key]
+    present = np.asarray(x.any(axis=1)) if dim else np.zeros(len(values), bool)
+    return Encoded(x, present, dict(sorted(skipped.items())), len(todo))
+
+
+def _keys(
+    values: Sequence[str | Path | None],
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Digest of each value's content by row, and why a file has none."""
+    keys, skipped = {}, {}
+    for row, value in enumerate(values):
+        if isinstance(value, str):
+            keys[row] = hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
+        elif value is not None:
+            try:
+                if not value.is_file():
+                    raise OSError("there is no such file")
+                keys[row] = digest_of(value)
+            except OSError as error:
+                skipped[row] = _one_line(error)
+    return keys, skipped
+
+
+def _in_order(inputs: Mapping[str, Any]) -> list[str]:
+    """Texts of like length together, the longest first; files as they came."""
+    if not any(isinstance(value, str) for value in inputs.values()):
+        return [*inputs]
+    return sorted(inputs, key=lambda key: (-len(inputs[key]), key))
+
+
+def _parts(
+    todo: Sequence[str],
+    inputs: Mapping[str, Any],
+    encoder: Encoder,
+    batch_size: int,
+    progress: bool,
+) -> Iterator[Made]:
+    """What becomes of the inputs, in parts of whole batches that take a while."""
+    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
+    bar = tqdm(total=len(todo), desc=encoder.kind, unit="", disable=not progress)
+    part, since = Made(), time.perf_counter()
+    with bar, ThreadPoolExecutor(_WORKERS) as pool:
+        for keys, opened in _opened(batches, inputs, encoder, pool):
+            _add(part, keys, opened, encoder)
+            bar.update(len(keys))
+            if time.perf_counter() - since >= _SECONDS:
+                yield part
+                part, since = Made(), time.perf_counter()
+        if len(part):
+            yield part
+
+
+def _opened(
+    batches: Sequence[Sequence[str]],
+    inputs: Mapping[str, Any],
+    encoder: Encoder,
+    pool: ThreadPoolExecutor,
+) -> Iterator[tuple[Sequence[str], list[Any]]]:
+    """Each batch with its inputs opened, while the one before is encoded."""
+
+    def begin(keys: Sequence[str]) -> list[Any]:
+        opening = _guarded(encoder.load)
+        return [pool.submit(opening, inputs[key]) for key in keys]
+
+    coming = begin(batches[0]) if batches else []
+    for place, keys in enumerate(batches):
+        now = coming
+        coming = begin(batches[place + 1]) if place + 1 < len(batches) else []
+        yield keys, [future.result() for future in now]
+
+
+def _guarded(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What a file holds, or the reason why it cannot be had.
+
+    Libraries raise whatever they like for a broken file. What the user can put right
+    elsewhere, such as a library that is missing, is no fault of the file.
+    """
+
+    def opened(value: Any) -> Any:
+        try:
+            return load(value)
+        except (MMRecError, MemoryError):
+            raise
+        except Exception as error:
+            return error
+
+    return opened
+
+
+def _add(
+    part: Made, keys: Sequence[str], opened: Sequence[Any], encoder: Encoder
+) -> None:
+    """Encode a batch of inputs, and note those that are broken."""
+    whole = [place for place, value in enumerate(opened) if not _failed(value)]
+    for key, value in zip(keys, opened, strict=True):
+        if _failed(value):
+            part.broken[key] = _one_line(value)
+    if not whole:
+        return
+    try:
+        vectors = encoder.encode([opened[place] for place in whole])
+    except torch.cuda.OutOfMemoryError as error:
+        raise MMRecError(
+            f"the GPU has no memory for {len(whole)} values of {encoder.kind} at once: "
+            f"lower --batch-size (in Python: batch_size=...)"
+        ) from error
+    for place, vector in zip(whole, vectors, strict=True):
+        if np.isfinite(vector).all() and vector.any():
+            part.vectors[keys[place]] = np.asarray(vector, np.float32)
+        else:
+            part.broken[keys[place]] = "its features are zero, or not finite"
+
+
+def _failed(value: Any) -> bool:
+    return isinstance(value, Exception)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    # PIL names the file, which is listed beside it, and an address in memory.
+    return lines[0].split(" <")[0][:200] if lines else type(error).__name__

@@ -1,0 +1,166 @@
+"""Tables of recorded runs beside what the papers print: they write themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from pyg_mmrec.experiments.literature import published
+from pyg_mmrec.experiments.records import Record, read_records
+from pyg_mmrec.experiments.study import markdown_rows
+from pyg_mmrec.files import replacing
+
+METRICS = ("recall@5", "recall@10", "recall@20", "recall@50", "ndcg@10", "ndcg@20")
+MONITOR = "recall@20"
+TOLERANCE = 0.05  # within which a published figure counts as reproduced
+# Of a method in several tables: its own paper's, else the first of these.
+_PAPERS = ("rearm", "sand", "br_mrs", "diffmm", "mgnm", "mde")
+_HEAD = """# {name}
+
+Written by `pyg-mmrec record` from the runs in [`{file}`]({file}): no figure here
+is typed by hand. Full ranking over all items but a user's train positives; the
+epoch chosen on validation {monitor}, test scored once; mean ± standard deviation
+over seeds. *Published* is test {monitor} of the method's own paper, else of the
+first of the five that prints it: reproduced within {tolerance:.0%}, else above or
+below. Papers that saw other modalities are not like for like: the heading of a
+table says what was seen here. Seconds are as they happened, on a machine that did
+other work as well. {mark}: the best epoch was the last one.
+"""
+_MARK = "†"
+
+
+def write_leaderboard(path: Path) -> Path:
+    """Write the tables of a file of records beside it, as ``DATASET.md``.
+
+    Args:
+        path: The records, ``DATASET.jsonl``.
+
+    Returns:
+        The file that was written.
+    """
+    out = path.with_suffix(".md")
+    with replacing(out) as file:
+        file.write(leaderboard(path).encode())
+    return out
+
+
+def leaderboard(path: Path) -> str:
+    """The tables of a file of records, in Markdown, best first."""
+    head = _HEAD.format(
+        name=path.stem, file=path.name, monitor=MONITOR, tolerance=TOLERANCE, mark=_MARK
+    )
+    tables: dict[str, list[Record]] = {}
+    for record in read_records(path):
+        tables.setdefault(_conditions(record), []).append(record)
+    parts = [head]
+    for conditions, records in tables.items():
+        cases = _ranked(records)
+        rows = [_row(rank, *case) for rank, case in enumerate(cases.items(), 1)]
+        origins = [_origin(*case) for case in cases.items()]
+        parts += [
+            f"## {conditions}\n",
+            markdown_rows([_columns(records), *rows]),
+            "By which command, and of when:\n",
+            markdown_rows([["", "command, with its seeds", "commit", "date", "on"],
+                           *origins]),
+        ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def verdict(ours: float, theirs: float) -> str:
+    """``"reproduced"``, ``"above"`` or ``"below"``, with the difference."""
+    change = ours / theirs - 1
+    word = "reproduced" if abs(change) <= TOLERANCE else "above"
+    return f"{'below' if change < -TOLERANCE else word} ({change:+.0%})"
+
+
+def published_figure(method: str, dataset: str, metric: str) -> float | None:
+    """What the papers print for a method, ``None`` where none does."""
+    table = published()
+    names = table["method"].str.lower().str.replace("-", "_")
+    table = table[
+        (names == method) & (table["dataset"] == dataset) & (table["metric"] == metric)
+    ]
+    for paper in (method, *_PAPERS):
+        found = table.loc[table["paper"] == paper, "value"]
+        if len(found):
+            return float(found.iloc[0])
+    return None
+
+
+def _conditions(record: Mapping[str, Any]) -> str:
+    seen = " + ".join(record["modalities"]) or "ids alone"
+    split = record["split"]
+    told = json.dumps(split) if split else "of the files"
+    return f"{seen}; split {told}"
+
+
+def _ranked(records: Iterable[Record]) -> dict[str, list[Record]]:
+    cases: dict[str, list[Record]] = {}
+    for record in records:
+        cases.setdefault(record["case"], []).append(record)
+    best = {
+        case: mean(r["test"][MONITOR] for r in runs) for case, runs in cases.items()
+    }
+    return {case: cases[case] for case in sorted(cases, key=lambda c: -best[c])}
+
+
+def _columns(records: Sequence[Record]) -> list[str]:
+    return [
+        "rank", "", "seeds", *METRICS, "validation", "best epoch", "s / epoch", "MB",
+        "parameters", "published", "",
+    ]  # fmt: skip
+
+
+def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
+    first = runs[0]
+    theirs = None
+    if case == first["method"]:  # as its paper has it, no variant
+        theirs = published_figure(first["method"], first["dataset"], MONITOR)
+    ours = mean(r["test"][MONITOR] for r in runs)
+    return [
+        str(rank),
+        f"`{case}`",
+        " ".join(str(r["seed"]) for r in runs),
+        *(_figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
+        _figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
+        ", ".join(_epoch(r) for r in runs),
+        f"{mean(r['seconds_per_epoch'] for r in runs):.1f}",
+        f"{max(r['peak_memory_bytes'] for r in runs) / 2**20:.0f}",
+        f"{first['parameters']:,}",
+        "" if theirs is None else f"{theirs:.4f}",
+        "" if theirs is None else verdict(ours, theirs),
+    ]
+
+
+def _epoch(record: Record) -> str:
+    last = 0 < record["best_epoch"] == record["epochs"]
+    return f"{record['best_epoch']}{_MARK if last else ''}"
+
+
+def _commit(record: Record) -> str:
+    commit, changed, _ = (record.get("commit") or "unknown").partition("-dirty")
+    return commit[:10] + changed
+
+
+def _figure(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{mean(values):.4f}{spread}"
+
+
+def _origin(case: str, runs: Sequence[Record]) -> list[str]:
+    first = runs[0]
+    versions = first["versions"]
+    return [
+        f"`{case}`",
+        f"`{first['command']}`",
+        ", ".join({_commit(r): None for r in runs}),
+        ", ".join({r["date"]: None for r in runs}),
+        f"{first['device']}, {first['threads']} thread(s), torch {versions['torch']}, "
+        f"PyG {versions['torch_geometric']}",
+    ]

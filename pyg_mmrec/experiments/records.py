@@ -1,0 +1,216 @@
+"""Figures of finished runs, kept as lines of JSON: what tables of results are of.
+
+A record tells a run's figures and all that they depend on: the command that gives
+them again, the commit, the seed, threads, device and versions.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pyg_mmrec.config import to_dict
+from pyg_mmrec.datasets import DATASETS
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
+from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
+from pyg_mmrec.files import replacing
+from pyg_mmrec.methods import Recommender
+from pyg_mmrec.training.identity import FIELDS
+from pyg_mmrec.training.schema import Kinds, check_fields
+
+Record = dict[str, Any]
+# Options that say how a run goes, not what comes out.
+_ASIDE = frozenset({"seed", "device", "progress", "track"})
+# Options that say when a run ends: in its command, not in its name.
+_LENGTHS = frozenset({"epochs", "patience", "eval_every", "ks"})
+_RESULT: dict[str, Kinds] = {
+    "dataset": str,
+    "method": str,
+    "plugs": list,
+    "ablate": list,
+    "seed": int,
+    "modalities": list,
+    "best_epoch": int,
+    "epochs": int,
+    "valid": dict,
+    "test": dict,
+    "seconds_per_epoch": (int, float),
+    "peak_memory_bytes": int,
+    "parameters": int,
+    "hints": list,
+    "threads": int,
+    "device": str,
+    "versions": dict,
+}
+_KEPT = (*_RESULT, "branches", "commit")
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """Folders of finished runs in a folder: itself, or any below.
+
+    Raises:
+        MMRecError: If there is none.
+    """
+    found = sorted(path.parent for path in folder.rglob(RESULT))
+    if not found:
+        raise MMRecError(
+            f"{folder} holds no finished run (no {RESULT} in it or below): name the "
+            f"output folder of one, or of compare"
+        )
+    return found
+
+
+def record_of(folder: Path, method: type[Recommender]) -> Record:
+    """The record of a finished run.
+
+    Args:
+        folder: Its output folder.
+        method: Its method.
+
+    Raises:
+        MMRecError: If a file is damaged.
+    """
+    told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
+    check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
+    check_fields(result, _RESULT, str(folder / RESULT))
+    changed = _changed(told, method)
+    arguments = told["source"].get("arguments", {})
+    ended = datetime.fromtimestamp((folder / RESULT).stat().st_mtime, timezone.utc)
+    return {
+        **{name: _rounded(result[name]) for name in _KEPT if name in result},
+        "case": _case(told, changed),
+        "split": arguments.get("split"),
+        "command": _command(told, changed),
+        "date": result.get("date") or ended.date().isoformat(),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Six decimals: a hundredth of what a seed changes."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _changed(told: Mapping[str, Any], method: type[Recommender]) -> dict[str, Any]:
+    """Options of a run that neither a default nor a preset nor an ablation gives."""
+    config, train = configure(method.name, told["dataset"], {}, told["ablate"])
+    usual = {**to_dict(config), **to_dict(train)}
+    given = {**method.current_options(told["config"]), **told["train_config"]}
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _ASIDE and name in usual and value != usual[name]
+    }
+
+
+def _case(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    """As ``compare`` names it: ``vbpr+sand``, ``rearm-meta``, ``sand:lr=0.01``."""
+    named = {k: v for k, v in changed.items() if k not in _LENGTHS}
+    words = [f"{name}={_word(value)}" for name, value in named.items()]
+    parts = "".join(f"-{part}" for part in told["ablate"])
+    plugs = "".join(f"+{plug}" for plug in told["plugs"])
+    return ":".join([told["method"] + parts + plugs, *words])
+
+
+def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    """The command line that makes the run again."""
+    arguments = told["source"].get("arguments", {})
+    known = told["dataset"] in DATASETS
+    data = told["dataset"] if known else str(arguments.get("path", told["dataset"]))
+    words = ["pyg-mmrec", "train", data, told["method"]]
+    split = arguments.get("split") or {}
+    options: dict[str, Any] = {
+        "modalities": arguments.get("modalities"),
+        "split": split.get("method"),
+        "ratios": split.get("ratios"),
+        "k_core": split.get("k_core"),
+        "plug": told["plugs"],
+        "ablate": told["ablate"],
+        "seed": told["seed"],
+        **changed,
+    }
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if value is None and name not in changed:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value != []:
+            words += [f"--{flag}", *_words(value)]
+    return shlex.join(words)
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{k}={_word(v)}" for k, v in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [_word(v) for v in value]
+    return [_word(value)]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, (Mapping, list, tuple)):
+        return ",".join(_words(value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def key(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What two records of the same run agree in: the later one stays."""
+    return (
+        ",".join(record["modalities"]),
+        json.dumps(record["split"], sort_keys=True),
+        record["case"],
+        f"{record['seed']:010d}",
+    )
+
+
+def read_records(path: Path) -> list[Record]:
+    """Records of a file, none if it is not there.
+
+    Raises:
+        MMRecError: If a line is no record.
+    """
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise MMRecError(f"{where} is no record of a run ({error})") from error
+        check_fields(record, {**_RESULT, "case": str, "command": str}, where)
+        found.append(record)
+    return found
+
+
+def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
+    """Keep records, a file per data set: ``DATASET.jsonl``, sorted.
+
+    A record takes the place of one of the same case, seed, modalities and split.
+
+    Args:
+        folder: Where the files lie.
+        records: What :func:`record_of` gave.
+
+    Returns:
+        The files that were written.
+    """
+    by_data: dict[str, list[Record]] = {}
+    for record in records:
+        by_data.setdefault(record["dataset"], []).append(record)
+    written = []
+    for name, new in by_data.items():
+        path = folder / f"{name}.jsonl"
+        merged = {key(record): record for record in [*read_records(path), *new]}
+        with replacing(path) as file:
+            for _, record in sorted(merged.items()):
+                file.write((json.dumps(record, sort_keys=True) + "\n").encode())
+        written.append(path)
+    return written

@@ -1,0 +1,139 @@
+"""Sampled neighbourhoods, beside a loop over nodes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import Compose
+
+from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER
+from pyg_mmrec.sampling.neighbors import NeighborSampler, draw_distinct
+from pyg_mmrec.sampling.sampler import NeighborBatchSampler
+from pyg_mmrec.transforms import KNN, BipartiteNorm
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(1, 6))
+def test_draws_are_different_and_as_many_as_there_are(counts, k) -> None:
+    picks = draw_distinct(torch.tensor(counts), k, seeded())
+    assert picks.shape == (len(counts), k)
+    for row, count in zip(picks.tolist(), counts, strict=True):
+        drawn = [pick for pick in row if pick >= 0]
+        assert len(set(drawn)) == len(drawn) == min(k, count)
+        assert all(pick < count for pick in drawn)
+        assert row[len(drawn) :] == [-1] * (k - len(drawn))
+
+
+@pytest.mark.parametrize(("count", "k"), [(5, 2), (7, 3), (4, 4), (9, 1)])
+def test_every_set_is_equally_likely(count, k) -> None:
+    draws = 20_000
+    picks = draw_distinct(torch.full((draws,), count), k, seeded()).sort(dim=1).values
+    sets, seen = picks.unique(dim=0, return_counts=True)
+    expected = math.comb(count, k)
+    assert sets.size(0) == expected
+    # Five standard deviations of a count.
+    mean = draws / expected
+    assert (seen - mean).abs().max() <= 5 * mean**0.5
+
+
+def whole(graph: HeteroData) -> HeteroData:
+    return Compose([BipartiteNorm(), KNN(4)])(graph)
+
+
+def edges_of(part: HeteroData, kind: tuple) -> set[tuple[int, int]]:
+    source, centre = part[kind].edge_index
+    ids = part[kind[0]].n_id[source], part[kind[2]].n_id[centre]
+    pairs = list(zip(*(end.tolist() for end in ids), strict=True))
+    assert len(pairs) == len(set(pairs))
+    return set(pairs)
+
+
+def around(data: HeteroData, seeds: dict, hops: int) -> tuple[dict, dict]:
+    """All nodes and edges within some hops, by a loop over nodes."""
+    nodes = {kind: list(seeds.get(kind, [])) for kind in data.node_types}
+    fresh = {kind: list(found) for kind, found in nodes.items()}
+    edges: dict = {kind: set() for kind in data.edge_types}
+    for _ in range(hops):
+        found: dict = {kind: set() for kind in data.node_types}
+        for kind in data.edge_types:
+            for source, centre in data[kind].edge_index.T.tolist():
+                if centre in fresh[kind[2]]:
+                    edges[kind].add((source, centre))
+                    found[kind[0]].add(source)
+        fresh = {k: sorted(ids - set(nodes[k])) for k, ids in found.items()}
+        for kind, ids in fresh.items():
+            nodes[kind] += ids
+    both = edges[INTERACTS] | {(u, i) for i, u in edges[REV_INTERACTS]}
+    edges[INTERACTS], edges[REV_INTERACTS] = both, {(i, u) for u, i in both}
+    return nodes, edges
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_all_neighbours_are_those_of_a_loop(graph, hops) -> None:
+    data = whole(graph)
+    sampler = NeighborSampler(data, [-1] * hops)
+    for seeds in ({USER: [3, 0], ITEM: [5]}, {ITEM: [1]}, {USER: [2]}):
+        part = sampler({kind: torch.tensor(ids) for kind, ids in seeds.items()})
+        nodes, edges = around(data, seeds, hops)
+        for kind, ids in nodes.items():
+            assert part[kind].n_id.tolist() == ids
+            assert part[kind].num_nodes == len(ids)
+        for kind, pairs in edges.items():
+            assert edges_of(part, kind) == pairs
+
+
+def test_a_node_draws_at_most_so_many_and_attributes_follow(graph) -> None:
+    data = whole(graph)
+    knn = (ITEM, "knn_image", ITEM)
+    sampler = NeighborSampler(data, [2])
+    users = torch.tensor([4, 1, 9])
+    part = sampler({USER: users, ITEM: torch.tensor([0, 7])}, seeded())
+    drawn = torch.bincount(part[INTERACTS].edge_index[0], minlength=3)[:3]
+    degree = torch.bincount(data[INTERACTS].edge_index[0], minlength=40)[users]
+    assert (drawn >= degree.clamp(max=2)).all()  # and what the two items drew
+    assert torch.bincount(part[knn].edge_index[1]).tolist()[:2] == [2, 2]
+    for kind in (INTERACTS, knn):
+        store, chosen = part[kind], part[kind].e_id
+        assert torch.equal(store.edge_weight, data[kind].edge_weight[chosen])
+        assert torch.equal(
+            part[kind[0]].n_id[store.edge_index[0]], data[kind].edge_index[0, chosen]
+        )
+    assert torch.equal(part[ITEM].x_image, data[ITEM].x_image[part[ITEM].n_id])
+    assert torch.equal(
+        part[REV_INTERACTS].edge_index, part[INTERACTS].edge_index.flip(0)
+    )
+    assert "val_label_index" not in part[INTERACTS]
+
+
+def test_the_same_seed_draws_the_same_whatever_was_drawn_before(graph) -> None:
+    data = whole(graph)
+    sampler = NeighborSampler(data, [3, 2])
+    seeds = {USER: torch.tensor([1, 2, 3])}
+    first = sampler(seeds, seeded(1))
+    sampler({ITEM: torch.tensor([4])}, seeded(2))
+    again = sampler(seeds, seeded(1))
+    other = sampler(seeds, seeded(3))
+    assert torch.equal(first[INTERACTS].e_id, again[INTERACTS].e_id)
+    assert not torch.equal(first[INTERACTS].e_id, other[INTERACTS].e_id)
+
+
+def test_batches_are_those_of_the_whole_graph(graph) -> None:
+    data = whole(graph)
+    sampler = NeighborBatchSampler(data, 16, num_neg=2, num_neighbors=(2, 2))
+    pairs = []
+    for part, (user, pos, neg) in sampler.epoch(data, seeded()):
+        users, items = part[USER].n_id, part[ITEM].n_id
+        pairs += zip(users[user].tolist(), items[pos].tolist(), strict=True)
+        for u, drawn in zip(users[user].tolist(), items[neg].tolist(), strict=True):
+            taken = data[INTERACTS].edge_index[1][data[INTERACTS].edge_index[0] == u]
+            assert not set(drawn) & set(taken.tolist())
+    assert sorted(pairs) == sorted(map(tuple, data[INTERACTS].edge_index.T.tolist()))

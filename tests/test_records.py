@@ -1,0 +1,128 @@
+"""Figures of runs are kept as lines, and tables are written from them alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pyg_mmrec import MMRecError, Synthetic, run
+from pyg_mmrec.commands.record import record
+from pyg_mmrec.commands.train import read
+from pyg_mmrec.experiments.leaderboard import (
+    leaderboard,
+    published_figure,
+    verdict,
+)
+from pyg_mmrec.experiments.records import add_records, read_records, record_of
+from pyg_mmrec.methods import get
+
+from .test_cli import SMALL, script
+
+RESULTS = Path(__file__).parents[1] / "scripts" / "results"
+KEPT = sorted(RESULTS.glob("*.jsonl"))
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    data = Synthetic(num_users=50, num_items=40)
+    options = {"epochs": 2, "progress": False}
+    for seed in (0, 1):
+        output = tmp_path / "runs" / f"lightgcn{seed}"
+        run(data, "lightgcn", output=output, seed=seed, **options)
+    more = {"plugs": ["feature_bpr"], "lr": 0.02, "ks": [10, 20]}
+    run(data, "freedom", output=tmp_path / "runs" / "freedom", **more, **options)
+    return tmp_path / "runs"
+
+
+def test_a_record_tells_the_command_that_makes_it_again(runs) -> None:
+    found = record_of(runs / "freedom", get("freedom"))
+    assert found["case"] == "freedom+feature_bpr:lr=0.02"
+    words = shlex.split(found["command"])
+    assert words[:2] == ["pyg-mmrec", "train"]
+    args = read(words[2:])
+    assert (args.data, args.method, args.plug) == (
+        "synthetic",
+        "freedom",
+        ["feature_bpr"],
+    )
+    assert args.overrides == {"seed": 0, "lr": 0.02, "epochs": 2, "ks": [10, 20]}
+    assert found["date"].count("-") == 2
+
+
+def test_every_kind_of_option_is_told_as_a_command_line_reads_it(tmp_path) -> None:
+    data = Synthetic(num_users=60, num_items=40)
+    given = {"modality_weights": {"image": 0.25, "text": 0.75}, "ego": False,
+             "distance": "l2", "hidden": 32, "seed": 3, "epochs": 1}  # fmt: skip
+    run(data, "sand", output=tmp_path, progress=False, **given)
+    found = record_of(tmp_path, get("sand"))
+    args = read(shlex.split(found["command"])[2:])
+    assert args.overrides == given
+    assert found["case"].startswith("sand:hidden=32:ego=false:")
+
+
+def test_records_take_the_place_of_their_like_and_tables_rank(runs, tmp_path) -> None:
+    into = tmp_path / "results"
+    (table,) = record([runs], into)
+    kept = (into / "synthetic.jsonl").read_text()
+    assert record([runs], into) == [table]
+    assert (into / "synthetic.jsonl").read_text() == kept
+    assert len(kept.splitlines()) == 3
+    text = table.read_text()
+    rows = [
+        line.split(" | ") for line in text.splitlines() if line[:3] in ("| 1", "| 2")
+    ]
+    by_seed = [r["test"]["recall@20"] for r in read_records(into / "synthetic.jsonl")
+               if r["method"] == "lightgcn"]  # fmt: skip
+    mine = next(row for row in rows if row[1] == "`lightgcn`")
+    assert mine[2] == "0 1"
+    assert mine[5].startswith(f"{sum(by_seed) / 2:.4f} ± ")
+    assert float(rows[0][5].split()[0]) >= float(rows[1][5].split()[0])
+
+
+def test_what_is_published_is_of_the_own_paper_first() -> None:
+    assert published_figure("rearm", "sports", "recall@20") == 0.1231
+    assert published_figure("br_mrs", "sports", "recall@20") == 0.1247
+    assert published_figure("layergcn", "sports", "recall@20") == 0.0916
+    assert published_figure("lightgcn", "synthetic", "recall@20") is None
+    assert verdict(0.105, 0.1) == "reproduced (+5%)"
+    assert verdict(0.12, 0.1) == "above (+20%)"
+    assert verdict(0.09, 0.1) == "below (-10%)"
+
+
+def test_a_damaged_line_and_an_empty_folder_are_named(tmp_path) -> None:
+    path = tmp_path / "synthetic.jsonl"
+    path.write_text('{"case": 1}\n')
+    with pytest.raises(MMRecError, match=r"synthetic.jsonl, line 1"):
+        read_records(path)
+    path.write_text("{\n")
+    with pytest.raises(MMRecError, match="line 1 is no record"):
+        add_records(tmp_path, [{"dataset": "synthetic"}])
+    with pytest.raises(MMRecError, match="holds no finished run"):
+        record([tmp_path], tmp_path)
+
+
+def test_compare_keeps_its_figures(folder, tmp_path) -> None:
+    train = [o for o in SMALL if o not in ("--dim", "8")]  # popularity has no width
+    done = script("compare", "custom", "popularity", "lightgcn", "--root", str(folder),
+                  "--output", str(tmp_path / "out"), "--record", str(tmp_path / "kept"),
+                  *train)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "kept").glob("*.jsonl")
+    assert {r["method"] for r in read_records(path)} == {"popularity", "lightgcn"}
+    assert str(folder) in read_records(path)[0]["command"]
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_tables_are_what_their_records_say(path: Path) -> None:
+    assert path.with_suffix(".md").read_text() == leaderboard(path)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_kept_figures_are_of_a_commit_and_a_command_of_today(path: Path) -> None:
+    for found in read_records(path):
+        assert len(found["commit"]) == 40, f"{found['case']}: not of a clean commit"
+        args = read(shlex.split(found["command"])[2:])
+        assert args.method == found["method"], json.dumps(found)
