@@ -15,8 +15,8 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import ITEM, USER, modalities
+from pyg_mmrec.growing import PerNode
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.nn import PerNode
 
 IDS = "ids"
 Kept = frozenset[str]
