@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.experiments.experiment import run as run
     from pyg_mmrec.experiments.literature import published as published
     from pyg_mmrec.experiments.loading import load_run as load_run
+    from pyg_mmrec.experiments.refit import refit as refit
     from pyg_mmrec.methods import Recommender as Recommender
     from pyg_mmrec.methods import available as available
     from pyg_mmrec.methods import get as get
@@ -71,6 +72,7 @@ _EXPORTS = {
     "experiments.experiment": ("Run", "run"),
     "experiments.literature": ("published",),
     "experiments.loading": ("load_run",),
+    "experiments.refit": ("refit",),
     "methods": ("Recommender", "available", "get", "register"),
     "objectives": ("Objective", "Plug", "Step", "Term"),
     "serving.index": ("Index",),

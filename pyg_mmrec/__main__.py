@@ -15,6 +15,8 @@ COMMANDS = {
     "ablate": ("ablate", "a method with each of its parts switched off"),
     "tune": ("tune", "search for hyper-parameters on validation"),
     "record": ("record", "keep the figures of finished runs, and write their tables"),
+    "refit": ("refit", "a finished run once more, on everything that is known"),
+    "evaluate": ("evaluate", "lists of another system, by the same protocol"),
     "recommend": ("recommend", "items for users, known or new, by a finished run"),
     "add-items": ("add_items", "items that were not there in training, to a run"),
     "update": ("update", "go on with more interactions, users and items"),

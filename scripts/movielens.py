@@ -62,7 +62,7 @@ def main() -> None:
         beside.output = folder / "beside" / method
         runs[method] = run_method(data, beside, method)
     runs[args.method] = run_method(data, args, args.method)
-    print(table(runs))
+    print(table({name: done.result for name, done in runs.items()}))
     show(runs[args.method].index)
 
 

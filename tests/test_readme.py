@@ -14,6 +14,7 @@ README = (ROOT / "README.md").read_text()
 SHORT = {
     "train": "--epochs 1 --no-progress --device cpu",
     "compare": "--epochs 1 --no-progress --device cpu",
+    "refit": "--no-progress --device cpu",
     "ablate": "--epochs 1 --no-progress --device cpu",
     "tune": "--epochs 1 --no-progress --device cpu --trials 1",
 }
@@ -39,6 +40,7 @@ def test_its_commands_run_as_they_stand(command, folder, tmp_path) -> None:
     assert len(commands) >= 12
     shutil.move(folder, tmp_path / "my_shop")
     (tmp_path / "mine.py").write_text(_method())
+    (tmp_path / "theirs.csv").write_text("user,item,score\nu1,i1,0.5\nu2,i3,0.1\n")
     for line in commands:
         words = line.replace("USER", "u1").replace("movielens", "my_shop")
         _, name, rest = words.split(" ", 2)

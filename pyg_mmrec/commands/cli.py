@@ -27,7 +27,7 @@ from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
 from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.training.trainer import TrainConfig
+from pyg_mmrec.training.trainer import Result, TrainConfig
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
@@ -272,7 +272,7 @@ def main(dataset: str, argv: Sequence[str] | None = None) -> Run:
     args = parse(dataset, argv)
     data = open_dataset(dataset, args)
     done = run_method(data, args, args.method)
-    print(table({args.method: done}))
+    print(table({args.method: done.result}))
     return done
 
 
@@ -358,14 +358,13 @@ def run_method(data: Dataset, args: argparse.Namespace, method: str) -> Run:
     )
 
 
-def table(runs: dict[str, Run]) -> str:
+def table(results: Mapping[str, Result]) -> str:
     """Validation and test metrics of runs, a row each, as plain text."""
     head = f"{'':<12}{'best':>6}{'s/epoch':>9}"
     for part in ("valid", "test"):
         head += "".join(f"{part + ' ' + name:>17}" for name in _SHOWN)
     lines = [head]
-    for name, done in runs.items():
-        result = done.result
+    for name, result in results.items():
         row = f"{name:<12}{result.best_epoch:>6}{result.seconds_per_epoch:>9.2f}"
         for metrics in (result.valid, result.test):
             row += "".join(f"{metrics.get(m, float('nan')):>17.4f}" for m in _SHOWN)

@@ -64,6 +64,10 @@ def describe_run(folder: Path) -> Iterator[str]:
         yield "not finished: continue it with --resume"
         return
     result = read_json(folder / RESULT)
+    if told.get("refit"):
+        yield f"refit: {told['refit']}"
+        yield f"epochs: {result.get('epochs')}, without validation and test"
+        return
     yield f"best epoch: {result.get('best_epoch')} of {result.get('epochs')}"
     for part in ("valid", "test"):
         figures = result.get(part, {}).items()

@@ -80,4 +80,4 @@ def main() -> None:
         data = open_dataset(args.data, args)
     else:
         data, args = repeated(Path(config), argv)
-    print(table({args.method: run_method(data, args, args.method)}))
+    print(table({args.method: run_method(data, args, args.method).result}))

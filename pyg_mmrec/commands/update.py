@@ -45,4 +45,4 @@ def main() -> None:
         overwrite=args.overwrite,
         **more,
     )
-    print(table({done.model.name: done}))
+    print(table({done.model.name: done.result}))

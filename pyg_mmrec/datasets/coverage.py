@@ -121,6 +121,29 @@ def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
         )
 
 
+def check_known(ids: pd.Index, known: pd.Index, kind: str, path: Path | str) -> None:
+    """Refuse ids that the data do not have.
+
+    Args:
+        ids: Unique raw ids of a file.
+        known: Those of the data.
+        kind: ``"user"`` or ``"item"``.
+        path: The file, for the message.
+
+    Raises:
+        MMRecError: If one is unknown, with how many are and why it may be.
+    """
+    unknown = placed(ids, known) < 0
+    if unknown.any():
+        cause = _cause(ids, known, int((~unknown).sum()))
+        raise MMRecError(
+            f"{shown(path)} names {kind}s that the data do not have, {unknown.sum():,} "
+            f"of its {len(ids):,}, such as {_example(ids[unknown])}, where the data "
+            f"have such as {_example(known)}{cause}: write ids as the data do, and "
+            f"leave out what is not among them"
+        )
+
+
 def _example(index: pd.Index) -> str:
     if not len(index):
         return "none"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.graph import modalities
+from pyg_mmrec.graph import (
+    INTERACTS,
+    ITEM,
+    LABELS,
+    modalities,
+    set_interactions,
+    train_edges,
+)
 from pyg_mmrec.hooks import check_installed
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Term, plug
@@ -124,10 +134,35 @@ def check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
                 raise unknown(f"modality in {name!r}", modality, present)
 
 
+def everything(data: HeteroData) -> HeteroData:
+    """The graph with all that is held out among its train interactions.
+
+    Train interactions keep their order; those of validation and test follow, each
+    pair once.
+
+    Args:
+        data: The graph of a data set, as it is without a method's relations.
+    """
+    data = copy.copy(data)
+    store = data[INTERACTS]
+    held_out = [store.pop(key) for key in LABELS.values() if key in store]
+    edges = torch.cat([train_edges(data), *held_out], dim=1)
+    pairs = edges[0] * int(data[ITEM].num_nodes) + edges[1]
+    first = np.unique(pairs.numpy(), return_index=True)[1]
+    set_interactions(data, edges[:, torch.from_numpy(first).sort().values])
+    return data
+
+
 def prepare(
-    dataset: Dataset, method: str, config: Any
+    dataset: Dataset, method: str, config: Any, data: HeteroData | None = None
 ) -> tuple[HeteroData, dict[str, str], float]:
     """The graph of a data set with the relations of a method.
+
+    Args:
+        dataset: The data set.
+        method: Name of the method.
+        config: Its configuration.
+        data: Another graph of it, such as :func:`everything`; its own if ``None``.
 
     Returns:
         The graph, what the data set consists of (see
@@ -137,7 +172,7 @@ def prepare(
     Raises:
         MMRecError: If the method needs features and there are none.
     """
-    cls, data = get(method), dataset[0]
+    cls, data = get(method), dataset[0] if data is None else data
     if cls.uses_features and not modalities(data):
         raise MMRecError(
             f"the method {method!r} reads item features, but the data set "
@@ -160,6 +195,7 @@ def assemble(
     terms: Iterable[Term] = (),
     output: Path | str | None = None,
     parts: Mapping[str, str] | None = None,
+    validate: bool = True,
 ) -> Trainer:
     """The trainer of a method, whose weights are drawn from the training's seed.
 
@@ -171,11 +207,12 @@ def assemble(
         terms: Terms to add to its own.
         output: As of :class:`~pyg_mmrec.training.trainer.Trainer`.
         parts: Likewise.
+        validate: Likewise.
     """
     with seeded(epoch_seed(train.seed, 0)):
         model = get(method)(data, config)
         own = model.objectives()
-    return Trainer(model, data, [*own, *terms], train, output, parts)
+    return Trainer(model, data, [*own, *terms], train, output, parts, validate)
 
 
 def build(

@@ -135,14 +135,14 @@ def run(
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
         description = described(trainer, dataset, plugs, ablate)
-        done = folder is not None and _accept(
+        done = folder is not None and accept(
             folder, trainer, description, overwrite, score_test
         )
         result = trainer.fit(resume, hooks, score_test)
         rows, data = model.rows(trainer.data), trainer.data
         index = Index.build(rows, data, dataset, model)
         if folder is not None and not done:
-            _write_results(folder, description, result, graph_seconds, trainer, index)
+            write_results(folder, description, result, graph_seconds, trainer, index)
     if score_test:
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
@@ -164,7 +164,7 @@ def described(
     }
 
 
-def _accept(
+def accept(
     folder: Path,
     trainer: Trainer,
     description: Mapping[str, Any],
@@ -172,6 +172,13 @@ def _accept(
     score_test: bool,
 ) -> bool:
     """Make the folder this run's; returns whether the run is there already, whole.
+
+    Args:
+        folder: The output folder.
+        trainer: What is to be trained, which goes on from what lies there.
+        description: What the run tells of itself.
+        overwrite: Whether to remove the run that lies there.
+        score_test: Whether the test is to be scored.
 
     Raises:
         MMRecError: If the folder holds another experiment, or one that is damaged.
@@ -193,7 +200,7 @@ def _accept(
     return False
 
 
-def _write_results(
+def write_results(
     folder: Path,
     description: Mapping[str, Any],
     result: Result,
@@ -201,6 +208,7 @@ def _write_results(
     trainer: Trainer,
     index: Index,
 ) -> None:
+    """Write the index beside the weights, and what the run came to."""
     state = trainer.state()
     checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
     options = {**description["config"], **description["train_config"]}

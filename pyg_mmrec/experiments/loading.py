@@ -10,7 +10,7 @@ from pyg_mmrec import datasets
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset, Kept
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.assembly import prepare
+from pyg_mmrec.experiments.assembly import everything, prepare
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, DATA, RESULT, read_json
 from pyg_mmrec.methods import Recommender, available, get
@@ -70,24 +70,16 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
         ('lightgcn', 1)
     """
     folder = Path(folder)
-    if not (folder / RESULT).exists():
-        raise MMRecError(
-            f"{folder} holds no finished run: name the output folder of one, or "
-            f"continue the run there with --resume"
-        )
-    told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
-    check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
-    check_fields(result, _RESULT, str(folder / RESULT))
+    told, result = finished(folder)
     cls, foreign = method_of(told), told.get("origins", {})
-    told["config"] = cls.current_options(told["config"])
-    told["train_config"] = renamed(told["train_config"])
     config = from_dict(cls.Config, told["config"])
     train = from_dict(TrainConfig, told["train_config"])
     state = checkpoint.load(folder / CHECKPOINT)
     check_same(state, told, folder / CHECKPOINT, cls)
     check_fields(state, _STATE, str(folder / CHECKPOINT))
     dataset = made_again(told["source"], folder) if dataset is None else dataset
-    data, parts, seconds = prepare(dataset, told["method"], config)
+    whole = everything(dataset[0]) if "refit" in told else None
+    data, parts, seconds = prepare(dataset, told["method"], config, whole)
     check_same_data(told["data"], parts, str(folder))
     model = cls(data, config)
     # Terms are not needed to recommend.
@@ -110,6 +102,25 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
         train,
         seconds,
     )
+
+
+def finished(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a finished run tells of itself, by the names of today, and its result.
+
+    Raises:
+        MMRecError: If there is none, or it is damaged.
+    """
+    if not (folder / RESULT).exists():
+        raise MMRecError(
+            f"{folder} holds no finished run: name the output folder of one, or "
+            f"continue the run there with --resume"
+        )
+    told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
+    check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
+    check_fields(result, _RESULT, str(folder / RESULT))
+    told["config"] = method_of(told).current_options(told["config"])
+    told["train_config"] = renamed(told["train_config"])
+    return told, result
 
 
 def method_of(told: Mapping[str, Any]) -> type[Recommender]:

@@ -64,6 +64,7 @@ def measure(
                     **result.test,
                     "s/epoch": result.seconds_per_epoch,
                     "parameters": sum(p.numel() for p in done.model.parameters()),
+                    "candidates": done.train_config.candidates,
                 }
             )
             shown = ", ".join(f"{m} {v:.4f}" for m, v in result.test.items())
@@ -108,6 +109,15 @@ def markdown(table: pd.DataFrame) -> str:
     return f"{text}\n{_EARLY}\n" if _MARK in text else text
 
 
+def _ranked(rows: pd.DataFrame) -> str:
+    """Which items were ranked, where these are not all."""
+    if "candidates" not in rows or set(rows["candidates"]) <= {"all"}:
+        return ""
+    cases = rows.groupby("candidates", sort=False)["case"].unique()
+    told = (f"{kind} items by {', '.join(names)}" for kind, names in cases.items())
+    return f"Ranked, in validation and test: {'; '.join(told)}.\n"
+
+
 def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown, its head first."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
@@ -120,7 +130,7 @@ def write(folder: Path, name: str, rows: pd.DataFrame, table: pd.DataFrame) -> s
     Returns:
         The table in Markdown.
     """
-    text = markdown(table)
+    text = markdown(table) + _ranked(rows)
     with replacing(folder / f"{name}.csv") as file:
         rows.to_csv(file, index=False)
     with replacing(folder / f"{name}.md") as file:

@@ -130,8 +130,10 @@ def summary(
 ) -> dict[str, str]:
     """The figures of an epoch as text: losses, the monitored metric, the best."""
     names = [*terms, *([monitor] if monitor in row else [])]
-    best = f"{state.best_value:.4f}@{state.best_epoch}"
-    return {**{name: f"{row[name]:.4f}" for name in names}, "best": best}
+    shown = {name: f"{row[name]:.4f}" for name in names}
+    if state.best_epoch:
+        shown["best"] = f"{state.best_value:.4f}@{state.best_epoch}"
+    return shown
 
 
 def hints(state: Progress, floor: float, monitor: str) -> list[str]:

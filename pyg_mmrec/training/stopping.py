@@ -24,10 +24,13 @@ class EarlyStopping:
         config: How to train: ``epochs``, ``patience``, ``eval_every`` and ``monitor``.
         popularity: The monitored metric of recommending what most users took; 0 for
             a patience that does not ask how good the best epoch was.
+        validated: Whether there is a validation to be patient with; without one, the
+            last epoch alone ends it.
     """
 
     config: TrainConfig
     popularity: float = 0.0
+    validated: bool = True
 
     def ends_after(self, epoch: int, best_epoch: int, best_value: float) -> bool:
         """Whether a training that has come here ends.
@@ -40,7 +43,8 @@ class EarlyStopping:
         patience = self.config.patience * self.config.eval_every
         if best_value <= PLATEAU * self.popularity:
             patience *= LONGER
-        return epoch >= self.config.epochs or epoch - best_epoch >= patience
+        out = self.validated and epoch - best_epoch >= patience
+        return epoch >= self.config.epochs or out
 
     def end(self, history: Sequence[Mapping[str, float]]) -> int | None:
         """The epoch after which a training with this history ends, if it does.

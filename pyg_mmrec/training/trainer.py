@@ -93,6 +93,9 @@ class Trainer:
             if ``None``.
         parts: What the data set consists of, see
             :func:`~pyg_mmrec.training.data_parts`; that of ``data`` if ``None``.
+        validate: Whether validation chooses the epoch. Without it all epochs are
+            trained, the last weights are kept, and nothing is scored: for a number of
+            epochs that was chosen before.
 
     Attributes:
         phase: Labels the phases of an epoch: ``"epoch start"``, and of each step
@@ -125,9 +128,11 @@ class Trainer:
         config: TrainConfig | None = None,
         output: Path | str | None = None,
         parts: Mapping[str, str] | None = None,
+        validate: bool = True,
     ) -> None:
         self.config = _with_candidates(config or TrainConfig(), data)
         self.device = resolve_device(self.config.device)
+        self.validate = validate
         self.phase = record_function
         self.terms = list(model.objectives() if terms is None else terms)
         check_terms(model, self.terms)
@@ -184,7 +189,7 @@ class Trainer:
                 f"{self.output} holds the checkpoint of a run: continue it with "
                 f"resume=True, remove it, or train into another folder"
             )
-        if self.config.candidates != "all":
+        if self.validate and self.config.candidates != "all":
             logger.info(
                 "%s: validation and test rank the %s items alone (--candidates)",
                 *(self.model.name, self.config.candidates),
@@ -216,8 +221,14 @@ class Trainer:
         rows, metrics = self.model.rows(self.data), (*USUAL, *self.config.metrics)
         return {
             name: slices_to_json(self._evaluator(part, metrics=metrics).by_slice(rows))
-            for name, part in _parts(score_test).items()
+            for name, part in self._parts(score_test).items()
         }
+
+    def _parts(self, score_test: bool) -> dict[str, str]:
+        """Parts to score, by their names in a result."""
+        if not self.validate:
+            return {}
+        return {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
 
     def _evaluator(
         self, part: str, ks: Sequence[int] | None = None, metrics: Sequence[str] = ()
@@ -230,12 +241,12 @@ class Trainer:
         ks, candidates = self.config.ks, self.config.candidates or "all"
         found = {
             name: branch_recalls(self.model, self.data, part, ks, candidates)
-            for name, part in _parts(score_test).items()
+            for name, part in self._parts(score_test).items()
         }
         return {name: recalls for name, recalls in found.items() if recalls}
 
     def _hints(self) -> list[str]:
-        if not self.trainable:
+        if not (self.trainable and self.validate):
             return []
         floor = self.stopping.popularity
         return hints(self.progress, floor, self.config.monitor)
@@ -243,7 +254,9 @@ class Trainer:
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
         metric, _, k = config.monitor.partition("@")
-        validate = self._evaluator("val", (int(k),), (metric,))
+        validate = (
+            self._evaluator("val", (int(k),), (metric,)) if self.validate else None
+        )
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self.make_sampler(num_neg)
         if state.last_weights:  # fitted before: the best ones are in the model
@@ -363,10 +376,10 @@ class Trainer:
                 f"check the features"
             )
 
-    def _validate(self, row: dict[str, float], evaluator: Evaluator) -> None:
+    def _validate(self, row: dict[str, float], evaluator: Evaluator | None) -> None:
         state, epoch = self.progress, int(row["epoch"])
         state.epoch = epoch
-        if epoch % self.config.eval_every == 0:
+        if evaluator is not None and epoch % self.config.eval_every == 0:
             value = evaluator(self.model.rows(self.data))[self.config.monitor]
             row[self.config.monitor] = value
             if value > state.best_value:
@@ -386,6 +399,8 @@ class Trainer:
     def stopping(self) -> EarlyStopping:
         """When the training ends."""
         config = self.config
+        if not self.validate:
+            return EarlyStopping(config, validated=False)
         floor = popularity(self.data, config.monitor, config.candidates or "all")
         return EarlyStopping(config, floor)
 
@@ -501,11 +516,6 @@ def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
         for hook in hooks:
             stack.callback(hook.on_end)
         yield
-
-
-def _parts(score_test: bool) -> dict[str, str]:
-    """Parts to score, by their names in a result."""
-    return {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
 
 
 def _means(slices: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
