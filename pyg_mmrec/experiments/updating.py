@@ -24,14 +24,13 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.experiments.experiment import Run, described, run
-from pyg_mmrec.experiments.loading import load_run, made_again
+from pyg_mmrec.experiments.loading import finished, load_run, made_again
 from pyg_mmrec.experiments.outputs import (
     CHECKPOINT,
     CONFIG,
     DATA,
     check_free,
     clear,
-    read_json,
     write_json,
 )
 from pyg_mmrec.files import claimed
@@ -123,11 +122,15 @@ def update(
         raise MMRecError(f"{output} is the run itself: give the new one another folder")
     if epochs < 1:
         raise MMRecError(f"'epochs' needs to be at least 1 (got {epochs})")
-    told = read_json(folder / CONFIG)
-    if dataset is None and isinstance(told.get("source"), dict):
-        dataset = made_again(told["source"], folder)
+    told, _ = finished(folder)
+    if "refit" in told:
+        origin = told["refit"].get("run")
+        raise MMRecError(
+            f"{folder} was trained on everything, so nothing is left to choose an "
+            f"epoch by: update the run that it was made from ({origin}), and refit that"
+        )
+    dataset = made_again(told["source"], folder) if dataset is None else dataset
     done = load_run(folder, dataset)
-    assert dataset is not None  # which load_run would have refused
     grown = grown_data(done, dataset[0], interactions, items)
     state = checkpoint.load(folder / CHECKPOINT)
     options = {
