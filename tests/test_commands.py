@@ -149,7 +149,7 @@ def test_every_command_explains_itself(name, command) -> None:
         ("serve nowhere --port 0", "nowhere"),
         ("serve nowhere --port 70000", "--port"),
         ("serve nowhere --workers 0", "--workers"),
-        ("serve nowhere --max-k 0", "--max-k"),
+        ("serve nowhere --max-k 0", "max_k"),
         ("serve nowhere --host nowhere.invalid --port 0", "--host"),
         ("list --markdwon", "did you mean '--markdown'"),
         ("benchmark --only graph", "did you mean 'graphs'"),

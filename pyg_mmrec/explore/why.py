@@ -53,9 +53,9 @@ class Attribution:
     A modality is away when all items lack it: its features are zeros, its mask is
     ``False``, and the method's relations are built anew, so that its neighbours go as
     well. Ids are away when every parameter that belongs to a node
-    (:class:`~pyg_mmrec.nn.PerNode`) is zero. The weights are those of the training in
-    each case: what features taught the ids in training counts for the ids, and
-    features that a method trained along belong to neither and stay.
+    (:class:`~pyg_mmrec.growing.PerNode`) is zero. The weights are those of the
+    training in each case: what features taught the ids in training counts for the
+    ids, and features that a method trained along belong to neither and stay.
 
     Scores of all :math:`2^{|P|}` cases are computed once, when first asked for.
 
