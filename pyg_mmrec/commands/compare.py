@@ -18,7 +18,7 @@ from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.experiments.study import measure, tabulate, write
+from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import plug

@@ -180,7 +180,7 @@ class MGNM(Recommender):
             branches.append(hypergraph(content, local, adj.unweighted, mask))
         return branches
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus local and global embeddings of each modality, ``[n, d]``."""
 
         def unit(branch: Branch | RowBranch) -> Tensor:
