@@ -69,8 +69,7 @@ def make(source: Source, name: str, cache: Path, asked: bool) -> Features:
         asked: Whether the user named the encoder.
     """
     kind = source.kind
-    progress = asked and kind != "text"
-    found = encode_all(source.values, encoder(kind, name), cache, progress=progress)
+    found = encode_all(source.values, encoder(kind, name), cache, progress=asked)
     other = f"; {spelled(f'{kind}_encoder')} takes another, or {NONE!r} for none"
     logger.info(
         "%s features made by %s of %s%s",
