@@ -20,6 +20,8 @@ COMMANDS = {
     "recommend": ("recommend", "items for users, known or new, by a finished run"),
     "add-items": ("add_items", "items that were not there in training, to a run"),
     "update": ("update", "go on with more interactions, users and items"),
+    "explore": ("explore", "a run in a browser: who gets what, and why"),
+    "serve": ("serve", "recommendations of a run by HTTP"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),
     "new-users": ("new_users", "users left out of training, beside them trained"),

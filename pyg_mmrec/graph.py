@@ -102,6 +102,32 @@ def taken_edges(data: HeteroData) -> Tensor:
     return train_edges(data)
 
 
+def strongest(
+    data: HeteroData, edge_type: EdgeType, node: int, k: int
+) -> tuple[Tensor, Tensor]:
+    """The neighbours whose edges to a node weigh the most; the node is left out.
+
+    Args:
+        data: The graph.
+        edge_type: The relation, which ends in the node's type.
+        node: Index of the node.
+        k: How many; all that there are if there are fewer.
+
+    Returns:
+        The neighbours, the heaviest first, and the weights of their edges, which are 1
+        where the relation has none.
+    """
+    store = data[edge_type]
+    source, centre = store.edge_index
+    mine = centre == node
+    if edge_type[0] == edge_type[2]:
+        mine &= source != node
+    weight = store.get("edge_weight")
+    weight = torch.ones(int(mine.sum())) if weight is None else weight[mine]
+    order = weight.argsort(descending=True, stable=True)[:k]
+    return source[mine][order], weight[order]
+
+
 def interaction_graph(
     num_users: int,
     num_items: int,

@@ -21,6 +21,7 @@ DATA = "data"  # a folder, where the data grew after the training
 # In the order in which a run is removed: what a kill leaves is of one run, and the
 # last to go tells which.
 FILES = (RESULT, HISTORY, CHECKPOINT, CONFIG)
+USERS = "users.parquet"  # of a comparison: what each user's test metrics were
 _EVENTS = "events.out.tfevents.*"  # of TensorBoard
 
 
@@ -86,7 +87,8 @@ def clear(folder: Path) -> None:
     Raises:
         MMRecError: If a file cannot be removed.
     """
-    for path in (*(folder / name for name in FILES), *sorted(folder.glob(_EVENTS))):
+    files = (folder / name for name in (USERS, *FILES))
+    for path in (*files, *sorted(folder.glob(_EVENTS))):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -146,8 +146,8 @@ class Recommender(nn.Module, ABC):
     def grown(self, fills: Mapping[str, Fill]) -> Self:
         """A copy with parameters for nodes that join the graph after the training.
 
-        Every module that is a :class:`~pyg_mmrec.nn.PerNode`, as all that have a row
-        per node here, gets rows of the new nodes: what ids, offsets and preferences
+        Every module that is a :class:`~pyg_mmrec.growing.PerNode`, as all that have a
+        row per node here, gets rows of the new nodes: what ids, offsets and preferences
         of nodes like them learned, unless it says otherwise. A method that keeps such
         parameters in another way overrides this.
 

@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, num_trained
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
@@ -159,7 +159,7 @@ class LGMRec(Recommender):
     def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus modalities and the sum of the hypergraphs, ``[n, d]``."""
 
-        def of(branch: Branch) -> Tensor:
+        def of(branch: Branch | RowBranch) -> Tensor:
             return getattr(branch, kind).index_select(0, index)
 
         rows = out.of(kind).index_select(0, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -184,13 +184,9 @@ class Projector(nn.Module):
         """Projected features of each modality."""
         return {m: self.project(data, m) for m in self.linear}
 
-    def lazy(self, data: HeteroData) -> Mapping[str, Tensor]:
-        """The same, for methods that read rows of them alone.
-
-        Returns:
-            :class:`~pyg_mmrec.embeddings.LazyRows`, typed as what they stand for.
-        """
-        return {m: cast(Tensor, self._lazy(data, m)) for m in self.linear}
+    def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
+        """The same, for methods that read rows of them alone."""
+        return {m: self._lazy(data, m) for m in self.linear}
 
     def _lazy(self, data: HeteroData, modality: str) -> LazyRows:
         x = features(data, modality, self.node_type)

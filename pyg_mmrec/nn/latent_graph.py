@@ -12,6 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import Normalize, normalized
+from pyg_mmrec.embeddings import Rows, dense
 from pyg_mmrec.graph import (
     BEFORE,
     ITEM,
@@ -133,22 +134,21 @@ class LatentGraphs(nn.Module):
 
     def forward(
         self, data: HeteroData
-    ) -> tuple[dict[str, LatentGraph], dict[str, Tensor]]:
-        """Graphs and projections of the items of ``data``."""
-        if self.skip == 1:
-            feats = dict(self.project.lazy(data))
-        else:
-            feats = dict(self.project(data))
+    ) -> tuple[dict[str, LatentGraph], Mapping[str, Rows]]:
+        """Graphs and projections of the items of ``data``, lazy if it learns none."""
+        lazy = self.skip == 1
+        feats = self.project.lazy(data) if lazy else self.project(data)
         graphs = {m: LatentGraph(*self._parts(data, m, feats[m])) for m in feats}
         return graphs, feats
 
     def _parts(
-        self, data: HeteroData, modality: str, x: Tensor
+        self, data: HeteroData, modality: str, rows: Rows
     ) -> tuple[Adjacency | None, LearnedAdjacency | None, float]:
         initial = learned = None
         if self.skip > 0:
             initial = adjacency(data, knn_relation(ITEM, modality))
         if self.skip < 1:
+            x = dense(rows)
             pattern = self._pattern(data, modality, x)
             cosine = edge_products(rescale(x), pattern).clamp(min=0.0)
             how: Normalize | None = None if self.joint else "sym"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.sampling.sampler import Batch
 
@@ -168,7 +168,7 @@ class Step:
         )
 
     def triplets(
-        self, branch: Branch, neg: Tensor | None = None
+        self, branch: Branch | RowBranch, neg: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """User, positive and negative rows of a branch that holds all nodes.
 

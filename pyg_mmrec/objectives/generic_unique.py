@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.embeddings import Embeddings
+from pyg_mmrec.embeddings import Embeddings, Rows
 from pyg_mmrec.errors import MMRecError, positive, unknown
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.objectives.base import Model, Objective, Step
@@ -70,7 +70,7 @@ def halves(out: Embeddings, data: HeteroData, index: Tensor) -> Halves:
         MMRecError: If the rows have an odd width.
     """
     named = {k[len(SPLIT) :]: x for k, x in out.aux.items() if k.startswith(SPLIT)}
-    source = named or {m: x.item for m, x in out.branches.items()}
+    source: Mapping[str, Rows] = named or {m: x.item for m, x in out.branches.items()}
     rows = [x.index_select(0, index) for x in source.values()]
     for x in rows:
         if x.size(-1) % 2:

@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.embeddings import Branch, RowBranch, dense
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import PerNode
@@ -306,8 +306,8 @@ class Adversarial(Objective):
         sizes = out.user.size(0), out.item.size(0)
         taken = incidence(step.data[INTERACTS].edge_index, user, item, sizes)
 
-        def rows(branch: Branch) -> Tensor:
-            users, items = branch.user.index_select(0, user), branch.item[item]
+        def rows(branch: Branch | RowBranch) -> Tensor:
+            users, items = branch.user.index_select(0, user), dense(branch.item)[item]
             return made_up_rows(users, items, taken)
 
         fake = torch.stack([rows(branch) for branch in out.modal.values()])
@@ -336,7 +336,7 @@ class FeaturePenalty(Objective):
     def forward(self, step: Step) -> Tensor:
         """The penalty."""
         out = step.out
-        squares = [x.square().sum() for branch in out.modal.values() for x in branch]
+        squares = [dense(x).square().sum() for b in out.modal.values() for x in b]
         return torch.stack(squares).sum() / (2 * out.item.size(0))
 
 
