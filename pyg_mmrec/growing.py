@@ -33,6 +33,20 @@ class PerNode(nn.Module, ABC):
         return fill(rows)
 
     @torch.no_grad()
+    def settle(self, node_type: str, index: Tensor, fill: Fill) -> None:
+        """Let rows that nothing ever taught start as those of new nodes do.
+
+        Args:
+            node_type: Type of the nodes.
+            index: Which of them, ``[n]``.
+            fill: Makes their rows of all.
+        """
+        for name, kind in self.node_rows().items():
+            if kind == node_type:
+                rows = self.get_parameter(name)
+                rows[index] = self.start(name, fill, rows.detach())
+
+    @torch.no_grad()
     def grow(self, fills: Mapping[str, Fill]) -> None:
         """Append rows of new nodes.
 

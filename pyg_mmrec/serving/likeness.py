@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
@@ -18,7 +19,8 @@ from pyg_mmrec.graph import (
     taken_edges,
     train_edges,
 )
-from pyg_mmrec.growing import Fill
+from pyg_mmrec.growing import Fill, PerNode
+from pyg_mmrec.methods import Recommender
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import incidence
 
@@ -27,7 +29,46 @@ LIKE_ITEMS, LIKE_USERS = 10, 20
 _BLOCK = 256
 
 
-def like_items(data: HeteroData, k: int = LIKE_ITEMS) -> Fill:
+def settled(model: Recommender, data: HeteroData) -> Recommender:
+    """A copy whose items that nobody took start as items that join do.
+
+    In a graph with cold items, such as that of ``Split("cold")``, their ids and offsets
+    are what chance drew at the start of the training, for no interaction taught them.
+    Here they are those of items alike; a method without features stays as it is.
+
+    Args:
+        model: A trained method.
+        data: The graph that it was trained on.
+
+    Example:
+        >>> from pyg_mmrec import Evaluator, Synthetic, build
+        >>> from pyg_mmrec.serving.likeness import settled
+        >>> data = Synthetic(num_users=50, num_items=40, split="cold")
+        >>> trainer = build(data, "freedom", epochs=1, progress=False, device="cpu")
+        >>> _ = trainer.fit()
+        >>> rows = settled(trainer.model, trainer.data).rows(trainer.data)
+        >>> cold = Evaluator(trainer.data, "test", ks=(5,), candidates="cold")
+        >>> 0 <= cold(rows)["recall@5"] <= 1
+        True
+    """
+    model = copy.deepcopy(model)
+    count = torch.bincount(train_edges(data)[1], minlength=int(data[ITEM].num_nodes))
+    has = [presence(data, name) for name in modalities(data)]
+    cold = count == 0
+    if has:
+        cold &= torch.stack(has).any(dim=0)
+    index = cold.nonzero().flatten()
+    if type(model).uses_features and has and index.numel():
+        fill = like_items(data, new=index)
+        for module in model.modules():
+            if isinstance(module, PerNode):
+                module.settle(ITEM, index, fill)
+    return model
+
+
+def like_items(
+    data: HeteroData, k: int = LIKE_ITEMS, new: Tensor | None = None
+) -> Fill:
     r"""Rows of new items: means over the trained items of the most similar content.
 
     .. math::
@@ -42,11 +83,13 @@ def like_items(data: HeteroData, k: int = LIKE_ITEMS) -> Fill:
     Args:
         data: A graph that items have joined, with their features.
         k: Items that a new one takes after.
+        new: Which items; those that joined if ``None``.
     """
     first, total = num_trained(data, ITEM), int(data[ITEM].num_nodes)
     taken = train_edges(data)[1].unique()
     taken = taken[taken < first]
-    new = torch.arange(first, total, device=taken.device)
+    if new is None:
+        new = torch.arange(first, total, device=taken.device)
     likeness = torch.zeros(new.numel(), taken.numel(), device=taken.device)
     count = torch.zeros(new.numel(), 1, device=taken.device)
     for name in modalities(data):

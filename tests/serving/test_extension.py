@@ -9,11 +9,17 @@ from torch import nn
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, USER, num_trained
+from pyg_mmrec.graph import (
+    ITEM,
+    USER,
+    num_trained,
+    set_interactions,
+    train_edges,
+)
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.serving.extension import Content, Extension, content_of
-from pyg_mmrec.serving.likeness import like_items, like_users
+from pyg_mmrec.serving.likeness import like_items, like_users, settled
 
 METHODS = available()
 PLACED = [m for m in METHODS if get(m).uses_features]
@@ -159,6 +165,32 @@ def test_likeness_is_a_weighted_mean_beside_a_loop() -> None:
         weight = torch.tensor([value[v] for v in near])
         expected = (weight[:, None] * users[near]).sum(0) / weight.sum()
         assert torch.allclose(rows[u - 40], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_items_that_nobody_took_settle_among_their_like(method) -> None:
+    """As if they had joined: the rest keeps its parameters."""
+    data = make_graph(missing=0.2)
+    edges = train_edges(data)
+    keep = edges[1] >= 4  # nobody took the first four
+    set_interactions(data, edges[:, keep])
+    model, data, _ = small(method, data)
+    before = {name: x.clone() for name, x in model.named_parameters()}
+    after = dict(settled(model, data).named_parameters())
+    assert all(torch.equal(x, before[name]) for name, x in model.named_parameters())
+    for name, x in after.items():
+        was = before[name]
+        if method in PLACED and x.size(0) == 30 and not name.startswith("denoisers"):
+            expected = like_items(data, new=cold_of(data))(was)
+            assert torch.allclose(x[cold_of(data)], expected)
+            assert torch.equal(x[4:], was[4:])
+        elif not name.startswith("denoisers"):
+            assert torch.equal(x, was)
+
+
+def cold_of(data) -> torch.Tensor:
+    has = data[ITEM].mask_image | data[ITEM].mask_text
+    return has[:4].nonzero().flatten()
 
 
 @pytest.mark.parametrize(
