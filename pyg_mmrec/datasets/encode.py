@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_mmrec.datasets.base import is_writable, writable_cache
-from pyg_mmrec.datasets.features import discover_aligned
+from pyg_mmrec.datasets.contents import Contents
 from pyg_mmrec.datasets.items import Items
 from pyg_mmrec.datasets.made import SHORT, tell_skipped
 from pyg_mmrec.datasets.raws import (
@@ -20,7 +20,6 @@ from pyg_mmrec.datasets.raws import (
     write_features,
     write_skipped,
 )
-from pyg_mmrec.datasets.readers import interaction_files, items_of
 from pyg_mmrec.datasets.sources import as_folder, shown
 from pyg_mmrec.encoding import KINDS, encode_all, encoder, fingerprint
 from pyg_mmrec.encoding.engine import BATCH
@@ -122,11 +121,12 @@ def encode_folder(
     place = as_folder(folder).absolute()
     if not place.is_dir():
         raise MMRecError(f"no folder {shown(place)}: name the folder of your data")
-    items = items_of(place)
+    held = Contents(place)
+    items = _items(held)
     sources = find_sources(place, items, columns)
     named = {k: v for k, v in zip(KINDS, (text, image, audio), strict=True) if v}
     wanted = named or ({"text": "tfidf"} if "text" in sources else {})
-    _check(place, sources, wanted, items)
+    _check(held, sources, wanted, items)
     cache = writable_cache(place) if cache_dir is None else as_folder(cache_dir)
     return {
         kind: _keep(
@@ -142,18 +142,26 @@ def unused(folder: Path) -> list[str]:
     Args:
         folder: The folder.
     """
-    there = discover_aligned(folder, interaction_files(folder, folder.name))
-    found = find_sources(folder, items_of(folder))
+    held = Contents(folder)
+    found, there = find_sources(folder, _items(held)), held.features()
     return [kind for kind in SHORT if kind in found and kind not in there]
 
 
+def _items(held: Contents) -> Items | None:
+    """What is known of items; in a release, of those that somebody took."""
+    if held.table is None and held.layout is not None:
+        return held.items(held.interactions()[0].item_ids)
+    return held.items(None)
+
+
 def _check(
-    folder: Path,
+    held: Contents,
     sources: dict[str, Source],
     wanted: dict[str, str],
     items: Items | None,
 ) -> None:
     """Refuse what cannot be, before anything is loaded or made."""
+    folder = held.folder
     if not wanted:
         raise MMRecError(
             f"{shown(folder)} has nothing to encode: put items.csv with columns item "
@@ -164,7 +172,7 @@ def _check(
             f"{shown(folder)} cannot be written, where the features go: give "
             f"permission, or copy it"
         )
-    there = discover_aligned(folder, interaction_files(folder, folder.name))
+    there = held.features()
     for kind, name in wanted.items():
         fingerprint(kind, name)
         if kind not in sources:
@@ -228,7 +236,7 @@ def write_urls(folder: Path | str) -> tuple[Path, int]:
         MMRecError: If there are no addresses.
     """
     place = as_folder(folder).absolute()
-    items = items_of(place) if place.is_dir() else None
+    items = _items(Contents(place)) if place.is_dir() else None
     urls = {} if items is None else items.urls()
     lines = []
     for raw, url in urls.items():

@@ -10,12 +10,12 @@ import pandas as pd
 
 from pyg_mmrec.config import Distinct, a_word, number
 from pyg_mmrec.datasets.base import Dataset, Raw
+from pyg_mmrec.datasets.contents import Contents
 from pyg_mmrec.datasets.features import (
     Features,
     align,
     check_values,
     chosen,
-    discover_aligned,
     read_ids,
     read_rows,
     read_vectors,
@@ -23,15 +23,7 @@ from pyg_mmrec.datasets.features import (
 from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.made import NONE, hint, make, possible
 from pyg_mmrec.datasets.raws import find_sources, warn_if_stale
-from pyg_mmrec.datasets.readers import (
-    SPLIT_FILES,
-    interaction_files,
-    items_file,
-    items_of,
-    read_layout,
-    read_raw,
-)
-from pyg_mmrec.datasets.sources import as_folder, check_file, read_npy, shown
+from pyg_mmrec.datasets.sources import as_folder, read_npy, shown
 from pyg_mmrec.datasets.tables import table_kind
 from pyg_mmrec.encoding import KINDS, fingerprint
 from pyg_mmrec.errors import MMRecError, spelled
@@ -67,7 +59,8 @@ class Folder(Dataset):
 
     A folder in one of the layouts of :mod:`pyg_mmrec.datasets.readers`
     (``<folder name>.inter``, ``train.npy``, ...) is read too; there features without
-    ids are by item id.
+    ids are by item id. So are the raw releases of :mod:`pyg_mmrec.datasets.layouts`:
+    Amazon's reviews and metadata, MicroLens, RecBole's atomic files.
 
     Args:
         path: The folder. Its name is the name of the data set.
@@ -185,33 +178,34 @@ class Folder(Dataset):
     def _told_encoders(self) -> dict[str, Any]:
         """What is encoded by what, as JSON values."""
         made: dict[str, Any] = {}
-        for kind, name in self._chosen().items():
+        held = self._contents()
+        for kind, name in self._chosen(held).items():
             made[kind] = [name, fingerprint(kind, name), self.text_columns]
             if kind != "text":  # texts are in a file that is read
-                items = items_of(self.folder, None, self.columns)
+                # Releases of others name no files in their tables.
+                items = None if held.table is None else held.items(None)
                 source = find_sources(self.folder, items).get(kind)
                 made[kind].append("" if source is None else source.digest(content=True))
         return made
 
-    def _chosen(self) -> dict[str, str]:
+    def _chosen(self, held: Contents) -> dict[str, str]:
         """The encoder of each modality that is to be made."""
         chosen = {k: v for k, v in self.encoders.items() if v not in (None, NONE)}
-        if self.encoders["text"] is None and items_file(self.folder) is not None:
-            there = discover_aligned(self.folder, self._interaction_files())
-            if "text" not in there and (self.wanted is None or "text" in self.wanted):
-                chosen["text"] = "tfidf"
+        left = self.encoders["text"] is None and "text" not in held.features()
+        wanted = self.wanted is None or "text" in self.wanted
+        if left and wanted and held.tells_of_items:
+            chosen["text"] = "tfidf"
         return {kind: str(chosen[kind]) for kind in KINDS if kind in chosen}
 
     @property
     def raw_file_names(self) -> list[str]:
         """Files that are read; empty while there are no interactions."""
-        files = self._interaction_files()
-        if not files:
+        held = self._contents()
+        if not held.files:
             return []
-        items = items_file(self.folder)
-        features = discover_aligned(self.folder, files).values()
-        files += [items] if items else []
-        files += [path for paths in features for path in paths]
+        features = [path for paths in held.features().values() for path in paths]
+        items = [] if held.table is None else [held.table]
+        files = [*held.files, *items, *features]
         return [str(path.relative_to(self.folder)) for path in files]
 
     def download(self) -> None:
@@ -228,58 +222,42 @@ class Folder(Dataset):
 
     def read(self) -> Raw:
         """Interactions, features aligned by id, and titles."""
-        files = self._interaction_files()
-        found, titles, by_row = self._interactions(files[0])
+        held = self._contents()
+        found, titles, by_row = held.interactions()
         if self.min_rating is not None:
             if by_row:
                 raise MMRecError(
-                    f"{files[0]} has no ratings, so the lowest of {self.min_rating} "
-                    f"cannot be applied: leave out {spelled('min_rating')}"
+                    f"{held.files[0]} has no ratings, so the lowest of "
+                    f"{self.min_rating} cannot be applied: leave out "
+                    f"{spelled('min_rating')}"
                 )
-            found = at_least(found, self.min_rating, str(files[0]))
-        items = items_of(self.folder, found.item_ids, self.columns)
+            found = at_least(found, self.min_rating, str(held.files[0]))
+        items = held.items(found.item_ids)
         if items is not None and not by_row:
             titles = items.titles(found.item_ids)
         known = find_sources(self.folder, items, self.text_columns)
         sources = {kind: known[kind].of(found.item_ids) for kind in known}
         asked = [kind for kind, name in self.encoders.items() if name is not None]
-        made = possible(self._chosen(), asked, sources, self.folder)
-        paths = discover_aligned(self.folder, files)
-        table = items_file(self.folder)
-        there = {**paths, **{kind: [table or self.folder] for kind in made}}
+        made = possible(self._chosen(held), asked, sources, self.folder)
+        vectors, paths = held.vectors(items), held.features()
+        there = {name: [self.folder] for name in (*vectors, *made)} | paths
         features = {}
         for name in chosen(dict(sorted(there.items())), self.wanted, self.name):
             if name in made:
-                features[name] = make(
-                    sources[name],
-                    made[name],
-                    Path(self.processed_dir) / "encoded",
-                    name in asked,
-                )
-            else:
-                warn_if_stale(paths[name][0], table)
+                cache = Path(self.processed_dir) / "encoded"
+                features[name] = make(sources[name], made[name], cache, name in asked)
+            elif name in paths:
+                warn_if_stale(paths[name][0], held.table)
                 features[name] = self._feature(name, paths[name], found, by_row)
+            else:
+                x, ids = vectors[name]
+                features[name] = align(x, ids, found.item_ids, held.files[-1])
         if self.wanted is None:
             hint(sources, [*there, *asked], self.folder)
         return Raw(found, features, titles)
 
-    def _interaction_files(self) -> list[Path]:
-        if self.interactions is None:
-            return interaction_files(self.folder, self.name)
-        path = self.folder / self.interactions
-        if path.exists() and not (table_kind(path) or path.suffix == ".inter"):
-            raise MMRecError(
-                f"{path} is no table: .csv, .tsv, .parquet or .inter is expected"
-            )
-        return [check_file(path)]
-
-    def _interactions(self, path: Path) -> tuple[Interactions, list[str] | None, bool]:
-        """Interactions, titles, and whether features are by item id."""
-        if path.suffix == ".inter" or path.name in SPLIT_FILES:
-            name = path.stem if path.suffix == ".inter" else self.name
-            found, titles = read_layout(self.folder, name)
-            return found, titles, True
-        return read_raw(path, self.columns), None, False
+    def _contents(self) -> Contents:
+        return Contents(self.folder, self.interactions, self.columns)
 
     def _feature(
         self, modality: str, paths: list[Path], found: Interactions, by_row: bool

@@ -28,7 +28,7 @@ from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason
 from pyg_mmrec.datasets.tables import read_table, required
-from pyg_mmrec.encoding import encode
+from pyg_mmrec.encoding import encode, fingerprint
 from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.files import partial_folder, remove_leftovers
 
@@ -72,8 +72,8 @@ class MovieLens100K(Dataset):
     Args:
         root: Parent folder of the data sets.
         modalities: Which modalities to load; all that there are if ``None``.
-        text_encoder: ``"tfidf"`` or ``"minilm"``; ``None`` takes ``text_feat.npy``
-            if it is there, else ``"tfidf"``.
+        text_encoder: See :func:`pyg_mmrec.encoding.encoder`; ``None`` takes
+            ``text_feat.npy`` if it is there, else ``"tfidf"``.
         text_dim: Dimensions of ``"tfidf"``.
         min_rating: Ratings from here on are positives.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
@@ -102,6 +102,8 @@ class MovieLens100K(Dataset):
         min_rating: float = 4.0,
         **options: Any,
     ) -> None:
+        if text_encoder is not None:
+            fingerprint("text", text_encoder)  # which refuses what is none
         self.text_encoder = text_encoder
         self.text_dim = text_dim
         self.min_rating = min_rating
@@ -111,10 +113,9 @@ class MovieLens100K(Dataset):
     def add_options(cls, add: Callable[..., Any]) -> None:
         """Options of the command line."""
         add(
-            "--text-encoder", type=a_word("tfidf", "minilm"), default=None,
-            metavar="NAME",
-            help="make features of titles by tfidf or minilm (the extra 'text'); "
-            "default: text_feat.npy if it is there, else tfidf",
+            "--text-encoder", type=a_word(), default=None, metavar="NAME",
+            help="make features of titles by this encoder, as 'pyg-mmrec encode "
+            "--help' lists them; default: text_feat.npy if it is there, else tfidf",
         )  # fmt: skip
 
     def options(self) -> dict[str, Any]:

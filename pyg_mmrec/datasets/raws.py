@@ -28,6 +28,7 @@ FOLDERS = {
     "audio": ("audio", (".wav", ".mp3", ".flac", ".ogg")),
 }
 """Folders of files that are named by item ids, and their endings."""
+_ELSEWHERE = {"image": "covers", "audio": "audios"}
 _MARK = b"pyg_mmrec"
 
 
@@ -127,16 +128,17 @@ def _files(folder: Path, kind: str) -> dict[str, Path]:
     """Files that are named by an item's id, by that id."""
     name, ends = FOLDERS[kind]
     found: dict[str, Path] = {}
-    if not (folder / name).is_dir():
-        return found
-    for path in sorted((folder / name).iterdir()):
-        if path.suffix.lower() in ends and not path.name.startswith("."):
-            if path.stem in found:
-                raise MMRecError(
-                    f"{shown(folder / name)} has {found[path.stem].name} and "
-                    f"{path.name} for the item {path.stem!r}: keep one of them"
-                )
-            found[path.stem] = path
+    # MicroLens calls them <name>_covers and <name>_audios.
+    places = [folder / name, *sorted(folder.glob(f"*_{_ELSEWHERE[kind]}"))]
+    for place in (place for place in places if place.is_dir()):
+        for path in sorted(place.iterdir()):
+            if path.suffix.lower() in ends and not path.name.startswith("."):
+                if path.stem in found:
+                    raise MMRecError(
+                        f"{shown(place)} has {found[path.stem].name} and {path.name} "
+                        f"for the item {path.stem!r}: keep one of them"
+                    )
+                found[path.stem] = path
     return found
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 
 from pyg_mmrec.datasets.ids import numbered, placed, plain
 from pyg_mmrec.datasets.interactions import Interactions
-from pyg_mmrec.datasets.items import Items, is_of_items, read_items
+from pyg_mmrec.datasets.items import read_items
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import (
     TABLES,
@@ -156,26 +156,6 @@ def items_file(folder: Path) -> Path | None:
     """The table of items in a folder, if there is one."""
     paths = (folder / f"items{suffix}" for suffix in TABLES)
     return next((path for path in paths if path.exists()), None)
-
-
-def items_of(
-    folder: Path,
-    wanted: pd.Index | None = None,
-    given: Mapping[str, str] | None = None,
-) -> Items | None:
-    """What a folder tells of items, ``None`` if it does not.
-
-    Args:
-        folder: The folder.
-        wanted: As of :func:`~pyg_mmrec.datasets.items.read_items`.
-        given: Likewise.
-    """
-    path = items_file(folder)
-    if path is None or not (
-        is_of_items(read_table(path)) or (given and "item" in given)
-    ):
-        return None
-    return read_items(path, wanted, given)
 
 
 def read_layout(folder: Path, name: str) -> tuple[Interactions, list[str] | None]:

@@ -88,7 +88,7 @@ def encode(
     Example:
         >>> from pyg_mmrec import encode
         >>> x = encode(["red shoes", "red boots", "a lamp", None])
-        >>> x.shape, bool(x[0] @ x[1] > x[0] @ x[2]), x[3].any()
+        >>> x.shape, bool(x[0] @ x[1] > x[0] @ x[2]), bool(x[3].any())
         ((4, 3), True, False)
     """
     known = _plain(values, kind)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,13 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.config import checked
 from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
+
+if TYPE_CHECKING:  # of Python 3.11
+    from typing import Self
 
 Overrides = Mapping[str, Any]
 _RENAMED = "readout is final_rows now; the old name goes with the next version"
@@ -152,6 +158,36 @@ class Recommender(nn.Module, ABC):
             Final embeddings, ``[n, d_final]``; scores are their inner products.
         """
         return out.of(kind).index_select(0, index)
+
+    def check_new_items(self) -> None:
+        """Refuse items that join after the training, if it has no place for them.
+
+        Raises:
+            MMRecError: For a method that reads ids alone.
+        """
+        if not self.uses_features:
+            raise MMRecError(
+                f"the method {self.name!r} reads no item features, so it cannot place "
+                f"an item that nobody took: use one that does, such as 'freedom', or "
+                f"train again once the item has interactions"
+            )
+
+    def grown(self, fills: Mapping[str, Fill]) -> Self:
+        """A copy with parameters for nodes that join the graph after the training.
+
+        Every module that is a :class:`~pyg_mmrec.growing.PerNode`, as all that have a
+        row per node here, gets rows of the new nodes: what ids, offsets and preferences
+        of nodes like them learned, unless it says otherwise. A method that keeps such
+        parameters in another way overrides this.
+
+        Args:
+            fills: What makes new rows of those there are, by the type of the nodes.
+        """
+        model = copy.deepcopy(self)
+        for module in model.modules():
+            if isinstance(module, PerNode):
+                module.grow(fills)
+        return model
 
     def objectives(self) -> list[Term]:
         """Terms of the loss; empty for a method that is not trained."""

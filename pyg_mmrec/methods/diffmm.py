@@ -202,10 +202,10 @@ class DiffMM(Recommender):
         if not c.k:
             return dict.fromkeys(self.modalities, adj)
 
-        def blocks(name: str) -> Iterator[Tensor]:
+        def blocks(name: str, first: int) -> Iterator[Tensor]:
             denoiser = self.denoisers[name]
             assert isinstance(denoiser, Denoiser)
-            hidden = denoiser.denoise(adj, self.schedule)
+            hidden = denoiser.denoise(adj, self.schedule)[first:]
             return (denoiser.scores(rows) for rows in hidden.split(c.chunk_size))
 
         return modality_graphs(data, self.modalities, blocks, c.k)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,13 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, presence
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, num_trained, presence
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.mig_gt import (
     GlobalAttention,
     Unsmooth,
     drawn_items,
+    normed_by_first,
     with_drawn,
 )
 from pyg_mmrec.methods.registry import register
@@ -191,12 +192,18 @@ class MIGGT(Recommender):
         sides = zip(ids, *modal.values(), strict=True)
         total = Branch(*(torch.stack(side).sum(0) for side in sides))
         out = Branch(*(self._drop(x, c.output_dropout) for x in total))
-        aux = drawn_items(out, c.num_samples, None if self.training else 0)
+        trained = num_trained(data, USER), num_trained(data, ITEM)
+        aux = drawn_items(out, c.num_samples, None if self.training else 0, trained)
         return Embeddings(*out, feats=feats, modal=modal, aux=aux)
 
     def _encode(self, data: HeteroData, modality: str, hidden: Tensor) -> Tensor:
         """Encoded features ``[I, d]``, zero where they are missing."""
-        encoded = self.narrow[modality](hidden)
+        layers = cast(nn.Sequential, self.narrow[modality])
+        first = num_trained(data, ITEM)
+        if first == hidden.size(0):
+            encoded = layers(hidden)
+        else:
+            encoded = normed_by_first(layers, hidden, first)
         return encoded * presence(data, modality).unsqueeze(-1)
 
     def _drop(self, x: Tensor, p: float) -> Tensor:

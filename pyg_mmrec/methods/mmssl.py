@@ -201,9 +201,9 @@ class MMSSL(Recommender):
         if not self.config.adversarial_weight:
             return dict.fromkeys(modal, adjacency(data, INTERACTS))
 
-        def blocks(name: str, chunk: int = 1024) -> Iterator[Tensor]:
-            branch = modal[name]
-            return (rows @ branch.item.T for rows in branch.user.split(chunk))
+        def blocks(name: str, first: int, chunk: int = 1024) -> Iterator[Tensor]:
+            user, item = modal[name]
+            return (rows @ item.T for rows in user[first:].split(chunk))
 
         return modality_graphs(data, self.modalities, blocks, self.config.k)
 

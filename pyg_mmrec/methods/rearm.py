@@ -23,7 +23,14 @@ from pyg_mmrec.config import (
     option,
 )
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
+from pyg_mmrec.graph import (
+    INTERACTS,
+    ITEM,
+    USER,
+    modalities,
+    num_trained,
+    relation,
+)
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
@@ -235,7 +242,7 @@ class REARM(Recommender):
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
         _, modal = split_branches(out, self.modalities, dim)
         whole = self.config.meta_all or not self.training
-        aux = self._meta_means(out) if whole else {}
+        aux = self._meta_means(data, out) if whole else {}
         return Embeddings(out.user, out.item, modal=modal, aux=aux)
 
     def _homogeneous(self, data: HeteroData, side: str) -> Tensor:
@@ -246,9 +253,12 @@ class REARM(Recommender):
         dim, length = self.config.dim, self.config.channel_norm
         return rescale(x) if length is None else normalize_blocks(x, dim, length)
 
-    def _meta_means(self, out: Branch) -> dict[str, Tensor]:
-        """Means of the meta-network's factors over all nodes."""
-        rows = {USER: out.user, ITEM: out.item}
+    def _meta_means(self, data: HeteroData, out: Branch) -> dict[str, Tensor]:
+        """Means of the meta-network's factors over all nodes that were trained."""
+        rows = {
+            side: x[: num_trained(data, side)]
+            for side, x in zip((USER, ITEM), out, strict=True)
+        }
         return {
             f"{side}_meta_{i}": mean
             for side, meta in cast(dict[str, MetaNetwork], self.meta).items()

@@ -15,10 +15,11 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.graph import INTERACTS, ITEM, features, modalities, presence
+from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv import WeightedConv
 
 
-class NodeEmbedding(nn.Module):
+class NodeEmbedding(PerNode):
     """A learned vector per node of one type.
 
     On a sampled subgraph, which carries PyG's ``n_id``, it returns the vectors of
@@ -62,6 +63,10 @@ class NodeEmbedding(nn.Module):
             nn.init.normal_(self.table.weight, std=dim**-0.5 if std is None else std)
         else:
             nn.init.xavier_uniform_(self.table.weight)
+
+    def node_rows(self) -> Mapping[str, str]:
+        """The table."""
+        return {"table.weight": self.node_type}
 
     def forward(self, data: HeteroData) -> Tensor:
         """Vectors of the nodes of ``data``."""

@@ -13,10 +13,17 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import Normalize, normalized
 from pyg_mmrec.embeddings import Rows, dense
-from pyg_mmrec.graph import ITEM, knn_relation, presence
+from pyg_mmrec.graph import (
+    BEFORE,
+    ITEM,
+    TRAINED,
+    knn_relation,
+    num_trained,
+    presence,
+)
 from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.nn.inputs import Projector, rescale
-from pyg_mmrec.ranking.nearest import cosine_top_k
+from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
 
 _KEPT = "_latent_neighbours"
 
@@ -151,6 +158,8 @@ class LatentGraphs(nn.Module):
 
     def _pattern(self, data: HeteroData, modality: str, x: Tensor) -> EdgePattern:
         # A sampled subgraph inherits the view's, which are not its own items'.
+        if TRAINED in data[ITEM]:
+            return self._extended(data, modality, x)
         own = "n_id" not in data[ITEM]
         kept = data[ITEM].__dict__.get(_KEPT) if own else None
         if kept is None or modality not in kept:
@@ -159,6 +168,27 @@ class LatentGraphs(nn.Module):
                 return pattern
             kept[modality] = pattern
         return kept[modality]
+
+    def _extended(self, data: HeteroData, modality: str, x: Tensor) -> EdgePattern:
+        """Neighbours of items that were trained, and among these of those that joined.
+
+        The first are found once for the graph that others join.
+        """
+        first, present = num_trained(data, ITEM), presence(data, modality)
+        kept = data[ITEM].__dict__.get(BEFORE, {})
+        if modality not in kept:
+            pattern = find_neighbours(x[:first], present[:first], self.k)
+            kept[modality] = pattern.edge_index
+        usable = present & (x != 0).any(dim=1)
+        old, new = (
+            part.nonzero().flatten() for part in (usable[:first], usable[first:])
+        )
+        new = new + first
+        _, place = nearest_among(x[new], x[old], self.k - 1)
+        centre = new.repeat_interleave(place.size(1))
+        edges = torch.stack([old[place.flatten()], centre])
+        edges = torch.cat([kept[modality], new.expand(2, -1), edges], dim=1)
+        return EdgePattern(edges, x.size(0))
 
 
 class LatentEpoch(BaseTransform):

@@ -10,11 +10,12 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import symmetric_weight
-from pyg_mmrec.graph import ITEM, USER, EdgeType
+from pyg_mmrec.graph import BEFORE, ITEM, TRAINED, USER, EdgeType, num_trained
 from pyg_mmrec.ranking.nearest import top_k_rows
 from pyg_mmrec.ranking.ties import index_bits, tie_masks
 
 Blocks = Iterable[Tensor]  # scores of users, in order and in blocks, [chunk, I]
+MakeBlocks = Callable[[str, int], Blocks]  # of a modality, from a user on
 
 
 def incidence(
@@ -66,7 +67,7 @@ def top_k_edges(blocks: Blocks, k: int) -> Tensor:
 def modality_graphs(
     data: HeteroData,
     names: Sequence[str],
-    blocks: Callable[[str], Blocks],
+    blocks: MakeBlocks,
     k: int,
 ) -> dict[str, Adjacency]:
     """The graphs that were stored with :func:`store_modality_graphs`, or else new ones.
@@ -77,7 +78,7 @@ def modality_graphs(
     Args:
         data: The graph.
         names: Modalities.
-        blocks: Scores by a modality, see :func:`top_k_edges`.
+        blocks: Scores by a modality, from a user on, see :func:`top_k_edges`.
         k: Edges of a user.
 
     Returns:
@@ -89,9 +90,39 @@ def modality_graphs(
     graphs = {}
     with torch.no_grad():
         for name in names:
-            edges = top_k_edges(blocks(name), k)
+            if TRAINED in data[USER]:
+                graphs[name] = _extended(data, name, blocks, k, sizes)
+                continue
+            edges = top_k_edges(blocks(name, 0), k)
             graphs[name] = Adjacency(edges, symmetric_weight(edges, *sizes), sizes)
     return graphs
+
+
+def _extended(
+    data: HeteroData, name: str, blocks: MakeBlocks, k: int, sizes: tuple[int, int]
+) -> Adjacency:
+    """What users made up of trained items: those who joined later only listen.
+
+    What users of before made up is found once for the graph that others join.
+    """
+    first, num_items = num_trained(data, USER), num_trained(data, ITEM)
+
+    def trained(start: int) -> Blocks:
+        return (rows[:, :num_items] for rows in blocks(name, start))
+
+    kept = data[USER].__dict__.get(BEFORE, {})
+    if name not in kept:
+        kept[name] = top_k_edges(trained(0), k)[:, : first * min(k, num_items)]
+    old = kept[name]
+    degree = torch.bincount(old[1], minlength=sizes[1]).clamp(min=1)
+    every = old
+    if sizes[0] > first:
+        new = top_k_edges(trained(first), k)
+        every = torch.cat([old, new + torch.tensor([[first], [0]]).to(new)], dim=1)
+    own = torch.bincount(every[0], minlength=sizes[0])
+    weight = (own[every[0]].float() * degree[every[1]].float()).rsqrt()
+    forth = Adjacency(old, weight[: old.size(1)], sizes)
+    return Adjacency.listened(forth, Adjacency(every.flip(0), weight, sizes[::-1]))
 
 
 def store_modality_graphs(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:

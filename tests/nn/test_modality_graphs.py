@@ -37,7 +37,7 @@ def test_graphs_are_made_where_none_are_stored() -> None:
     data = make_graph()
     asked = []
 
-    def blocks(name: str):
+    def blocks(name: str, first: int):
         asked.append(name)
         return rand(40, 30).split(16)
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -21,6 +22,7 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch, RowBranch, dense
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
+from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
 from pyg_mmrec.objectives.contrast import one_way_contrast
@@ -141,7 +143,7 @@ def observed_rows(
     return F.normalize((logits / tau).softmax(dim=1) + scale * scores, dim=1)
 
 
-class Critic(nn.Module):
+class Critic(PerNode):
     """Scores rows of interactions; its first layer has weights for each item.
 
     So a row may hold any items: those that a batch sampled.
@@ -165,6 +167,10 @@ class Critic(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Linear(hidden // 2, 1),
         )
+
+    def node_rows(self) -> Mapping[str, str]:
+        """The first layer has a row per item."""
+        return {"table": ITEM}
 
     def forward(self, rows: Tensor, item: Tensor) -> Tensor:
         """How real the rows look."""
