@@ -127,6 +127,11 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "prepare": "experiments.assembly",
     },
     "transforms.mix_edges": {"mixed_graph": "methods.parts.rearm"},
+    "tune": {
+        "Dimension": "experiments.space",
+        "read_dimension": "experiments.space",
+        "read_space": "experiments.space",
+    },
 }
 """What of such a module is elsewhere than the rest of it, or has another name."""
 
