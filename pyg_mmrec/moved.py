@@ -99,6 +99,7 @@ MODULES: Mapping[str, str] = {
 """Where modules of version 0.1 are now, both within the package."""
 
 PARTS: Mapping[str, Mapping[str, str]] = {
+    "cli": {"guarded": "commands.guarded"},
     "nn.channels": {
         "Channels": "nn.node_features:NodeFeatures",
         "normalize_channels": "nn.inputs:normalize_blocks",

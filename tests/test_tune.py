@@ -18,7 +18,7 @@ import pytest
 import pyg_mmrec.experiments.tune as tune
 import pyg_mmrec.training.trainer as trainer_module
 from pyg_mmrec.commands import train
-from pyg_mmrec.commands.cli import guarded
+from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.experiments.space import Dimension, read_dimension, read_space
