@@ -56,7 +56,7 @@ def main() -> None:
         print(f"pyg-mmrec: {unknown('command', words[0], COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     sys.argv = [f"pyg-mmrec {words[0]}", *words[1:]]  # as errors and help name it
-    from pyg_mmrec.commands.cli import guarded
+    from pyg_mmrec.commands.guarded import guarded
 
     guarded(import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}").main)
 

@@ -99,6 +99,7 @@ MODULES: Mapping[str, str] = {
 """Where modules of version 0.1 are now, both within the package."""
 
 PARTS: Mapping[str, Mapping[str, str]] = {
+    "cli": {"guarded": "commands.guarded"},
     "nn.channels": {
         "Channels": "nn.node_features:NodeFeatures",
         "normalize_channels": "nn.inputs:normalize_blocks",
@@ -127,6 +128,11 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "prepare": "experiments.assembly",
     },
     "transforms.mix_edges": {"mixed_graph": "methods.parts.rearm"},
+    "tune": {
+        "Dimension": "experiments.space",
+        "read_dimension": "experiments.space",
+        "read_space": "experiments.space",
+    },
 }
 """What of such a module is elsewhere than the rest of it, or has another name."""
 

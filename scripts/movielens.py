@@ -10,7 +10,6 @@ if __name__ == "__main__":
 import copy
 
 from pyg_mmrec.commands.cli import (
-    guarded,
     open_dataset,
     output_folder,
     parse,
@@ -18,6 +17,7 @@ from pyg_mmrec.commands.cli import (
     run_options,
     table,
 )
+from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.config import Parser
 from pyg_mmrec.experiments.outputs import check_free
 from pyg_mmrec.serving.index import Index

@@ -26,7 +26,8 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.commands.cli import add_seeds, guarded
+from pyg_mmrec.commands.cli import add_seeds
+from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Synthetic

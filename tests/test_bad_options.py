@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyg_mmrec.commands.cli import guarded
+from pyg_mmrec.commands.guarded import guarded
 
 ROOT = Path(__file__).parents[1]
 

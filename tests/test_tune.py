@@ -18,16 +18,11 @@ import pytest
 import pyg_mmrec.experiments.tune as tune
 import pyg_mmrec.training.trainer as trainer_module
 from pyg_mmrec.commands import train
-from pyg_mmrec.commands.cli import guarded
+from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
-from pyg_mmrec.experiments.tune import (
-    Dimension,
-    best_options,
-    finished,
-    read_dimension,
-    search,
-)
+from pyg_mmrec.experiments.space import Dimension, read_dimension, read_space
+from pyg_mmrec.experiments.tune import best_options, finished, search
 from pyg_mmrec.files import interrupts_held
 
 from .conftest import interrupted
@@ -43,7 +38,7 @@ def dataset(tmp_path_factory) -> Synthetic:
 
 
 def space(*words: str, method: str = "bpr") -> list[Dimension]:
-    return tune.read_space(words, method, "synthetic", {})
+    return read_space(words, method, "synthetic", {})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +83,7 @@ def test_whole_ends_of_a_number_make_a_continuous_range() -> None:
 )
 def test_a_wrong_space_is_named(words, message) -> None:
     with pytest.raises(MMRecError, match=message):
-        tune.read_space(words, "lightgcn", "baby", {"dim": 8})
+        read_space(words, "lightgcn", "baby", {"dim": 8})
 
 
 def test_a_search_keeps_to_its_space_and_never_scores_the_test(
@@ -157,7 +152,7 @@ def test_a_study_of_something_else_is_refused(
     dataset, tmp_path, change, message
 ) -> None:
     def start(method="bpr", space="lr=1e-3:1e-1", **options):
-        dimensions = tune.read_space([space], method, "synthetic", {})
+        dimensions = read_space([space], method, "synthetic", {})
         quiet = {"report": lambda line: None, **SMALL, **options}
         search(dataset, method, dimensions, 1, tmp_path, **quiet)
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pyg_mmrec import guard
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Distinct, Parser, a_word, number, range_of
 from pyg_mmrec.datasets import DATASETS, Dataset, add_options, load, maker
-from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import check_options
 from pyg_mmrec.experiments.experiment import Run, run
@@ -31,44 +26,6 @@ from pyg_mmrec.training.trainer import Result, TrainConfig
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
-
-
-def guarded(main: Callable[[], Any]) -> None:
-    """Run a script's main function; what a user can put right is one sentence.
-
-    Leaves with exit code 2 for such an error, 130 for Ctrl-C, and 141, as a shell has
-    it, where whoever read the output has gone.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    warnings.showwarning = _one_line_warning
-    keep_freed_memory()
-    try:
-        guard.end()
-        main()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is left is written at the end: to nobody, not to a closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except MMRecError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "\nstopped; the last finished epoch is in the checkpoint of the output "
-            "folder: run the same command with --resume to continue",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-
-
-def _one_line_warning(
-    message: Warning | str, category: type[Warning], *_: Any, **__: Any
-) -> None:
-    # PyTorch's own notes about its internals are not for the user of a script.
-    text = str(message)
-    if "Triggered internally" not in text and issubclass(category, UserWarning):
-        print(f"note: {text}", file=sys.stderr)
 
 
 def parse(
