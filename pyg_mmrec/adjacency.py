@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import EdgeType
+from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
 from pyg_mmrec.sparse import full_precision, row_starts, sparse_csr, sparse_dense
 
 
@@ -35,6 +35,7 @@ class Adjacency:
         self.edge_index = edge_index
         self.edge_weight = edge_weight
         self.size = size
+        self.one_way = False
         self._transposed: Adjacency | None = None
 
     def __repr__(self) -> str:
@@ -46,7 +47,7 @@ class Adjacency:
         return {k: getattr(self, k) for k in ("edge_index", "edge_weight", "size")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _transposed=None)
+        self.__dict__.update(state, one_way=False, _transposed=None)
 
     @cached_property
     def csr(self) -> Tensor:
@@ -61,11 +62,33 @@ class Adjacency:
     def t(self) -> Adjacency:
         """The transposed relation, which shares both matrices."""
         if self._transposed is None:
-            back = self.edge_index.flip(0)
+            back = self.back_edges
             other = Adjacency(back, self.edge_weight, self.size[::-1])
             other.__dict__.update(csr=self.csr_t, csr_t=self.csr)
             self._transposed = other
         return self._transposed
+
+    @classmethod
+    def listened(cls, forth: Adjacency, back: Adjacency) -> Adjacency:
+        """A relation with edges that lead in one of its directions alone.
+
+        For propagation, not for training: a gradient knows one direction.
+
+        Args:
+            forth: The edges source -> destination.
+            back: Those destination -> source, all of ``forth`` first, in order, and
+                then those to nodes that only listen.
+        """
+        forth._transposed, back._transposed = back, forth
+        forth.one_way = back.one_way = True
+        return forth
+
+    @property
+    def back_edges(self) -> Tensor:
+        """Edges of the transposed relation, neighbour -> centre, ``[2, E]``."""
+        if self.one_way:
+            return self.t().edge_index
+        return self.edge_index.flip(0)
 
     @cached_property
     def union(self) -> Adjacency:
@@ -74,15 +97,16 @@ class Adjacency:
         The homogeneous view of a bipartite relation, for layers that know no
         pairs of node types.
         """
-        src, dst = self.edge_index[0], self.edge_index[1] + self.size[0]
-        both = torch.stack([torch.cat([src, dst]), torch.cat([dst, src])])
+        (src, dst), (end, start) = self.edge_index, self.back_edges
+        dst, end = dst + self.size[0], end + self.size[0]
+        both = torch.stack([torch.cat([src, end]), torch.cat([dst, start])])
         weight = self.edge_weight
+        if weight is not None:
+            other = self.t().edge_weight if self.one_way else weight
+            assert other is not None
+            weight = torch.cat([weight, other])
         num_nodes = sum(self.size)
-        return Adjacency(
-            both,
-            None if weight is None else weight.repeat(2),
-            (num_nodes, num_nodes),
-        )
+        return Adjacency(both, weight, (num_nodes, num_nodes))
 
     @cached_property
     def looped(self) -> Adjacency:
@@ -101,7 +125,8 @@ class Adjacency:
         degree = torch.bincount(edges[1], minlength=num_nodes)
         weight = degree.to(torch.get_default_dtype())[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
-        looped.__dict__["csr_t"] = looped.csr  # symmetric
+        if not self.one_way:
+            looped.__dict__["csr_t"] = looped.csr  # symmetric
         return looped
 
     @cached_property
@@ -148,7 +173,11 @@ class Adjacency:
     @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
-        return Adjacency(self.edge_index, None, self.size)
+        plain = Adjacency(self.edge_index, None, self.size)
+        if not self.one_way:
+            return plain
+        back = Adjacency(self.t().edge_index, None, self.size[::-1])
+        return Adjacency.listened(plain, back)
 
     @torch.compiler.disable
     def matmul(self, x: Tensor) -> Tensor:
@@ -199,17 +228,22 @@ def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
         )
     store = data[edge_type]
     weight = store.get("edge_weight")
+    src, _, dst = edge_type
+    size = (int(data[src].num_nodes), int(data[dst].num_nodes))
     stamp = (
         store.edge_index,
         store.edge_index._version,
         weight,
         None if weight is None else weight._version,
+        size,
     )
     kept = store.__dict__.get("_adjacency")
     if kept is None or any(a is not b and a != b for a, b in _pairs(kept[0], stamp)):
-        src, _, dst = edge_type
-        size = (int(data[src].num_nodes), int(data[dst].num_nodes))
         kept = (stamp, Adjacency(store.edge_index, weight, size))
+        if edge_type == INTERACTS and TRAINED in data[USER]:
+            back = data[REV_INTERACTS]
+            other = Adjacency(back.edge_index, back.get("edge_weight"), size[::-1])
+            Adjacency.listened(kept[1], other)
         store.__dict__["_adjacency"] = kept
     return kept[1]
 

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 
+class Rows(Protocol):
+    """Rows of nodes that are read by their index: a tensor, or :class:`LazyRows`.
+
+    Where all are needed at once, :func:`dense` makes a tensor of either.
+    """
+
+    @property
+    def shape(self) -> torch.Size:
+        """``[N, d]``."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        ...
+
+    def size(self, dim: int, /) -> int:
+        """Number of rows, or of columns."""
+        ...
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
+        """Rows by their index, with ``dim=0``: ``[n]`` to ``[n, d]``."""
+        ...
+
+
 class LazyRows:
     """Rows that are computed when they are asked for, in the place of a tensor.
 
     A batch reads a tenth of the items' projected features; of these alone the
-    projection is computed. Whatever else is done with them, by a function of torch,
-    is done with :attr:`dense`.
+    projection is computed. They are no tensor: :meth:`index_select` reads some of them,
+    and :attr:`dense` is all.
 
     Args:
         compute: Rows by their index, ``[n]`` to ``[n, d]``.
         shape: ``(N, d)``.
         device: Where the rows are.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.embeddings import LazyRows, dense
+        >>> rows = LazyRows(lambda index: index[:, None] * 2.0, (4, 1), "cpu")
+        >>> rows.index_select(0, torch.tensor([3]))
+        tensor([[6.]])
+        >>> dense(rows).sum()
+        tensor(12.)
     """
 
     def __init__(
         self,
         compute: Callable[[Tensor], Tensor],
         shape: tuple[int, int],
-        device: torch.device,
+        device: torch.device | str,
     ) -> None:
         self.compute = compute
         self.shape = torch.Size(shape)
-        self.device = device
+        self.device = torch.device(device)
 
     def __repr__(self) -> str:
         return f"LazyRows({list(self.shape)})"
 
-    def size(self, dim: int) -> int:
+    def size(self, dim: int, /) -> int:
         """Number of rows, or of columns."""
         return self.shape[dim]
 
-    def index_select(self, dim: int, index: Tensor) -> Tensor:
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
         """Rows by their index, as a tensor's with ``dim=0``."""
         # For as many as there are, each is computed once.
         if "dense" in self.__dict__ or dim != 0 or index.numel() >= self.shape[0]:
@@ -62,10 +97,30 @@ class LazyRows:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        warnings.warn(
+            "LazyRows are no tensor: with the next version a function of torch refuses "
+            "them, so read some by index_select(0, index), or all by "
+            "pyg_mmrec.embeddings.dense(rows)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         args, kwargs = tree_map_only(
             LazyRows, lambda rows: rows.dense, (args, kwargs or {})
         )
         return func(*args, **kwargs)
+
+
+def dense(rows: Rows) -> Tensor:
+    """All rows as a tensor, ``[N, d]``, computed where they are not yet.
+
+    Args:
+        rows: A tensor, which is returned as it is, or rows that are read by index.
+    """
+    if isinstance(rows, Tensor):
+        return rows
+    if isinstance(rows, LazyRows):
+        return rows.dense
+    return rows.index_select(0, torch.arange(rows.size(0), device=rows.device))
 
 
 class Branch(NamedTuple):
@@ -88,8 +143,24 @@ class Branch(NamedTuple):
     item: Tensor
 
     def dense(self) -> Branch:
-        """The same with tensors in the place of :class:`LazyRows`."""
-        return Branch(*(x.dense if isinstance(x, LazyRows) else x for x in self))
+        """The same, as :meth:`RowBranch.dense`."""
+        return Branch(dense(self.user), dense(self.item))
+
+
+class RowBranch(NamedTuple):
+    """A :class:`Branch` whose rows are read by their index, on either side.
+
+    Shapes:
+        - **user**: ``[U, d]``
+        - **item**: ``[I, d]``
+    """
+
+    user: Rows
+    item: Rows
+
+    def dense(self) -> Branch:
+        """The same with tensors, all rows of them."""
+        return Branch(dense(self.user), dense(self.item))
 
 
 def split_branches(
@@ -116,8 +187,9 @@ class Embeddings:
     Args:
         user: User embeddings, ``[U, d]``.
         item: Item embeddings, ``[I, d]``.
-        feats: Projected item features of each modality, ``[I, d]``.
-        modal: User and item embeddings of each modality's own channel.
+        feats: Projected item features of each modality, ``[I, d]``: tensors, or
+            :class:`Rows` that are computed as they are read.
+        modal: User and item embeddings of each modality's own channel, likewise.
         aux: Whatever else objectives or the read-out of a method need; the key
             ``ego_user`` and ``ego_item`` hold the embeddings before propagation.
         groups: Further branches that belong together, by the group's name, such as
@@ -134,15 +206,15 @@ class Embeddings:
 
     user: Tensor
     item: Tensor
-    feats: dict[str, Tensor] = field(default_factory=dict)
-    modal: dict[str, Branch] = field(default_factory=dict)
+    feats: Mapping[str, Rows] = field(default_factory=dict)
+    modal: Mapping[str, Branch | RowBranch] = field(default_factory=dict)
     aux: dict[str, Tensor] = field(default_factory=dict)
-    groups: dict[str, list[Branch]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[Branch | RowBranch]] = field(default_factory=dict)
 
     @property
-    def branches(self) -> dict[str, Branch]:
+    def branches(self) -> Mapping[str, Branch | RowBranch]:
         """A branch per modality: ``modal``, else users with projected features."""
-        return self.modal or {m: Branch(self.user, x) for m, x in self.feats.items()}
+        return self.modal or {m: RowBranch(self.user, x) for m, x in self.feats.items()}
 
     def float(self) -> Embeddings:
         """The same with all that is of half precision in float32."""

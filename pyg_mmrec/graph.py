@@ -15,6 +15,13 @@ The graph is a :class:`torch_geometric.data.HeteroData`::
     data[t, 'co_occurs', t], data[t, 'knn_<modality>', t], data[t, 'mixed', t]
         .edge_index                            [2, E]  neighbour -> centre
         .edge_weight                           [E]
+
+Nodes that joined a graph after the training only listen: edges lead to them from the
+nodes before them, so that whatever is computed of those stays as it was::
+
+    data[t].num_trained                        nodes of before, which come first
+    data['item', 'rev_interacts', 'user']      has the edges of such users, too, which
+                                               the other direction lacks
 """
 
 from __future__ import annotations
@@ -31,6 +38,10 @@ INTERACTS: EdgeType = (USER, "interacts", ITEM)
 REV_INTERACTS: EdgeType = (ITEM, "rev_interacts", USER)
 LABELS = {"val": "val_label_index", "test": "test_label_index"}
 """Where the interactions of a part lie that nothing is propagated over."""
+TRAINED = "num_trained"
+"""Where the nodes of a type tell how many of them were there in training."""
+BEFORE = "_before"
+"""Private attribute of a node type: what was found of its trained nodes, by name."""
 
 
 def relation(node_type: str, name: str) -> EdgeType:
@@ -76,6 +87,45 @@ def presence(data: HeteroData, modality: str, node_type: str = ITEM) -> Tensor:
 def train_edges(data: HeteroData) -> Tensor:
     """Train interactions (user, item), ``[2, E]``."""
     return data[INTERACTS].edge_index
+
+
+def num_trained(data: HeteroData, node_type: str) -> int:
+    """How many nodes of a type were there in training: all that did not join later."""
+    count = data[node_type].get(TRAINED)
+    return int(data[node_type].num_nodes if count is None else count)
+
+
+def taken_edges(data: HeteroData) -> Tensor:
+    """Train interactions (user, item), those of users who only listen at the end."""
+    if TRAINED in data[USER]:
+        return data[REV_INTERACTS].edge_index.flip(0)
+    return train_edges(data)
+
+
+def strongest(
+    data: HeteroData, edge_type: EdgeType, node: int, k: int
+) -> tuple[Tensor, Tensor]:
+    """The neighbours whose edges to a node weigh the most; the node is left out.
+
+    Args:
+        data: The graph.
+        edge_type: The relation, which ends in the node's type.
+        node: Index of the node.
+        k: How many; all that there are if there are fewer.
+
+    Returns:
+        The neighbours, the heaviest first, and the weights of their edges, which are 1
+        where the relation has none.
+    """
+    store = data[edge_type]
+    source, centre = store.edge_index
+    mine = centre == node
+    if edge_type[0] == edge_type[2]:
+        mine &= source != node
+    weight = store.get("edge_weight")
+    weight = torch.ones(int(mine.sum())) if weight is None else weight[mine]
+    order = weight.argsort(descending=True, stable=True)[:k]
+    return source[mine][order], weight[order]
 
 
 def interaction_graph(

@@ -318,7 +318,6 @@ def test_a_full_disk_while_exporting_is_one_sentence(
             raise MMRecError(f"{path} cannot be written ({error.strerror})") from error
 
     monkeypatch.setattr("pyg_mmrec.serving.exports.replacing", replacing)
-    monkeypatch.setattr("pyg_mmrec.serving.index.replacing", replacing)
     with pytest.raises(MMRecError, match="No space left on device") as caught:
         EXPORTS[name](index, tmp_path / name)
     assert "\n" not in str(caught.value)

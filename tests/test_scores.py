@@ -85,8 +85,9 @@ def test_what_cannot_be_read_is_named(rows, words, shop, tmp_path) -> None:
 def test_exported_lists_give_the_figures_of_their_run(command, tmp_path) -> None:
     """What a run recommends, taken for somebody else's, by the same split."""
     data = "synthetic --split cold"
-    line = f"train {data} vbpr --epochs 2 --no-progress --device cpu"
-    assert command(f"{line} --output {tmp_path}/run")[0] == 0
+    line = "train synthetic vbpr --split cold --epochs 2 --no-progress --device cpu"
+    code, _, stderr = command(f"{line} --output {tmp_path}/run")
+    assert code == 0, stderr
     result = json.loads((tmp_path / "run/result.json").read_text())
     from pyg_mmrec.serving.index import Index
 
@@ -96,8 +97,8 @@ def test_exported_lists_give_the_figures_of_their_run(command, tmp_path) -> None
     code, stdout, stderr = command(f"evaluate {data} --scores {path} --metrics mrr")
     assert code == 0, stderr
     head, row, _, *slices = stdout.splitlines()
-    shown = dict(zip(head.split("  ")[-1:], row.split()[-1:], strict=True))
-    assert shown == {"test ndcg@20": f"{result['test']['ndcg@20']:.4f}"}
+    assert head.endswith("test ndcg@20")
+    assert row.endswith(f" {result['test']['ndcg@20']:.4f}")
     assert any(line.startswith("cold items") for line in slices)
     assert "mrr@20" in stdout
     cut = tmp_path / "cut.csv"
@@ -105,7 +106,7 @@ def test_exported_lists_give_the_figures_of_their_run(command, tmp_path) -> None
     code, _, stderr = command(f"evaluate {data} --scores {cut} --part val")
     assert code == 0
     assert "have no list: nothing counts as found" in stderr
-    assert "2 of " in stderr
+    assert "lists are shorter than 50" in stderr
     code, _, stderr = command(f"evaluate {data} --scores {tmp_path}/none.csv")
     assert code == 2
     assert "none.csv" in stderr

@@ -18,14 +18,17 @@ from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.experiments.study import measure, tabulate, write
+from pyg_mmrec.experiments.comparison import measure, tabulate, write
+from pyg_mmrec.experiments.formats import mark, write_formats
+from pyg_mmrec.experiments.per_user import users_of
+from pyg_mmrec.experiments.significance import pairs_by_metric
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import plug
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
-SHOWN = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
-SHOWN += ["precision@5", "map@5"]
+TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
+SHOWN = [*TESTED, "precision@5", "map@5"]
 
 
 def add_own(parser: Parser) -> None:
@@ -101,7 +104,10 @@ def main() -> None:
     data = open_dataset(args.data, args, cases.values())
     folder = Path(args.output or Path("runs") / data.name / "compare")
     rows = measure(data, cases, args.seeds, folder, args.overwrite)
-    print(write(folder, "compare", rows, tabulate(rows, SHOWN)))
+    pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
+    table = mark(tabulate(rows, SHOWN), rows, pairs)
+    print(write(folder, "compare", rows, table))
+    write_formats(folder, "compare", table, pairs)
     if args.record is not None:
         for path in record([folder], args.record):
             print(f"wrote {path}")

@@ -1,12 +1,19 @@
-"""Recommend items to users, by a finished run."""
+"""Recommend items to users, known or new, by a finished run."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
+import pandas as pd
+
 from pyg_mmrec.config import Parser, number
+from pyg_mmrec.datasets.ids import placed
+from pyg_mmrec.datasets.readers import items_file
+from pyg_mmrec.datasets.tables import id_column, read_table
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.outputs import CHECKPOINT
+from pyg_mmrec.experiments.loading import load_run
+from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, read_json
 from pyg_mmrec.serving.index import Index
 
 
@@ -16,28 +23,115 @@ def index_of(run: str) -> Index:
     return Index.load(path / CHECKPOINT if path.is_dir() else path)
 
 
-def raw_id(index: Index, text: str) -> object:
-    """A user as the data name it: ids that are numbers come as text here."""
-    users = index.user_ids
-    if text in users:
-        return text
-    by_text = {str(user): user for user in users}
-    return by_text.get(text, text)
+def raw_ids(ids: pd.Index, texts: list[str]) -> list[object]:
+    """Users or items as the data name them: ids that are numbers come as text here."""
+    by_text = {str(raw): raw for raw in ids}
+    return [text if text in ids else by_text.get(text, text) for text in texts]
 
 
-def main() -> None:
-    """Carry the command out, with the arguments of the process."""
+def with_table(index: Index, run: str, given: str | None) -> Index:
+    """The index with the columns of a table of items.
+
+    Args:
+        index: The index.
+        run: The run, whose data set may have such a table in its folder.
+        given: The file, if it is named.
+
+    Raises:
+        MMRecError: If a file is named and cannot be read.
+    """
+    path = Path(given) if given else _own_table(Path(run))
+    if path is None:
+        return index
+    table = read_table(path)
+    ids = pd.Index(id_column(table, "item", path))
+    known = placed(ids, index.item_ids) >= 0
+    frame = table[known].assign(item=index.item_ids[placed(ids, index.item_ids)[known]])
+    return index.with_columns(frame)
+
+
+def _own_table(run: Path) -> Path | None:
+    """The table of items in the folder of a run's data set."""
+    if not (run / CONFIG).exists():
+        return None
+    source = read_json(run / CONFIG).get("source")
+    arguments = source.get("arguments") if isinstance(source, dict) else None
+    folder = arguments.get("path") if isinstance(arguments, dict) else None
+    return items_file(Path(folder)) if isinstance(folder, str) else None
+
+
+def conditions(words: list[str]) -> dict[str, list[str]]:
+    """Values by column, from words ``COLUMN=VALUE``."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise MMRecError(f"--where needs COLUMN=VALUE, such as genre=Drama: {word}")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def read() -> argparse.Namespace:
+    """The arguments of the process."""
     parser = Parser(description=__doc__)
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a finished run, or its checkpoint")
-    add("users", metavar="USER", nargs="+", help="raw ids of users")
+    add("users", metavar="USER", nargs="*", help="raw ids of users")
+    add(
+        "--history", nargs="+", action="append", default=[], metavar="ITEM",
+        help="raw ids of the items of a user who was not there in training; given "
+        "again, another user",
+    )  # fmt: skip
+    add(
+        "--fold-in", choices=("model", "mean"), default="model",
+        help="place such a user by the model, which needs the data set, or by the mean "
+        "of the items (default: model)",
+    )  # fmt: skip
     add(
         "-k", type=number(int, min=1, max=1_000_000), default=10, metavar="N",
         help="items for each (default: 10)",
     )  # fmt: skip
-    args = parser.parse_args()
-    index = index_of(args.run)
-    users = [raw_id(index, text) for text in args.users]
-    if len(set(users)) < len(users):
-        raise MMRecError("a user is named twice: name each once")
-    print(index.recommend(users, k=args.k).to_string(index=False))
+    add("--allow", nargs="+", default=None, metavar="ITEM", help="only these items")
+    add("--deny", nargs="+", default=None, metavar="ITEM", help="none of these items")
+    add(
+        "--where", nargs="+", default=[], metavar="COLUMN=VALUE",
+        help="only items with this value in a column of their table; of several of one "
+        "column, any",
+    )  # fmt: skip
+    add(
+        "--items", default=None, metavar="FILE",
+        help="the table of items, a column 'item' and others (default: items.csv, .tsv "
+        "or .parquet in the data set's own folder)",
+    )  # fmt: skip
+    add(
+        "--diversity", type=number(float, min=0, max=1), default=0.0, metavar="X",
+        help="how much items of a list should differ, from 0 to 1 (default: 0)",
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Carry the command out, with the arguments of the process."""
+    args = read()
+    if bool(args.users) == bool(args.history):
+        raise MMRecError("name users, or give the --history of new ones: one of both")
+    if args.history and args.fold_in == "model":
+        index = load_run(args.run).index
+    else:
+        index = index_of(args.run)
+    if args.where:
+        index = with_table(index, args.run, args.items)
+    asked = {"k": args.k, "diversity": args.diversity}
+    for name in ("allow", "deny"):
+        texts = getattr(args, name)
+        asked[name] = None if texts is None else raw_ids(index.item_ids, texts)
+    asked["where"] = conditions(args.where) or None
+    if args.history:
+        history = [raw_ids(index.item_ids, texts) for texts in args.history]
+        best = index.recommend(history=history, fold_in=args.fold_in, **asked)
+    else:
+        users = raw_ids(index.user_ids, args.users)
+        if len(set(users)) < len(users):
+            raise MMRecError("a user is named twice: name each once")
+        best = index.recommend(users, **asked)
+    print(best.to_string(index=False))

@@ -11,6 +11,7 @@ from pyg_mmrec.datasets.amazon import Amazon
 from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.encode import encode_folder
 from pyg_mmrec.datasets.folder import Folder
+from pyg_mmrec.datasets.kept import Kept
 from pyg_mmrec.datasets.movielens import MovieLens100K
 from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok
@@ -22,6 +23,7 @@ __all__ = [
     "Amazon",
     "Dataset",
     "Folder",
+    "Kept",
     "MovieLens100K",
     "Synthetic",
     "TikTok",

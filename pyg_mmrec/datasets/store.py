@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.datasets.sources import check_file, reason, shown
 from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers
 
 FILES = ("graph.pt", "users.parquet", "items.parquet")
-_KEY = "key.json"
+KEY = "key.json"
 
 
 @dataclass
@@ -35,6 +38,23 @@ class Processed:
     items: pd.DataFrame
 
 
+def content_key(graph: Processed) -> str:
+    """A digest of a graph and its ids, for one that was made from nothing else."""
+    digest = hashlib.sha256()
+    for store in graph.data.stores:
+        for name, value in sorted(store.items()):
+            digest.update(f"{store._key}|{name}|{type(value).__name__}|".encode())
+            if isinstance(value, Tensor):
+                digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+                flat = value.detach().cpu().contiguous().flatten()
+                digest.update(flat.view(torch.uint8).numpy().data)
+            else:
+                digest.update(repr(value).encode())
+    for table in (graph.users, graph.items):
+        digest.update(table.to_json().encode())
+    return digest.hexdigest()[:16]
+
+
 def load(folder: Path, key: str) -> Processed | None:
     """The graph in a folder, ``None`` if there is none or it cannot be used.
 
@@ -46,11 +66,11 @@ def load(folder: Path, key: str) -> Processed | None:
         key: Digest of all that the graph was made from.
     """
     try:
-        if not (folder / _KEY).exists():
+        if not (folder / KEY).exists():
             return None
-        for name in (*FILES, _KEY):
+        for name in (*FILES, KEY):
             check_file(folder / name)
-        about = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+        about = json.loads((folder / KEY).read_text(encoding="utf-8"))
         if about["key"] != key:
             raise ValueError("it belongs to other data or options")
         for name in FILES:
@@ -68,7 +88,12 @@ def load(folder: Path, key: str) -> Processed | None:
         return None
 
 
-def save(folder: Path, key: str, graph: Processed) -> None:
+def save(
+    folder: Path,
+    key: str,
+    graph: Processed,
+    more: Mapping[str, str] | None = None,
+) -> None:
     """Keep a graph in a folder, whole or not at all; failing that, warn.
 
     Its modes go by the umask, for a folder of data may be shared.
@@ -77,6 +102,7 @@ def save(folder: Path, key: str, graph: Processed) -> None:
         folder: The folder; one that is there gives way.
         key: Digest of all that the graph was made from.
         graph: The graph.
+        more: What else to tell beside the key.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -86,13 +112,14 @@ def save(folder: Path, key: str, graph: Processed) -> None:
             graph.users.to_parquet(partial / FILES[1])
             graph.items.to_parquet(partial / FILES[2])
             digests = {name: digest_of(partial / name) for name in FILES}
-            about = json.dumps({"key": key, "sha256": digests}, indent=2)
-            (partial / _KEY).write_text(about + "\n", encoding="utf-8")
+            told = {**(more or {}), "key": key, "sha256": digests}
+            about = json.dumps(told, indent=2)
+            (partial / KEY).write_text(about + "\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(partial, folder)
     except (OSError, RuntimeError) as error:  # PyTorch's, where the disk is full
         # Another process that made the same graph may have been first.
-        if not (folder / _KEY).exists():
+        if not (folder / KEY).exists():
             warnings.warn(
                 f"the processed graph is not kept in {shown(folder.parent)} "
                 f"({reason(error)}): make room or give permission there, or choose "

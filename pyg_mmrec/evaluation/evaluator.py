@@ -33,7 +33,7 @@ from pyg_mmrec.evaluation.metrics import (
 from pyg_mmrec.evaluation.metrics import METRICS as METRICS
 from pyg_mmrec.evaluation.slices import EVERYTHING, item_slices, user_slices
 from pyg_mmrec.graph import ITEM, USER, train_edges
-from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
+from pyg_mmrec.ranking.rows import Ragged, best_columns, order_of_equals, top_k
 
 KS = (5, 10, 20, 50)
 MAX_K = 100_000  # a ranking of so many items for a chunk of users fits memory
@@ -64,7 +64,9 @@ class Evaluator:
     personalization, how little the lists of two users have in common.
 
     With other candidates only these are ranked, and only labels among them count: a
-    user who has none is not evaluated.
+    user who has none is not evaluated. Among cold items, of whom popularity and ids
+    tell nothing, those of equal scores come in an order of each user's own, else by
+    their index: raw ids often follow popularity.
 
     Args:
         data: The graph.
@@ -139,7 +141,7 @@ class Evaluator:
         self._lists = ListMetrics(data, self.metrics)
 
     def _best_scored(
-        self, scores: Tensor, users: Tensor, seen: Ragged
+        self, scores: Tensor, users: Tensor, seen: Ragged, order: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The ranking by scores that somebody else computed."""
         shape = [users.numel(), self.num_items]
@@ -150,7 +152,7 @@ class Evaluator:
             )
         scores = scores[:, self._candidate.to(scores.device)]
         scores[seen.of(users)] = float("-inf")
-        return best_columns(scores, max(self.ks))
+        return best_columns(scores, max(self.ks), order)
 
     @property
     def num_users(self) -> int:
@@ -286,10 +288,13 @@ class Evaluator:
             rows = rows if whole else Branch(rows.user, rows.item[index])
         seen, truth = self._seen.to(device), self._truth.to(device)
         for users in self.users.to(device).split(self.chunk_size):
+            order = None
+            if self.candidates == "cold":
+                order = order_of_equals(users, index, self.num_items)
             if isinstance(rows, Branch):
-                scores, places = top_k(rows, users, max(self.ks), seen)
+                scores, places = top_k(rows, users, max(self.ks), seen, order)
             else:
-                scores, places = self._best_scored(rows(users), users, seen)
+                scores, places = self._best_scored(rows(users), users, seen, order)
             items = places if whole else index[places]
             items = items.masked_fill(scores == float("-inf"), self.num_items)
             yield users, items, truth.of(users)

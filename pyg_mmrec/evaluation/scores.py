@@ -74,8 +74,8 @@ class GivenLists:
             )
         if short:
             warnings.warn(
-                f"{short:,} of {users.numel():,} lists are shorter than {k}: what lies "
-                f"beyond their ends counts as not found",
+                f"{short:,} lists are shorter than {k}: what lies beyond their ends "
+                f"counts as not found",
                 stacklevel=2,
             )
 

@@ -134,26 +134,34 @@ def run(
         data, parts, graph_seconds = prepare(dataset, method, config)
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
-        description = {
-            **trainer.description,
-            "dataset": dataset.name,
-            "seed": train.seed,
-            "plugs": plugs,
-            "ablate": ablate,
-            "modalities": modalities(data),
-            "source": dataset.source(),
-        }
+        description = described(trainer, dataset, plugs, ablate)
         done = folder is not None and accept(
             folder, trainer, description, overwrite, score_test
         )
         result = trainer.fit(resume, hooks, score_test)
-        index = Index.build(model.rows(trainer.data), trainer.data, dataset)
+        rows, data = model.rows(trainer.data), trainer.data
+        index = Index.build(rows, data, dataset, model)
         if folder is not None and not done:
             write_results(folder, description, result, graph_seconds, trainer, index)
     if score_test:
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
     return Run(result, index, model, trainer.data, trainer.config, graph_seconds)
+
+
+def described(
+    trainer: Trainer, dataset: Dataset, plugs: list[str], ablate: list[str]
+) -> dict[str, Any]:
+    """An experiment as its folder tells of it, in JSON values."""
+    return {
+        **trainer.description,
+        "dataset": dataset.name,
+        "seed": trainer.config.seed,
+        "plugs": plugs,
+        "ablate": ablate,
+        "modalities": modalities(trainer.data),
+        "source": dataset.source(),
+    }
 
 
 def accept(

@@ -8,11 +8,11 @@ from typing import Any
 
 from pyg_mmrec import datasets
 from pyg_mmrec.config import from_dict
-from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets import Dataset, Kept
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import everything, prepare
 from pyg_mmrec.experiments.experiment import Run
-from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, RESULT, read_json
+from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, DATA, RESULT, read_json
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.plugins import find, place
 from pyg_mmrec.serving.index import Index
@@ -96,8 +96,8 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
             history=state["history"],
             slices=result.get("slices", {}),  # runs of before have none
         ),
-        Index.from_tensors(state["index"]),
-        model.eval(),
+        Index.from_tensors(state["index"]).with_model(model.eval(), data),
+        model,
         data,
         train,
         seconds,
@@ -140,6 +140,8 @@ def made_again(source: Mapping[str, Any], folder: Path) -> Dataset:
     """
     where = f"'source' of {folder / CONFIG}"
     check_fields(source, {"class": str, "arguments": dict, "untold": list}, where)
+    if source["class"] == Kept.__name__:
+        return Kept(folder / DATA)  # which lies in the run's folder, wherever that is
     own: Any = source.get("origin")
     cls: Any
     if isinstance(own, dict) and not source["untold"]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyg_mmrec.datasets.kept import is_kept
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import Recommender
@@ -15,9 +17,11 @@ from pyg_mmrec.training.schema import check_type
 
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 CONFIG, RESULT = "config.json", "result.json"
+DATA = "data"  # a folder, where the data grew after the training
 # In the order in which a run is removed: what a kill leaves is of one run, and the
 # last to go tells which.
 FILES = (RESULT, HISTORY, CHECKPOINT, CONFIG)
+USERS = "users.parquet"  # of a comparison: what each user's test metrics were
 _EVENTS = "events.out.tfevents.*"  # of TensorBoard
 
 
@@ -83,7 +87,8 @@ def clear(folder: Path) -> None:
     Raises:
         MMRecError: If a file cannot be removed.
     """
-    for path in (*(folder / name for name in FILES), *sorted(folder.glob(_EVENTS))):
+    files = (folder / name for name in (USERS, *FILES))
+    for path in (*files, *sorted(folder.glob(_EVENTS))):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
@@ -91,6 +96,8 @@ def clear(folder: Path) -> None:
                 f"{path} cannot be removed ({error.strerror}): see that you may write "
                 f"there, or choose another --output"
             ) from error
+    if is_kept(folder / DATA):
+        shutil.rmtree(folder / DATA, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

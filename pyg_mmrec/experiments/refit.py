@@ -117,7 +117,8 @@ def refit(
         }
         done = accept(output, trainer, description, overwrite, score_test=False)
         found = trainer.fit(resume, hooks, score_test=False)
-        index = Index.build(trainer.model.rows(trainer.data), trainer.data, dataset)
+        rows, data = trainer.model.rows(trainer.data), trainer.data
+        index = Index.build(rows, data, dataset, trainer.model)
         if not done:
             write_results(output, description, found, seconds, trainer, index)
     return Run(found, index, trainer.model, trainer.data, trainer.config, seconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +16,16 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.config import checked
 from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
 
+if TYPE_CHECKING:  # of Python 3.11
+    from typing import Self
+
 Overrides = Mapping[str, Any]
+_RENAMED = "readout is final_rows now; the old name goes with the next version"
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,32 @@ class Source:
     paper: str = ""
     venue: str = ""
     url: str = ""
+
+
+Rows = Callable[..., Tensor]
+
+
+def _renamed(own: Rows) -> Rows:
+    """A method by its old name, of the class that has it by the new one."""
+
+    def readout(self: Any, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        return own(self, out, kind, index)
+
+    return readout
+
+
+def _answer_to_readout(cls: Any) -> None:
+    """Let ``readout`` of version 0.1 be called, and be what a class defines.
+
+    Both names stand in the same classes, so that ``super()`` finds the next by either.
+    """
+    own = vars(cls)
+    if "final_rows" in own:
+        cls.readout = _renamed(own["final_rows"])
+    elif "readout" in own:
+        warnings.warn(f"{cls.__name__}: {_RENAMED}", DeprecationWarning, stacklevel=3)
+        cls.final_rows = own["readout"]
 
 
 class Recommender(nn.Module, ABC):
@@ -85,6 +119,7 @@ class Recommender(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         if "Config" in vars(cls):
             checked(cls.Config)
+        _answer_to_readout(cls)
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__()
@@ -111,7 +146,7 @@ class Recommender(nn.Module, ABC):
     def forward(self, data: HeteroData) -> Embeddings:
         """What must be computed on the whole graph at hand."""
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Row-wise rest of the computation, for the rows asked for.
 
         Args:
@@ -123,6 +158,36 @@ class Recommender(nn.Module, ABC):
             Final embeddings, ``[n, d_final]``; scores are their inner products.
         """
         return out.of(kind).index_select(0, index)
+
+    def check_new_items(self) -> None:
+        """Refuse items that join after the training, if it has no place for them.
+
+        Raises:
+            MMRecError: For a method that reads ids alone.
+        """
+        if not self.uses_features:
+            raise MMRecError(
+                f"the method {self.name!r} reads no item features, so it cannot place "
+                f"an item that nobody took: use one that does, such as 'freedom', or "
+                f"train again once the item has interactions"
+            )
+
+    def grown(self, fills: Mapping[str, Fill]) -> Self:
+        """A copy with parameters for nodes that join the graph after the training.
+
+        Every module that is a :class:`~pyg_mmrec.growing.PerNode`, as all that have a
+        row per node here, gets rows of the new nodes: what ids, offsets and preferences
+        of nodes like them learned, unless it says otherwise. A method that keeps such
+        parameters in another way overrides this.
+
+        Args:
+            fills: What makes new rows of those there are, by the type of the nodes.
+        """
+        model = copy.deepcopy(self)
+        for module in model.modules():
+            if isinstance(module, PerNode):
+                module.grow(fills)
+        return model
 
     def objectives(self) -> list[Term]:
         """Terms of the loss; empty for a method that is not trained."""
@@ -142,7 +207,10 @@ class Recommender(nn.Module, ABC):
         sides = []
         for kind in (USER, ITEM):
             index = torch.arange(out.of(kind).size(0), device=out.user.device)
-            parts = [self.readout(out, kind, i) for i in index.split(chunk_size)]
+            parts = [self.final_rows(out, kind, i) for i in index.split(chunk_size)]
             sides.append(torch.cat(parts))
         self.train(training)
         return Branch(*sides)
+
+
+_answer_to_readout(Recommender)

@@ -14,7 +14,7 @@ from pyg_mmrec.graph import (
     features,
     modalities,
     presence,
-    train_edges,
+    taken_edges,
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
@@ -54,7 +54,7 @@ def _branch(data: HeteroData, modality: str) -> Branch:
     present = presence(data, modality)
     x = F.normalize(features(data, modality).float(), dim=-1)
     x = x.masked_fill(~present.unsqueeze(-1), 0.0)
-    user, item = train_edges(data)
+    user, item = taken_edges(data)
     known = present[item]
     num_users, num_items = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
     count = torch.bincount(user[known], minlength=num_users)

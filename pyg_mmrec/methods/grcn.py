@@ -133,7 +133,7 @@ class GRCN(Recommender):
         self, data: HeteroData, adj: Adjacency, routed: list[Routed]
     ) -> Weights:
         """One weight of each interaction in either direction, ``[E]``."""
-        user, item = adj.edge_index
+        user, item = adj.edge_index[0], adj.back_edges[0]
         # The neighbour is the item towards users, and the user towards items.
         neighbours, weights = ((ITEM, item), (USER, user)), []
         for way, (side, index) in enumerate(neighbours):
@@ -153,7 +153,8 @@ class GRCN(Recommender):
 class BothWays(NamedTuple):
     """Interactions towards users and towards items, among all nodes, users first.
 
-    Edges of both are in the order of the relation.
+    Edges of both are in the order of the relation; users who only listen come last,
+    and have edges towards them alone.
     """
 
     to_user: EdgePattern
@@ -186,8 +187,11 @@ def both_ways(adj: Adjacency) -> BothWays:
     """
     if adj not in _PATTERNS:
         num_users, num_items = adj.size
-        user, item = adj.edge_index[0], adj.edge_index[1] + num_users
-        ends = torch.stack([item, user]), torch.stack([user, item])
+        (user, item), (near, centre) = adj.edge_index, adj.back_edges
+        ends = (
+            torch.stack([near + num_users, centre]),
+            torch.stack([user, item + num_users]),
+        )
         _PATTERNS[adj] = BothWays(
             *(EdgePattern(e, num_users + num_items) for e in ends)
         )
@@ -254,6 +258,6 @@ def route(user: Tensor, item: Tensor, edges: BothWays, num_routings: int) -> Rou
     x = torch.cat([user, item])
     # The same pairs in both directions.
     scores = edge_products(x, edges.to_user)
-    weights = Weights(*(attention(x, e, scores) for e in edges))
+    weights = Weights(*(attention(x, e, scores[: e.edge_index.size(1)]) for e in edges))
     out = x + propagate_both_ways(x, weights, edges)
     return Routed(Branch(out[:num_users], out[num_users:]), weights)

@@ -13,8 +13,8 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, num_trained
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Hypergraph, ItemMeans, NodeEmbedding, Projector, Propagate
@@ -152,13 +152,14 @@ class LGMRec(Recommender):
             if mask is not None:
                 content = content * mask.unsqueeze(-1)
             # Users belong to hyperedges as the sum of their items does.
-            branches.append(hypergraph(content, ids, adj.unweighted, mask))
+            args = content, ids, adj.unweighted, mask, num_trained(data, ITEM)
+            branches.append(hypergraph(*args))
         return branches
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus modalities and the sum of the hypergraphs, ``[n, d]``."""
 
-        def of(branch: Branch) -> Tensor:
+        def of(branch: Branch | RowBranch) -> Tensor:
             return getattr(branch, kind).index_select(0, index)
 
         rows = out.of(kind).index_select(0, index)

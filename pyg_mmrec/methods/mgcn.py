@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, split_branches
+from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, split_branches
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
@@ -124,7 +124,7 @@ class MGCN(Recommender):
             *wide,
             modal=modal,
             aux={"ego_user": user, "ego_item": item},
-            groups={"parts": [Branch(*map(self._lazy, wide)), behaviour]},
+            groups={"parts": [RowBranch(*map(self._lazy, wide)), behaviour]},
         )
 
     def _modal(self, data: HeteroData, ids: Tensor) -> list[Tensor]:
@@ -143,15 +143,14 @@ class MGCN(Recommender):
         modal = rows[:, self.config.dim :].unflatten(-1, (-1, self.config.dim))
         return modal.mean(1) if self.fuse is None else self.fuse(behaviour, modal)
 
-    def _lazy(self, wide: Tensor) -> Tensor:
-        """The fusion of rows as they are asked for, typed as what it stands for."""
+    def _lazy(self, wide: Tensor) -> LazyRows:
+        """The fusion of rows as they are asked for."""
         shape = (wide.size(0), self.config.dim)
-        rows = LazyRows(lambda i: self._fused(wide[i]), shape, wide.device)
-        return cast(Tensor, rows)
+        return LazyRows(lambda i: self._fused(wide[i]), shape, wide.device)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus the fusion of modalities, ``[n, d]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         return rows[:, : self.config.dim] + self._fused(rows)
 
     def objectives(self) -> list[Term]:

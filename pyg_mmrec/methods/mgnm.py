@@ -14,8 +14,8 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, split_branches
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, num_trained
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import (
@@ -177,13 +177,14 @@ class MGNM(Recommender):
             content = self.filters[m](ids, data) if m in self.filters else feats[m]
             mask = data[ITEM].get(f"mask_{m}")
             # Users belong to hyperedges as the sum of their items does.
-            branches.append(hypergraph(content, local, adj.unweighted, mask))
+            args = content, local, adj.unweighted, mask, num_trained(data, ITEM)
+            branches.append(hypergraph(*args))
         return branches
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus local and global embeddings of each modality, ``[n, d]``."""
 
-        def unit(branch: Branch) -> Tensor:
+        def unit(branch: Branch | RowBranch) -> Tensor:
             return F.normalize(getattr(branch, kind).index_select(0, index), dim=-1)
 
         rows = out.of(kind).index_select(0, index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,16 +14,17 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Share, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, presence
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, num_trained, presence
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.mig_gt import (
     GlobalAttention,
     Unsmooth,
     drawn_items,
+    normed_by_first,
     with_drawn,
 )
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeEmbedding, Projector, RestartPropagate
+from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
@@ -48,7 +49,7 @@ class MIGGT(Recommender):
         \mathrm{Attention} \left( \mathbf{z}, \left[ \mathbf{z}, \mathbf{z}_{j_1},
         \ldots, \mathbf{z}_{j_S} \right] \right)
 
-    with :class:`~pyg_mmrec.nn.RestartPropagate` and ``S`` items :math:`j` drawn
+    with :class:`~pyg_mmrec.nn.MarkovDiffusion` and ``S`` items :math:`j` drawn
     uniformly for each node, see :class:`GlobalAttention`. The loss is
     BPR, :class:`Unsmooth` and L2. From `"Modality-Independent
     Graph Neural Networks with Global Transformers for Multimodal Recommendation"
@@ -155,9 +156,9 @@ class MIGGT(Recommender):
         self.narrow = nn.ModuleDict({m: _mlp(c) for m in names})
         hops = {m: c.hops.get(m, c.num_feature_layers) for m in names}
         options = (c.conv, c.dim, c.alpha, c.beta, c.self_loops, c.edge_dropout)
-        self.propagate = RestartPropagate(c.num_layers, *options)
+        self.propagate = MarkovDiffusion(c.num_layers, *options)
         self.propagate_modal = nn.ModuleDict(
-            {m: RestartPropagate(k, *options) for m, k in hops.items()}
+            {m: MarkovDiffusion(k, *options) for m, k in hops.items()}
         )
         self.attention = GlobalAttention(c.dim, share=c.share)
 
@@ -191,12 +192,18 @@ class MIGGT(Recommender):
         sides = zip(ids, *modal.values(), strict=True)
         total = Branch(*(torch.stack(side).sum(0) for side in sides))
         out = Branch(*(self._drop(x, c.output_dropout) for x in total))
-        aux = drawn_items(out, c.num_samples, None if self.training else 0)
+        trained = num_trained(data, USER), num_trained(data, ITEM)
+        aux = drawn_items(out, c.num_samples, None if self.training else 0, trained)
         return Embeddings(*out, feats=feats, modal=modal, aux=aux)
 
     def _encode(self, data: HeteroData, modality: str, hidden: Tensor) -> Tensor:
         """Encoded features ``[I, d]``, zero where they are missing."""
-        encoded = self.narrow[modality](hidden)
+        layers = cast(nn.Sequential, self.narrow[modality])
+        first = num_trained(data, ITEM)
+        if first == hidden.size(0):
+            encoded = layers(hidden)
+        else:
+            encoded = normed_by_first(layers, hidden, first)
         return encoded * presence(data, modality).unsqueeze(-1)
 
     def _drop(self, x: Tensor, p: float) -> Tensor:
@@ -207,7 +214,7 @@ class MIGGT(Recommender):
         memory = with_drawn(out, kind, index)
         return self.attention(memory, memory)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Rows after attention to the items drawn for them, ``[n, d]``."""
         memory = with_drawn(out, kind, index)
         return self.attention(memory[:, :1], memory).squeeze(1)

@@ -23,11 +23,18 @@ from pyg_mmrec.config import (
     option,
 )
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
+from pyg_mmrec.graph import (
+    INTERACTS,
+    ITEM,
+    USER,
+    modalities,
+    num_trained,
+    relation,
+)
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import Channels, Propagate, normalize_channels
+from pyg_mmrec.nn import NodeFeatures, Propagate, normalize_blocks
 from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest
@@ -185,7 +192,7 @@ class REARM(Recommender):
         layers = {USER: c.num_user_layers, ITEM: c.num_item_layers}
         names, count = self.modalities, len(self.modalities)
         channels = partial(
-            Channels,
+            NodeFeatures,
             data,
             c.dim,
             names=names,
@@ -235,7 +242,7 @@ class REARM(Recommender):
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
         _, modal = split_branches(out, self.modalities, dim)
         whole = self.config.meta_all or not self.training
-        aux = self._meta_means(out) if whole else {}
+        aux = self._meta_means(data, out) if whole else {}
         return Embeddings(out.user, out.item, modal=modal, aux=aux)
 
     def _homogeneous(self, data: HeteroData, side: str) -> Tensor:
@@ -244,18 +251,21 @@ class REARM(Recommender):
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "mixed")))
         dim, length = self.config.dim, self.config.channel_norm
-        return rescale(x) if length is None else normalize_channels(x, dim, length)
+        return rescale(x) if length is None else normalize_blocks(x, dim, length)
 
-    def _meta_means(self, out: Branch) -> dict[str, Tensor]:
-        """Means of the meta-network's factors over all nodes."""
-        rows = {USER: out.user, ITEM: out.item}
+    def _meta_means(self, data: HeteroData, out: Branch) -> dict[str, Tensor]:
+        """Means of the meta-network's factors over all nodes that were trained."""
+        rows = {
+            side: x[: num_trained(data, side)]
+            for side, x in zip((USER, ITEM), out, strict=True)
+        }
         return {
             f"{side}_meta_{i}": mean
             for side, meta in cast(dict[str, MetaNetwork], self.meta).items()
             for i, mean in enumerate(meta.means(rows[side][:, self.config.dim :]))
         }
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Shared and modality-unique parts, ``[n, (M + 1) d]``."""
         rows = out.of(kind).index_select(0, index)
         ids, *modal = rows.split(self.config.dim, dim=-1)

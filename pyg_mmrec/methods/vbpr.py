@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Embeddings, RowBranch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
@@ -68,14 +68,15 @@ class VBPR(Recommender):
         user, item, feats = self.user(data), self.item(data), self.project.lazy(data)
         _latent, *tastes = user.split(self.config.dim, dim=-1)
         modal = {
-            m: Branch(taste, feats[m]) for m, taste in zip(feats, tastes, strict=True)
+            m: RowBranch(taste, feats[m])
+            for m, taste in zip(feats, tastes, strict=True)
         }
         aux = {"ego_user": user, "ego_item": item, "bias": self.bias(data)}
         return Embeddings(user, item, feats=dict(feats), modal=modal, aux=aux)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Factors side by side, and the bias or a one, ``[n, (M + 1) d + 1]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         if kind == USER:
             return torch.cat([rows, rows.new_ones(rows.size(0), 1)], dim=-1)
         rest = [*out.feats.values(), out.aux["bias"]]

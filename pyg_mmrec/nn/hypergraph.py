@@ -46,6 +46,8 @@ class Hypergraph(nn.Module):
         - **item:** items' embeddings, :math:`(I, F)`
         - **adj:** interactions, user -> item
         - **mask:** :math:`(I)` bool, the items with content; all if ``None``
+        - **num_speaking:** how many items, from the first on, the hyperedges gather
+          from; all if ``None``
         - **output:** users and items, :math:`((U, F), (I, F))`
 
     Example:
@@ -81,7 +83,12 @@ class Hypergraph(nn.Module):
         self.gather = WeightedConv()
 
     def forward(
-        self, content: Tensor, item: Tensor, adj: Adjacency, mask: Tensor | None = None
+        self,
+        content: Tensor,
+        item: Tensor,
+        adj: Adjacency,
+        mask: Tensor | None = None,
+        num_speaking: int | None = None,
     ) -> Branch:
         """Global embeddings of users and items; see the class for shapes."""
         logits = content @ self.edges.T
@@ -91,7 +98,7 @@ class Hypergraph(nn.Module):
             # An item without content belongs to no hyperedge.
             of_item = of_item * mask.unsqueeze(-1)
         for _ in range(self.num_layers):
-            hyper = of_item.T @ item
+            hyper = of_item[:num_speaking].T @ item[:num_speaking]
             item = of_item @ hyper
         return Branch(of_user @ hyper, item)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,11 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.graph import INTERACTS, ITEM, features, modalities, presence
+from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv import WeightedConv
 
 
-class NodeEmbedding(nn.Module):
+class NodeEmbedding(PerNode):
     """A learned vector per node of one type.
 
     On a sampled subgraph, which carries PyG's ``n_id``, it returns the vectors of
@@ -62,6 +63,10 @@ class NodeEmbedding(nn.Module):
             nn.init.normal_(self.table.weight, std=dim**-0.5 if std is None else std)
         else:
             nn.init.xavier_uniform_(self.table.weight)
+
+    def node_rows(self) -> Mapping[str, str]:
+        """The table."""
+        return {"table.weight": self.node_type}
 
     def forward(self, data: HeteroData) -> Tensor:
         """Vectors of the nodes of ``data``."""
@@ -179,13 +184,9 @@ class Projector(nn.Module):
         """Projected features of each modality."""
         return {m: self.project(data, m) for m in self.linear}
 
-    def lazy(self, data: HeteroData) -> Mapping[str, Tensor]:
-        """The same, for methods that read rows of them alone.
-
-        Returns:
-            :class:`~pyg_mmrec.embeddings.LazyRows`, typed as what they stand for.
-        """
-        return {m: cast(Tensor, self._lazy(data, m)) for m in self.linear}
+    def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
+        """The same, for methods that read rows of them alone."""
+        return {m: self._lazy(data, m) for m in self.linear}
 
     def _lazy(self, data: HeteroData, modality: str) -> LazyRows:
         x = features(data, modality, self.node_type)
@@ -298,13 +299,13 @@ def rescale(x: Tensor, length: float = 1.0) -> Tensor:
     return _Rescale.apply(x, length)  # type: ignore[no-any-return]
 
 
-def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
+def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
     """Scale each channel of each row to a length, ``[N, C * dim]``.
 
     Example:
         >>> import torch
-        >>> from pyg_mmrec.nn import normalize_channels
-        >>> normalize_channels(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
+        >>> from pyg_mmrec.nn import normalize_blocks
+        >>> normalize_blocks(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
         tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
     """
     return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)

@@ -12,10 +12,18 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import Normalize, normalized
-from pyg_mmrec.graph import ITEM, knn_relation, presence
+from pyg_mmrec.embeddings import Rows, dense
+from pyg_mmrec.graph import (
+    BEFORE,
+    ITEM,
+    TRAINED,
+    knn_relation,
+    num_trained,
+    presence,
+)
 from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.nn.inputs import Projector, rescale
-from pyg_mmrec.ranking.nearest import cosine_top_k
+from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
 
 _KEPT = "_latent_neighbours"
 
@@ -126,22 +134,21 @@ class LatentGraphs(nn.Module):
 
     def forward(
         self, data: HeteroData
-    ) -> tuple[dict[str, LatentGraph], dict[str, Tensor]]:
-        """Graphs and projections of the items of ``data``."""
-        if self.skip == 1:
-            feats = dict(self.project.lazy(data))
-        else:
-            feats = dict(self.project(data))
+    ) -> tuple[dict[str, LatentGraph], Mapping[str, Rows]]:
+        """Graphs and projections of the items of ``data``, lazy if it learns none."""
+        lazy = self.skip == 1
+        feats = self.project.lazy(data) if lazy else self.project(data)
         graphs = {m: LatentGraph(*self._parts(data, m, feats[m])) for m in feats}
         return graphs, feats
 
     def _parts(
-        self, data: HeteroData, modality: str, x: Tensor
+        self, data: HeteroData, modality: str, rows: Rows
     ) -> tuple[Adjacency | None, LearnedAdjacency | None, float]:
         initial = learned = None
         if self.skip > 0:
             initial = adjacency(data, knn_relation(ITEM, modality))
         if self.skip < 1:
+            x = dense(rows)
             pattern = self._pattern(data, modality, x)
             cosine = edge_products(rescale(x), pattern).clamp(min=0.0)
             how: Normalize | None = None if self.joint else "sym"
@@ -151,6 +158,8 @@ class LatentGraphs(nn.Module):
 
     def _pattern(self, data: HeteroData, modality: str, x: Tensor) -> EdgePattern:
         # A sampled subgraph inherits the view's, which are not its own items'.
+        if TRAINED in data[ITEM]:
+            return self._extended(data, modality, x)
         own = "n_id" not in data[ITEM]
         kept = data[ITEM].__dict__.get(_KEPT) if own else None
         if kept is None or modality not in kept:
@@ -159,6 +168,27 @@ class LatentGraphs(nn.Module):
                 return pattern
             kept[modality] = pattern
         return kept[modality]
+
+    def _extended(self, data: HeteroData, modality: str, x: Tensor) -> EdgePattern:
+        """Neighbours of items that were trained, and among these of those that joined.
+
+        The first are found once for the graph that others join.
+        """
+        first, present = num_trained(data, ITEM), presence(data, modality)
+        kept = data[ITEM].__dict__.get(BEFORE, {})
+        if modality not in kept:
+            pattern = find_neighbours(x[:first], present[:first], self.k)
+            kept[modality] = pattern.edge_index
+        usable = present & (x != 0).any(dim=1)
+        old, new = (
+            part.nonzero().flatten() for part in (usable[:first], usable[first:])
+        )
+        new = new + first
+        _, place = nearest_among(x[new], x[old], self.k - 1)
+        centre = new.repeat_interleave(place.size(1))
+        edges = torch.stack([old[place.flatten()], centre])
+        edges = torch.cat([kept[modality], new.expand(2, -1), edges], dim=1)
+        return EdgePattern(edges, x.size(0))
 
 
 class LatentEpoch(BaseTransform):

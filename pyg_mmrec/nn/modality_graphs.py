@@ -10,11 +10,12 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import symmetric_weight
-from pyg_mmrec.graph import ITEM, USER, EdgeType
+from pyg_mmrec.graph import BEFORE, ITEM, TRAINED, USER, EdgeType, num_trained
 from pyg_mmrec.ranking.nearest import top_k_rows
 from pyg_mmrec.ranking.ties import index_bits, tie_masks
 
 Blocks = Iterable[Tensor]  # scores of users, in order and in blocks, [chunk, I]
+MakeBlocks = Callable[[str, int], Blocks]  # of a modality, from a user on
 
 
 def incidence(
@@ -39,7 +40,7 @@ def incidence(
     return table[:-1, :-1]
 
 
-def generated_relation(modality: str) -> EdgeType:
+def modality_relation(modality: str) -> EdgeType:
     """Edge type of the interactions that a modality's part of a model made up."""
     return (USER, f"generated_{modality}", ITEM)
 
@@ -63,13 +64,13 @@ def top_k_edges(blocks: Blocks, k: int) -> Tensor:
     return torch.stack([users.repeat_interleave(items.size(1)), items.flatten()])
 
 
-def generated_graphs(
+def modality_graphs(
     data: HeteroData,
     names: Sequence[str],
-    blocks: Callable[[str], Blocks],
+    blocks: MakeBlocks,
     k: int,
 ) -> dict[str, Adjacency]:
-    """The graphs that were stored with :func:`store_generated`, or else new ones.
+    """The graphs that were stored with :func:`store_modality_graphs`, or else new ones.
 
     Training stores them once per epoch; evaluation, which has no epoch, makes them
     from the parameters at hand.
@@ -77,25 +78,55 @@ def generated_graphs(
     Args:
         data: The graph.
         names: Modalities.
-        blocks: Scores by a modality, see :func:`top_k_edges`.
+        blocks: Scores by a modality, from a user on, see :func:`top_k_edges`.
         k: Edges of a user.
 
     Returns:
         A relation user -> item for each modality, symmetrically normalised.
     """
-    if all(generated_relation(m) in data.edge_types for m in names):
-        return {m: adjacency(data, generated_relation(m)) for m in names}
+    if all(modality_relation(m) in data.edge_types for m in names):
+        return {m: adjacency(data, modality_relation(m)) for m in names}
     sizes = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
     graphs = {}
     with torch.no_grad():
         for name in names:
-            edges = top_k_edges(blocks(name), k)
+            if TRAINED in data[USER]:
+                graphs[name] = _extended(data, name, blocks, k, sizes)
+                continue
+            edges = top_k_edges(blocks(name, 0), k)
             graphs[name] = Adjacency(edges, symmetric_weight(edges, *sizes), sizes)
     return graphs
 
 
-def store_generated(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:
+def _extended(
+    data: HeteroData, name: str, blocks: MakeBlocks, k: int, sizes: tuple[int, int]
+) -> Adjacency:
+    """What users made up of trained items: those who joined later only listen.
+
+    What users of before made up is found once for the graph that others join.
+    """
+    first, num_items = num_trained(data, USER), num_trained(data, ITEM)
+
+    def trained(start: int) -> Blocks:
+        return (rows[:, :num_items] for rows in blocks(name, start))
+
+    kept = data[USER].__dict__.get(BEFORE, {})
+    if name not in kept:
+        kept[name] = top_k_edges(trained(0), k)[:, : first * min(k, num_items)]
+    old = kept[name]
+    degree = torch.bincount(old[1], minlength=sizes[1]).clamp(min=1)
+    every = old
+    if sizes[0] > first:
+        new = top_k_edges(trained(first), k)
+        every = torch.cat([old, new + torch.tensor([[first], [0]]).to(new)], dim=1)
+    own = torch.bincount(every[0], minlength=sizes[0])
+    weight = (own[every[0]].float() * degree[every[1]].float()).rsqrt()
+    forth = Adjacency(old, weight[: old.size(1)], sizes)
+    return Adjacency.listened(forth, Adjacency(every.flip(0), weight, sizes[::-1]))
+
+
+def store_modality_graphs(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:
     """Add graphs to ``data`` in place, which has to be a view of one epoch."""
     for name, graph in graphs.items():
-        store = data[generated_relation(name)]
+        store = data[modality_relation(name)]
         store.edge_index, store.edge_weight = graph.edge_index, graph.edge_weight

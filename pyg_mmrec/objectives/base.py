@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.sampling.sampler import Batch
 
@@ -35,7 +35,7 @@ class Model(Protocol):
     def __call__(self, data: HeteroData) -> Any:
         """Its embeddings of a graph."""
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Final embeddings of some rows."""
         ...
 
@@ -163,12 +163,12 @@ class Step:
     def final(self) -> Branch:
         """Final embeddings of :attr:`users` and :attr:`items`, read out once."""
         return Branch(
-            self.model.readout(self.out, "user", self.users),
-            self.model.readout(self.out, "item", self.items),
+            self.model.final_rows(self.out, "user", self.users),
+            self.model.final_rows(self.out, "item", self.items),
         )
 
     def triplets(
-        self, branch: Branch, neg: Tensor | None = None
+        self, branch: Branch | RowBranch, neg: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """User, positive and negative rows of a branch that holds all nodes.
 

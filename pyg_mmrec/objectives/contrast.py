@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from pyg_mmrec.embeddings import Rows, dense
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Nodes, Objective, Step
@@ -209,14 +210,14 @@ class InfoNCE(Objective):
                 total = total + self._contrast(rows[a], rows[b], index)
         return total / max(len(pairs), 1)
 
-    def _contrast(self, a: Tensor, b: Tensor, index: Tensor) -> Tensor:
+    def _contrast(self, a: Rows, b: Rows, index: Tensor) -> Tensor:
         """Of some rows of one branch with those of another."""
         x, y = a.index_select(0, index), b.index_select(0, index)
         if self.nodes == "all":
-            loss = contrast_against(x, y, b, self.tau)
+            loss = contrast_against(x, y, dense(b), self.tau)
             if not self.both_ways:
                 return loss
-            return (loss + contrast_against(y, x, a, self.tau)) / 2
+            return (loss + contrast_against(y, x, dense(a), self.tau)) / 2
         contrast = two_way_contrast if self.both_ways else one_way_contrast
         return contrast(x, y, self.tau)
 

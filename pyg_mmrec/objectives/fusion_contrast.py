@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from pyg_mmrec.embeddings import dense
 from pyg_mmrec.errors import positive
 from pyg_mmrec.objectives.base import Objective, Step
 
@@ -92,9 +93,9 @@ class FusionContrast(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on these items, summed over modalities."""
-        rows = [branch.item for branch in step.out.groups["latent"]]
-        if self.items == "batch":
-            rows = [x.index_select(0, step.items) for x in rows]
+        items = [branch.item for branch in step.out.groups["latent"]]
+        batch = self.items == "batch"
+        rows = [x.index_select(0, step.items) if batch else dense(x) for x in items]
         fused, *modal = rows
         losses = [fusion_contrast(x, fused, self.tau) for x in modal]
         return torch.stack(losses).sum()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.ranking import bpr_loss, bpr_margin
@@ -126,7 +126,7 @@ class HardNegative(Objective):
         own = torch.stack([self._hardest(step, branch) for branch in branches])
         return own.unsqueeze(-1) if self.mining == "own" else others(own)
 
-    def _hardest(self, step: Step, branch: Branch) -> Tensor:
+    def _hardest(self, step: Step, branch: Branch | RowBranch) -> Tensor:
         """The item of each pool that the branch scores highest, ``[B]``."""
         user, _, pool = step.triplets(branch)
         best = hardest(user, pool).unsqueeze(-1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
@@ -135,7 +135,7 @@ def _whole(step: Step, kind: str) -> Tensor:
     """Final embeddings of all nodes of a type."""
     rows = step.out.of(kind)
     index = torch.arange(rows.size(0), device=rows.device)
-    return step.model.readout(step.out, kind, index)
+    return step.model.final_rows(step.out, kind, index)
 
 
 class FeatureBPR(Objective):
@@ -164,7 +164,7 @@ class FeatureBPR(Objective):
         """The loss on the batch, summed over modalities."""
         out = step.out
         losses = [
-            bpr_loss(*step.triplets(Branch(out.modal.get(m, out).user, item)))
+            bpr_loss(*step.triplets(RowBranch(out.modal.get(m, out).user, item)))
             for m, item in out.feats.items()
         ]
         return sum(losses)  # type: ignore[return-value]

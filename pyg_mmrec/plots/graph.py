@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, ITEM, EdgeType
+from pyg_mmrec.graph import INTERACTS, ITEM, EdgeType, strongest
 from pyg_mmrec.plots.style import COLORS, new_figure, shortened, styled
 
 if TYPE_CHECKING:
@@ -90,19 +89,11 @@ def neighbours(
     k: int,
 ) -> list[Neighbour]:
     """The neighbours of largest weight; the item itself is left out."""
-    store, kind = data[edge_type], edge_type[0]
-    source, centre = store.edge_index
-    mine = centre == item
-    if kind == ITEM:
-        mine &= source != item
-    weight = store.get("edge_weight")
-    weight = torch.ones(int(mine.sum())) if weight is None else weight[mine]
-    order = weight.argsort(descending=True, stable=True)[:k]
+    kind = edge_type[0]
+    others, weights = strongest(data, edge_type, item, k)
     return [
-        Neighbour(
-            shortened(titles[n]) if titles and kind == ITEM else f"{kind} {n}", float(w)
-        )
-        for n, w in zip(source[mine][order].tolist(), weight[order], strict=True)
+        Neighbour(shortened(titles[n]) if titles and kind == ITEM else f"{kind} {n}", w)
+        for n, w in zip(others.tolist(), weights.tolist(), strict=True)
     ]
 
 

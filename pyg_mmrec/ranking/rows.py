@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
 _TIED_ROWS = 32
 
@@ -45,7 +46,11 @@ class Ragged:
 
 
 def top_k(
-    rows: Branch, users: Tensor, k: int, exclude: Ragged | None = None
+    rows: Branch,
+    users: Tensor,
+    k: int,
+    exclude: Ragged | None = None,
+    order: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Best items of each user, by inner product; of equals, those of lower index.
 
@@ -54,6 +59,7 @@ def top_k(
         users: Users to rank for, ``[n]``.
         k: Items a user; all items if there are fewer.
         exclude: Items never to rank, such as those of the train interactions.
+        order: As of :func:`best_columns`.
 
     Returns:
         Scores and items, both ``[n, k]``; excluded items score ``-inf``.
@@ -61,19 +67,45 @@ def top_k(
     scores = rows.user[users] @ rows.item.T
     if exclude is not None:
         scores[exclude.of(users)] = float("-inf")
-    return best_columns(scores, k)
+    return best_columns(scores, k, order)
 
 
-def best_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def order_of_equals(users: Tensor, items: Tensor, num_items: int) -> Tensor:
+    """Columns of some items in an order of each user's own.
+
+    Raw ids often follow age or popularity, so that among items of equal scores the
+    index tells something that whoever scored them did not know.
+
+    Args:
+        users: ``[n]``.
+        items: Items of the columns, ``[m]``.
+        num_items: Number of all items, of which the order is.
+
+    Returns:
+        Columns, ``[n, m]``.
+    """
+    bits = index_bits(num_items)
+    masks = tie_masks(users, bits)
+    return tie_ranks(items.unsqueeze(0), masks.unsqueeze(1), bits).argsort(dim=1)
+
+
+def best_columns(
+    scores: Tensor, k: int, order: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The ``k`` greatest of each row, ties by lower column: the same on any device.
 
     Args:
         scores: ``[n, I]``.
         k: How many; all columns if there are fewer.
+        order: Columns in the order in which equals are ranked, in place of their own,
+            ``[n, I]``.
 
     Returns:
         Values, descending, and columns, both ``[n, min(k, I)]``.
     """
+    if order is not None:
+        values, places = best_columns(scores.gather(1, order), k)
+        return values, order.gather(1, places)
     # One more than asked for shows whether equals were cut apart at the end.
     values, columns = scores.topk(min(k + 1, scores.size(1)), dim=-1)
     if values.size(1) > k:
@@ -84,8 +116,8 @@ def best_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         for rows in cut.nonzero().flatten().split(_TIED_ROWS):
             columns[rows] = _first_of_equals(scores[rows], last[rows], k)
     columns = columns.sort(dim=-1).values
-    order = scores.gather(1, columns).sort(dim=-1, descending=True, stable=True)
-    return order.values, columns.gather(1, order.indices)
+    best = scores.gather(1, columns).sort(dim=-1, descending=True, stable=True)
+    return best.values, columns.gather(1, best.indices)
 
 
 def _first_of_equals(scores: Tensor, last: Tensor, k: int) -> Tensor:

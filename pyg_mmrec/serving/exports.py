@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import Tensor
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
@@ -77,3 +79,47 @@ def _write_parquet(frames: Iterable[pd.DataFrame], file: BinaryIO) -> None:
     with pq.ParquetWriter(file, first.schema) as writer:
         for table in chain([first], tables):
             writer.write_table(table.cast(first.schema))
+
+
+def write_embeddings(sides: Sequence[tuple[str, pd.Index, Tensor]], path: Path) -> None:
+    """Write raw ids and embeddings, whole or not at all.
+
+    Args:
+        sides: Name, raw ids and rows of users and of items.
+        path: As of :meth:`~pyg_mmrec.serving.index.Index.export_embeddings`.
+
+    Raises:
+        MMRecError: For another ending, or a place that cannot be written.
+    """
+    if path.suffix == ".npz":
+        _write_arrays(sides, path)
+    elif path.suffix == ".parquet":
+        write_table(_embedding_tables(sides), path)
+    elif path.suffix and not path.is_dir():
+        raise bad_suffix(path, ".npz or .parquet, or be a folder")
+    else:
+        for name, ids, rows in sides:
+            frame = pd.DataFrame({name: ids, "embedding": list(rows.numpy())})
+            write_table([frame], path / f"{name}s.parquet")
+
+
+def _write_arrays(sides: Sequence[tuple[str, pd.Index, Tensor]], path: Path) -> None:
+    arrays = {}
+    for name, ids, rows in sides:
+        arrays[name] = rows.numpy()
+        # Text of fixed width: arrays of objects are only read by unpickling.
+        number = pd.api.types.is_numeric_dtype(ids.dtype)
+        values = ids.to_numpy() if number else np.array(ids.tolist())
+        arrays[f"{name}_ids"] = values
+    with replacing(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _embedding_tables(
+    sides: Sequence[tuple[str, pd.Index, Tensor]],
+) -> Iterator[pd.DataFrame]:
+    same = len({type(i) for _, ids, _ in sides for i in ids}) == 1
+    for name, ids, rows in sides:
+        shown = ids.tolist() if same else [str(i) for i in ids.tolist()]
+        embedding = list(rows.numpy())
+        yield pd.DataFrame({"kind": name, "id": shown, "embedding": embedding})

@@ -111,6 +111,30 @@ def load(path: Path | str) -> dict[str, Any]:
     return state
 
 
+def digest(path: Path | str) -> str:
+    """What tells the content of a checkpoint from others: the start of its checksum.
+
+    Args:
+        path: The file.
+
+    Raises:
+        MMRecError: If it is missing, or too short to be a checkpoint.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - _TAIL, 0))
+            tail = file.read()
+    except OSError as error:
+        raise MMRecError(
+            f"the checkpoint {path} cannot be read ({error.strerror}): name the folder "
+            f"of a finished run"
+        ) from error
+    if not tail.startswith(_MARK):
+        raise _unreadable(Path(path), "it does not end in the checksum of its format")
+    return tail[len(_MARK) :].hex()[:12]
+
+
 def _verified(path: Path) -> bytes:
     """What was written to the file, without its end.
 

@@ -113,6 +113,25 @@ def check_index(state: Any) -> None:
                 check_type(each, (str, int), f"{name!r} of {where}")
     for title in state["item_titles"] or ():
         check_type(title, str, f"'item_titles' of {where}")
+    _check_more(state, item.size(0), where)
+
+
+def _check_more(state: Mapping[str, Any], num_items: int, where: str) -> None:
+    """Refuse odd columns of items and odd features of those that were added."""
+    columns, added = state.get("item_columns") or {}, state.get("added") or {}
+    check_type(columns, dict, f"'item_columns' of {where}")
+    for name, values in columns.items():
+        check_type(values, list, f"{name!r} of {where}")
+        if len(values) != num_items:
+            raise _wrong(f"{name!r} of {where}", f"{num_items} values are expected")
+    check_type(added, dict, f"'added' of {where}")
+    if added:
+        check_fields(added, {"x": dict, "present": dict}, f"'added' of {where}")
+        for part in added["x"], added["present"]:
+            for name, rows in part.items():
+                check_type(rows, Tensor, f"{name!r} added in {where}")
+        if set(added) != {"x", "present"} or set(added["x"]) != set(added["present"]):
+            raise _wrong(f"'added' of {where}", "features and masks are expected")
 
 
 def _check_pairs(pairs: Any, sizes: tuple[int, int], where: str) -> None:

@@ -482,6 +482,12 @@ class Trainer:
             return
         state = checkpoint.load(path)
         check_same(state, self.description, path, type(self.model))
+        if (state.get("index") or {}).get("added"):
+            raise MMRecError(
+                f"{path} holds items that joined the run after its training, which "
+                f"training would lose: update it with their interactions, go on with "
+                f"the run that they joined, or choose another --output"
+            )
         progress = self.trained.restore(state, str(path))
         self._check_not_longer(progress, path)
         self.progress = progress

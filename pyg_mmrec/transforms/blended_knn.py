@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import sparse
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
@@ -24,6 +25,7 @@ from pyg_mmrec.graph import (
     features,
     presence,
     relation,
+    taken_edges,
     train_edges,
 )
 from pyg_mmrec.ranking.nearest import product_top_k
@@ -139,24 +141,34 @@ class BlendedKNN(BaseTransform):
 
     def _overlaps(self, data: HeteroData) -> Callable[[int, int], Tensor] | None:
         """Blocks of the weighted overlaps, as :func:`product_top_k` adds them."""
+        matrix = self._incidence(data)
+        if matrix is None:
+            return None
+        device = train_edges(data).device
+
+        def block(start: int, stop: int) -> Tensor:
+            overlap = matrix[start:stop] @ matrix[start:].T
+            return torch.from_numpy(overlap.toarray()).to(device)
+
+        return block
+
+    def _incidence(self, data: HeteroData) -> sparse.csr_matrix | None:
+        """Who took what, in rows whose products are the weighted overlaps."""
         if self.overlap_weight == 0:
             return None
-        edges = interactions("BlendedKNN", data)
+        interactions("BlendedKNN", data)
         size = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
         if self.node_type == ITEM:
+            edges = train_edges(data)
             matrix = incidence(edges[1], edges[0], size[::-1])
         else:
+            edges = taken_edges(data)
             matrix = incidence(edges[0], edges[1], size)
         # Rows of one length: their products are the counts over the degrees' root.
         degree = np.diff(matrix.indptr)
         matrix = matrix.astype(np.float64)  # equals tie exactly, once rounded
         matrix.data *= np.sqrt(self.overlap_weight / degree.clip(1)).repeat(degree)
-
-        def block(start: int, stop: int) -> Tensor:
-            overlap = matrix[start:stop] @ matrix[start:].T
-            return torch.from_numpy(overlap.toarray()).to(edges.device)
-
-        return block
+        return matrix
 
     def __repr__(self) -> str:
         return (

@@ -13,7 +13,11 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.edge_weights import with_self_loops
-from pyg_mmrec.graph import ITEM, USER, relation
+from pyg_mmrec.graph import (
+    ITEM,
+    USER,
+    relation,
+)
 from pyg_mmrec.ranking.sparse import incidence, max_rows, top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from pyg_mmrec.embeddings import Branch, LazyRows
+from pyg_mmrec.embeddings import Branch, LazyRows, RowBranch, dense
 from pyg_mmrec.nn import Projector
 
 from ..conftest import make_graph
@@ -39,10 +40,28 @@ def test_lazy_rows_compute_each_row_once_where_all_are_asked_for() -> None:
     assert "5, 2" in repr(rows)
 
 
-def test_functions_of_torch_take_lazy_rows(graph) -> None:
+def test_rows_of_any_kind_become_a_tensor_where_all_are_asked_for(graph) -> None:
+    class Doubled:  # a reader of one's own
+        shape, device = torch.Size((3, 1)), torch.device("cpu")
+
+        def size(self, dim: int) -> int:
+            return self.shape[dim]
+
+        def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
+            return 2.0 * index.unsqueeze(-1)
+
     project = Projector(graph, 4)
     whole, lazy = project(graph)["image"], project.lazy(graph)["image"]
-    assert torch.equal(torch.cat([lazy, lazy]), torch.cat([whole, whole]))
-    branch = Branch(whole, lazy).dense()
+    assert dense(whole) is whole
+    assert torch.equal(dense(lazy), whole)
+    assert dense(Doubled()).flatten().tolist() == [0, 2, 4]
+    branch = RowBranch(whole, lazy).dense()
     assert torch.equal(branch.item, whole)
-    assert isinstance(branch.item, torch.Tensor)
+    assert isinstance(branch, Branch)
+
+
+def test_functions_of_torch_take_lazy_rows_for_the_last_time(graph) -> None:
+    project = Projector(graph, 4)
+    whole, lazy = project(graph)["image"], project.lazy(graph)["image"]
+    with pytest.warns(DeprecationWarning, match="index_select"):
+        assert torch.equal(torch.cat([lazy, lazy]), torch.cat([whole, whole]))

@@ -18,6 +18,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, train_edges
+from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
 
@@ -75,7 +76,7 @@ class Schedule:
         self.weights = [1.0] + [r - s for r, s in pairwise(ratio)]
 
 
-class Denoiser(nn.Module):
+class Denoiser(PerNode):
     r"""Estimates a row of interactions from a noisy one and the time.
 
     .. math::
@@ -110,6 +111,14 @@ class Denoiser(nn.Module):
         for weight in (self.encode, self.decode):
             nn.init.xavier_normal_(weight)
         self.drop = nn.Dropout(dropout)
+
+    def node_rows(self) -> Mapping[str, str]:
+        """Both maps and the bias have a row per item."""
+        return dict.fromkeys(("encode", "decode", "bias"), ITEM)
+
+    def start(self, name: str, fill: Fill, rows: Tensor) -> Tensor:
+        """Zeros: an item that was not trained says nothing of others."""
+        return torch.zeros_like(fill(rows))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Estimates of the rows without noise."""

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mmrec.embeddings import Branch, Embeddings
@@ -55,8 +57,28 @@ class GlobalAttention(nn.Module):
         return torch.lerp(x, scores.softmax(dim=-1) @ memory, self.share)
 
 
+def normed_by_first(layers: nn.Sequential, x: Tensor, count: int) -> Tensor:
+    """Apply layers whose batch norms take the statistics of the first rows alone.
+
+    Args:
+        layers: Layers, in evaluation mode.
+        x: Rows, ``[N, d]``.
+        count: How many of them were there in training.
+    """
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm1d):
+            var, mean = torch.var_mean(x[:count], dim=0, correction=0)
+            x = F.batch_norm(x, mean, var, layer.weight, layer.bias, eps=layer.eps)
+        else:
+            x = layer(x)
+    return x
+
+
 def drawn_items(
-    out: Branch, num_samples: int, seed: int | None = None
+    out: Branch,
+    num_samples: int,
+    seed: int | None = None,
+    trained: tuple[int, int] | None = None,
 ) -> dict[str, Tensor]:
     """Items drawn uniformly for each user and each item to attend to.
 
@@ -64,18 +86,26 @@ def drawn_items(
         out: Embeddings of all users ``[U, d]`` and items ``[I, d]``.
         num_samples: Items drawn for each node, ``S``.
         seed: Draws the same at every call; PyTorch's own generator if ``None``.
+        trained: How many users and items were there in training, if others joined:
+            those share one draw, and are drawn for nobody.
 
     Returns:
         ``drawn_user`` ``[U, S]`` and ``drawn_item`` ``[I, S]``, for
         :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`.
     """
-    device, num_items = out.item.device, out.item.size(0)
+    device, sizes = out.item.device, (out.user.size(0), out.item.size(0))
     generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+    counts = sizes if trained is None else trained
+    options: dict[str, Any] = {"generator": generator, "device": device}
+    drawn = [torch.randint(counts[1], (n, num_samples), **options) for n in counts]
+    if counts != sizes:
+        shared = torch.randint(counts[1], (1, num_samples), **options)
+        drawn = [
+            torch.cat([rows, shared.expand(size - rows.size(0), -1)])
+            for rows, size in zip(drawn, sizes, strict=True)
+        ]
     return {
-        f"drawn_{kind}": torch.randint(
-            num_items, (rows.size(0), num_samples), generator=generator, device=device
-        )
-        for kind, rows in zip((USER, ITEM), out, strict=True)
+        f"drawn_{kind}": rows for kind, rows in zip((USER, ITEM), drawn, strict=True)
     }
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -18,9 +19,10 @@ from torch.func import functional_call
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.embeddings import Branch, RowBranch, dense
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
+from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
 from pyg_mmrec.objectives.contrast import one_way_contrast
@@ -141,7 +143,7 @@ def observed_rows(
     return F.normalize((logits / tau).softmax(dim=1) + scale * scores, dim=1)
 
 
-class Critic(nn.Module):
+class Critic(PerNode):
     """Scores rows of interactions; its first layer has weights for each item.
 
     So a row may hold any items: those that a batch sampled.
@@ -165,6 +167,10 @@ class Critic(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Linear(hidden // 2, 1),
         )
+
+    def node_rows(self) -> Mapping[str, str]:
+        """The first layer has a row per item."""
+        return {"table": ITEM}
 
     def forward(self, rows: Tensor, item: Tensor) -> Tensor:
         """How real the rows look."""
@@ -219,7 +225,7 @@ class Adversarial(Objective):
     hundred times.
 
     At the start of each epoch the model's ``generate`` makes its graphs anew, see
-    :func:`~pyg_mmrec.nn.modality_graphs.generated_graphs`.
+    :func:`~pyg_mmrec.nn.modality_graphs.modality_graphs`.
 
     Args:
         rows: Interactions of a batch that the critic sees.
@@ -300,14 +306,14 @@ class Adversarial(Objective):
         sizes = out.user.size(0), out.item.size(0)
         taken = incidence(step.data[INTERACTS].edge_index, user, item, sizes)
 
-        def rows(branch: Branch) -> Tensor:
-            users, items = branch.user.index_select(0, user), branch.item[item]
+        def rows(branch: Branch | RowBranch) -> Tensor:
+            users, items = branch.user.index_select(0, user), dense(branch.item)[item]
             return made_up_rows(users, items, taken)
 
         fake = torch.stack([rows(branch) for branch in out.modal.values()])
         with torch.no_grad():
-            users = step.model.readout(out, USER, user)
-            scores = made_up_rows(users, step.model.readout(out, ITEM, item), taken)
+            users = step.model.final_rows(out, USER, user)
+            scores = made_up_rows(users, step.model.final_rows(out, ITEM, item), taken)
         n_id = step.data[ITEM].get("n_id")
         ids = item if n_id is None else n_id.index_select(0, item)
         return Block(fake, taken, scores, ids)
@@ -330,7 +336,7 @@ class FeaturePenalty(Objective):
     def forward(self, step: Step) -> Tensor:
         """The penalty."""
         out = step.out
-        squares = [x.square().sum() for branch in out.modal.values() for x in branch]
+        squares = [dense(x).square().sum() for b in out.modal.values() for x in b]
         return torch.stack(squares).sum() / (2 * out.item.size(0))
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.formats import TIE, TIE_NOTE
+from pyg_mmrec.experiments.per_user import keep_users, run_folder
 from pyg_mmrec.files import replacing
 
 SHOWN = ("recall@5", "recall@20", "ndcg@20")
@@ -43,8 +45,7 @@ def measure(
     rows = []
     for name, options in cases.items():
         for seed in seeds:
-            # Not every file system has colons in its names.
-            output = folder / name.replace(":", ",") / f"seed{seed}"
+            output = run_folder(folder, name, seed)
             done = run(
                 data,
                 output=output,
@@ -54,6 +55,7 @@ def measure(
                 **options,
             )
             result = done.result
+            keep_users(done, output)
             rows.append(
                 {
                     "case": name,
@@ -106,7 +108,8 @@ def markdown(table: pd.DataFrame) -> str:
     """A table of text in Markdown, and what its mark means."""
     rows = [[str(name), *row] for name, *row in table.itertuples()]
     text = markdown_rows([["", *table.columns], *rows])
-    return f"{text}\n{_EARLY}\n" if _MARK in text else text
+    notes = {_MARK: _EARLY, TIE: TIE_NOTE}
+    return text + "".join(f"\n{n}\n" for m, n in notes.items() if f" {m}" in text)
 
 
 def _ranked(rows: pd.DataFrame) -> str:

@@ -1,0 +1,48 @@
+"""Go on training a finished run with more interactions, users and items."""
+
+from __future__ import annotations
+
+from pyg_mmrec.commands.cli import table
+from pyg_mmrec.config import Parser, a_word, number
+from pyg_mmrec.experiments.updating import update
+
+
+def main() -> None:
+    """Carry the command out, with the arguments of the process."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("run", metavar="RUN", help="folder of a finished run")
+    add(
+        "--interactions", required=True, metavar="FILE",
+        help="new interactions: a .csv, .tsv or .parquet with columns user and item",
+    )  # fmt: skip
+    add(
+        "--features", default=None, metavar="DIR",
+        help="folder of new items' features, as of add-items; items without any are "
+        "masked",
+    )  # fmt: skip
+    add("--output", required=True, metavar="DIR", help="folder for the new run")
+    add(
+        "--epochs", type=number(int, min=1, max=100_000), default=10, metavar="N",
+        help="how many more epochs (default: 10)",
+    )  # fmt: skip
+    add(
+        "--overwrite", action="store_true",
+        help="remove the run in the output folder first, if there is one",
+    )  # fmt: skip
+    add("--device", type=a_word(), default=None, metavar="NAME", help="another device")
+    add("--no-progress", action="store_true", help="show no progress bar")
+    args = parser.parse_args()
+    more = {} if args.device is None else {"device": args.device}
+    if args.no_progress:
+        more["progress"] = False
+    done = update(
+        args.run,
+        args.interactions,
+        args.output,
+        items=args.features,
+        epochs=args.epochs,
+        overwrite=args.overwrite,
+        **more,
+    )
+    print(table({done.model.name: done.result}))

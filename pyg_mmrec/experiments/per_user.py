@@ -1,0 +1,66 @@
+"""Each user's test metrics, kept beside the runs of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.experiment import Run
+from pyg_mmrec.experiments.outputs import USERS
+from pyg_mmrec.experiments.significance import mean_over_seeds
+from pyg_mmrec.files import replacing
+
+
+def run_folder(folder: Path, case: str, seed: int) -> Path:
+    """Where a run of a comparison lies: not every file system has colons in names."""
+    return folder / case.replace(":", ",") / f"seed{seed}"
+
+
+def keep_users(done: Run, folder: Path) -> None:
+    """Keep each user's test metrics beside a run, unless they are there already.
+
+    Args:
+        done: The run.
+        folder: Its output folder.
+    """
+    path = folder / USERS
+    if path.exists() and _agrees(pd.read_parquet(path), done.result.test):
+        return
+    config = done.train_config
+    evaluator = Evaluator(
+        done.data, "test", ks=config.ks, candidates=config.candidates or "all"
+    )
+    table = evaluator.per_user(done.model.rows(done.data))
+    with replacing(path) as file:
+        table.to_parquet(file)
+
+
+def _agrees(users: pd.DataFrame, test: Mapping[str, float]) -> bool:
+    """Whether a table of users is of the run with these means."""
+    means = users.mean()
+    return all(abs(means[m] - test[m]) < 1e-5 for m in means.index if m in test)
+
+
+def users_of(
+    folder: Path, cases: Iterable[str], seeds: Iterable[int]
+) -> dict[str, pd.DataFrame]:
+    """Each case's table of users, the mean over its seeds.
+
+    Args:
+        folder: Output folder of the comparison.
+        cases: Their names.
+        seeds: The seeds of each.
+
+    Raises:
+        MMRecError: If the runs of a case are not of the same users.
+    """
+    seeds = list(seeds)
+    return {
+        name: mean_over_seeds(
+            [pd.read_parquet(run_folder(folder, name, s) / USERS) for s in seeds]
+        )
+        for name in cases
+    }

@@ -1,0 +1,380 @@
+"""A finished run that goes on with more interactions, users and items."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.config import to_dict
+from pyg_mmrec.datasets import Dataset, Kept
+from pyg_mmrec.datasets.ids import placed
+from pyg_mmrec.datasets.kept import keep
+from pyg_mmrec.datasets.newcomers import NewItems, read_new_items
+from pyg_mmrec.datasets.readers import read_raw
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
+from pyg_mmrec.experiments.experiment import Run, described, run
+from pyg_mmrec.experiments.loading import finished, load_run, made_again
+from pyg_mmrec.experiments.outputs import (
+    CHECKPOINT,
+    CONFIG,
+    DATA,
+    check_free,
+    clear,
+    write_json,
+)
+from pyg_mmrec.files import claimed
+from pyg_mmrec.graph import (
+    INTERACTS,
+    ITEM,
+    LABELS,
+    USER,
+    modalities,
+    presence,
+    set_interactions,
+    train_edges,
+)
+from pyg_mmrec.growing import Fill, PerNode
+from pyg_mmrec.serving.extension import content_of
+from pyg_mmrec.serving.ids import joined_ids
+from pyg_mmrec.serving.likeness import like_items, like_users
+from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A data set with more in it.
+
+    Args:
+        data: The graph: nodes of before first, new interactions last.
+        user_ids: Raw ids of its users.
+        item_ids: Raw ids of its items.
+        titles: Titles of its items, if they have any.
+        fills: What makes rows of new nodes of those there were, by the nodes' type.
+    """
+
+    data: HeteroData
+    user_ids: pd.Index
+    item_ids: pd.Index
+    titles: list[str] | None
+    fills: dict[str, Fill]
+
+
+def update(
+    folder: Path | str,
+    interactions: pd.DataFrame | Path | str,
+    output: Path | str,
+    *,
+    items: NewItems | Path | str | None = None,
+    epochs: int = 10,
+    overwrite: bool = False,
+    dataset: Dataset | None = None,
+    **overrides: Any,
+) -> Run:
+    """Go on training a run with more interactions, of known and new users and items.
+
+    New interactions join those of training; what of them was held out for validation
+    or test is so no more. Parameters with a row per node get rows for new nodes, which
+    start with those of nodes alike; the optimiser goes on with exactly the state of
+    the rows of before, and with zeros for new ones. Relations are built anew. The best
+    epoch is chosen on validation among the run's own best weights, scored on the new
+    graph, and those of the further epochs, all of which are trained.
+
+    Args:
+        folder: Output folder of the run.
+        interactions: Columns ``user`` and ``item`` of raw ids, or a file of them.
+        output: Folder of the new run, with its data in ``data``: it can be loaded,
+            resumed and updated as any.
+        items: Features of new items, or the folder that holds them; items without
+            any are masked.
+        epochs: How many more epochs.
+        overwrite: Whether a run in ``output`` gives way.
+        dataset: As of :func:`~pyg_mmrec.load_run`.
+        **overrides: What may change while a run goes on: ``device``, ``progress``.
+
+    Raises:
+        MMRecError: For whatever the user can put right.
+
+    Example:
+        >>> import pandas as pd
+        >>> from pyg_mmrec import Synthetic, run
+        >>> from pyg_mmrec.experiments.updating import update
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> _ = run(data, "freedom", output="runs/then", epochs=1, progress=False)
+        >>> more = pd.DataFrame({"user": [7, 1000, 1000], "item": [3, 3, 8]})
+        >>> now = update("runs/then", more, "runs/now", epochs=1)
+        >>> len(now.index.recommend(1000, k=3)), len(now.result.history)
+        (3, 2)
+    """
+    folder, output = Path(folder), Path(output)
+    if output.resolve() == folder.resolve():
+        raise MMRecError(f"{output} is the run itself: give the new one another folder")
+    if epochs < 1:
+        raise MMRecError(f"'epochs' needs to be at least 1 (got {epochs})")
+    told, _ = finished(folder)
+    if "refit" in told:
+        origin = told["refit"].get("run")
+        raise MMRecError(
+            f"{folder} was trained on everything, so nothing is left to choose an "
+            f"epoch by: update the run that it was made from ({origin}), and refit that"
+        )
+    dataset = made_again(told["source"], folder) if dataset is None else dataset
+    done = load_run(folder, dataset)
+    grown = grown_data(done, dataset[0], interactions, items)
+    state = checkpoint.load(folder / CHECKPOINT)
+    options = {
+        **to_dict(done.model.config),
+        **to_dict(done.train_config),
+        **overrides,
+        "epochs": state["epoch"] + epochs,
+        "patience": state["epoch"] + epochs,
+    }
+    parts = {"plugs": told["plugs"], "ablate": told["ablate"]}
+    with claimed(output):
+        check_free(output, False, overwrite)
+        clear(output)
+        ids = grown.user_ids, grown.item_ids, grown.titles
+        keep(output / DATA, dataset.name, grown.data, *ids)
+        kept = Kept(output / DATA)
+        trainer = _trainer(kept, told["method"], parts, options)
+        description = described(trainer, kept, **parts)
+        if trainer.trainable:
+            state = grown_state(trainer, state, grown.fills)
+            checkpoint.save(output / CHECKPOINT, {**trainer.description, **state})
+        write_json(output / CONFIG, description)
+    return run(kept, told["method"], output=output, resume=True, **parts, **options)
+
+
+def grown_data(
+    done: Run,
+    base: HeteroData,
+    interactions: pd.DataFrame | Path | str,
+    items: NewItems | Path | str | None,
+) -> Grown:
+    """The data of a run with more interactions, and who joined them.
+
+    Args:
+        done: The run.
+        base: The graph of its data set, without relations.
+        interactions: See :func:`update`.
+        items: Likewise.
+
+    Raises:
+        MMRecError: If there is nothing new, or ids or features do not fit.
+    """
+    index, extension = done.index, done.index.extension
+    assert extension is not None
+    if isinstance(items, (str, Path)):
+        items = read_new_items(items, modalities(base), index.item_ids)
+    items = NewItems([], {}) if items is None else items
+    user, item = _pairs(interactions)
+    item_ids = joined_ids("item", index.item_ids, items.ids)
+    bare = _unknown(item, item_ids)  # of them nothing is known but who took them
+    item_ids = joined_ids("item", item_ids, bare)
+    user_ids = joined_ids("user", index.user_ids, _unknown(user, index.user_ids))
+    edges = torch.from_numpy(np.stack([placed(user, user_ids), placed(item, item_ids)]))
+    edges = _new_edges(train_edges(base), edges, len(item_ids))
+    content = extension.added.joined(content_of(base, items.features, items.ids))
+    content = content.joined(content_of(base, {}, bare, placed=False))
+    first = len(index.user_ids)
+    newest = edges[0] >= first
+    taken = torch.stack([edges[0, newest] - first, edges[1, newest]])
+    listening = extension.graph(content, taken if taken.numel() else None)
+    names = index.items.joined([*items.ids, *bare], _titles(items, bare), None).titles
+    return Grown(
+        _joined(base, content.x, content.present, len(item_ids), len(user_ids), edges),
+        user_ids,
+        item_ids,
+        names,
+        {USER: _no_rows, ITEM: _no_rows}
+        | ({USER: like_users(listening)} if len(user_ids) > first else {})
+        | ({ITEM: like_items(listening)} if content.count else {}),
+    )
+
+
+def _no_rows(rows: Tensor) -> Tensor:
+    return rows[:0]
+
+
+def _titles(items: NewItems, bare: list[Any]) -> list[str] | None:
+    if items.titles is None:
+        return None
+    return [*items.titles, *map(str, bare)]
+
+
+def _pairs(interactions: pd.DataFrame | Path | str) -> tuple[pd.Index, pd.Index]:
+    """Raw ids of users and items, one pair an interaction."""
+    if isinstance(interactions, pd.DataFrame):
+        for name in ("user", "item"):
+            if name not in interactions:
+                raise MMRecError(
+                    f"a table of interactions needs a column {name!r} (found: "
+                    f"{', '.join(map(str, interactions.columns))})"
+                )
+        return pd.Index(interactions["user"]), pd.Index(interactions["item"])
+    found = read_raw(Path(interactions))
+    return found.user_ids[found.user], found.item_ids[found.item]
+
+
+def _unknown(ids: pd.Index, known: pd.Index) -> list[Any]:
+    """Ids that are not known, each once, sorted, of the type of those that are."""
+    text = len(known) > 0 and isinstance(known[0], str)
+    ids = (ids.astype(str) if text else ids).unique()
+    return sorted(ids[placed(ids, known) < 0].tolist())
+
+
+def _new_edges(old: Tensor, edges: Tensor, num_items: int) -> Tensor:
+    """Interactions that are not there yet, each once, in their order.
+
+    Raises:
+        MMRecError: If there are none.
+    """
+    keys = (edges[0] * num_items + edges[1]).numpy()
+    _, first = np.unique(keys, return_index=True)
+    kept = np.sort(first)
+    kept = kept[~np.isin(keys[kept], (old[0] * num_items + old[1]).cpu().numpy())]
+    if len(kept) == 0:
+        raise MMRecError(
+            "all of these interactions are there already: give some that are new"
+        )
+    return edges[:, torch.from_numpy(kept)]
+
+
+def _joined(
+    base: HeteroData,
+    x: Mapping[str, Tensor],
+    present: Mapping[str, Tensor],
+    num_items: int,
+    num_users: int,
+    edges: Tensor,
+) -> HeteroData:
+    """The graph with more nodes, features and train interactions.
+
+    Raises:
+        MMRecError: If nothing is left of validation or of test.
+    """
+    data = copy.copy(base)
+    old = train_edges(base)
+    for name, rows in x.items():
+        has = torch.cat([presence(base, name), present[name]])
+        data[ITEM][f"x_{name}"] = torch.cat([base[ITEM][f"x_{name}"], rows])
+        data[ITEM].pop(f"mask_{name}", None)
+        if not bool(has.all()):
+            data[ITEM][f"mask_{name}"] = has
+    for name in modalities(base, USER):
+        rows, has = base[USER][f"x_{name}"], presence(base, name, USER)
+        gap = num_users - has.numel()
+        data[USER][f"x_{name}"] = torch.cat([rows, rows.new_zeros(gap, rows.size(1))])
+        data[USER][f"mask_{name}"] = torch.cat([has, has.new_zeros(gap)])
+    data[ITEM].num_nodes, data[USER].num_nodes = num_items, num_users
+    keys = edges[0] * num_items + edges[1]
+    labels = {}
+    for part, key in LABELS.items():
+        held = base[INTERACTS][key]
+        held = held[:, ~torch.isin(held[0] * num_items + held[1], keys)]
+        if held.size(1) == 0:
+            raise MMRecError(
+                f"all interactions that were held out for {part} are among the new "
+                f"ones, so nothing is left to choose an epoch by: train on a new split"
+            )
+        labels[part] = held
+    set_interactions(data, torch.cat([old, edges], dim=1), **labels)
+    return data
+
+
+def _trainer(
+    dataset: Dataset,
+    method: str,
+    parts: Mapping[str, Iterable[str]],
+    options: Mapping[str, Any],
+) -> Trainer:
+    config, train, terms = check_options(method, dataset.name, **parts, **options)
+    data, digests, _ = prepare(dataset, method, config)
+    return assemble(method, config, train, data, terms, parts=digests)
+
+
+def grown_state(
+    trainer: Trainer, state: Mapping[str, Any], fills: Mapping[str, Fill]
+) -> dict[str, Any]:
+    """The state of a training, as one of a graph with more nodes.
+
+    Args:
+        trainer: A training on that graph.
+        state: What a training on the graph of before came to.
+        fills: What makes rows of new nodes of those there were.
+    """
+    rows = _per_node(trainer.trained.parts, fills)
+
+    def weights(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+        return {
+            part: {
+                name: torch.cat([x, rows[f"{part}.{name}"](x)])
+                if f"{part}.{name}" in rows
+                else x
+                for name, x in tensors.items()
+            }
+            for part, tensors in parts.items()
+        }
+
+    def moments(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        return {
+            name: {
+                key: torch.cat([x, torch.zeros_like(rows[name](x))])
+                if name in rows and key != "step"
+                else x
+                for key, x in values.items()
+            }
+            for name, values in found.items()
+        }
+
+    grown = {
+        **{k: state[k] for k in ("epoch", "best_epoch", "best_value", "history")},
+        "weights": weights(state["weights"]),
+        "best_weights": weights(state["best_weights"]),
+        "optimizer": moments(state["optimizer"]),
+        "inner": {name: moments(each) for name, each in state["inner"].items()},
+    }
+    # What is compared from here on is compared on the new graph.
+    progress = trainer.trained.restore(grown, "the grown checkpoint")
+    if progress.best_epoch:
+        trainer.trained.load_weights(progress.best_weights)
+        metric, _, k = trainer.config.monitor.partition("@")
+        evaluate = Evaluator(
+            trainer.data,
+            "val",
+            ks=(int(k),),
+            metrics=(metric,),
+            candidates=trainer.config.candidates or "all",
+        )
+        value = evaluate(trainer.model.rows(trainer.data))[trainer.config.monitor]
+        grown["best_value"] = float(value)
+    return grown
+
+
+def _per_node(
+    parts: Mapping[str, nn.Module], fills: Mapping[str, Fill]
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What makes new rows of each parameter that has a row per node, by its name."""
+    found: dict[str, Callable[[Tensor], Tensor]] = {}
+    for part, module in parts.items():
+        for place, each in module.named_modules():
+            if isinstance(each, PerNode):
+                for name, node_type in each.node_rows().items():
+                    where = ".".join(filter(None, (part, place, name)))
+                    found[where] = _starting(each, name, fills[node_type])
+    return found
+
+
+def _starting(module: PerNode, name: str, fill: Fill) -> Callable[[Tensor], Tensor]:
+    return lambda rows: module.start(name, fill, rows)

@@ -1,0 +1,150 @@
+"""What a score comes from: ids, and each modality."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.graph import ITEM, USER, modalities
+from pyg_mmrec.growing import PerNode
+from pyg_mmrec.methods import Recommender
+
+IDS = "ids"
+Kept = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a user's scores for items come from.
+
+    Args:
+        score: The scores, ``[n]``.
+        parts: What each source adds to them, ``[n]``: ids and modalities by name.
+        rest: What is left without any of them, ``[n]``.
+    """
+
+    score: Tensor
+    parts: dict[str, Tensor]
+    rest: Tensor
+
+
+class Attribution:
+    r"""Shares of ids and modalities in the scores of any method, which sum to them.
+
+    The score of a user and an item is that of a game whose players :math:`P` are the
+    ids and the modalities. With :math:`v(S)` the score when only those in :math:`S`
+    are there, the share of one is its Shapley value
+
+    .. math::
+        \phi_p = \sum_{S \subseteq P \setminus p} \frac{|S|! \, (|P| - |S| - 1)!}{|P|!}
+        \left( v(S \cup p) - v(S) \right), \qquad
+        v(P) = v(\emptyset) + \sum_p \phi_p
+
+    from `"A Value for n-Person Games" <https://doi.org/10.1515/9781400881970-018>`_.
+    A modality is away when all items lack it: its features are zeros, its mask is
+    ``False``, and the method's relations are built anew, so that its neighbours go as
+    well. Ids are away when every parameter that belongs to a node
+    (:class:`~pyg_mmrec.growing.PerNode`) is zero. The weights are those of the
+    training in each case: what features taught the ids in training counts for the
+    ids, and features that a method trained along belong to neither and stay.
+
+    Scores of all :math:`2^{|P|}` cases are computed once, when first asked for.
+
+    Args:
+        model: The trained method.
+        base: The graph of its data set, without the method's relations.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> from pyg_mmrec.explore.why import Attribution
+        >>> dataset = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(dataset, "freedom", epochs=1, progress=False)
+        >>> _ = trainer.fit()
+        >>> shares = Attribution(trainer.model, dataset[0]).shares(0, [1, 2])
+        >>> sorted(shares.parts)
+        ['ids', 'image', 'text']
+        >>> total = shares.rest + sum(shares.parts.values())
+        >>> bool((total - shares.score).abs().max() < 1e-5)
+        True
+    """
+
+    def __init__(self, model: Recommender, base: HeteroData) -> None:
+        self.model, self.base = model, base
+        names = modalities(base) if model.uses_features else []
+        self.names = (IDS, *names)
+        self._rows: dict[Kept, Branch] = {}
+        self._lock = threading.Lock()
+
+    def shares(self, user: int, items: Iterable[int]) -> Shares:
+        """What a user's scores for some items come from.
+
+        Args:
+            user: Index of the user.
+            items: Indices of the items, ``n``.
+        """
+        index = torch.tensor(list(items), dtype=torch.long)
+        value = {kept: self._scores(kept, user, index) for kept in self._cases()}
+        count, parts = len(self.names), {}
+        for name in self.names:
+            share = torch.zeros(len(index))
+            for kept in self._cases():
+                if name not in kept:
+                    size = len(kept)
+                    weight = factorial(size) * factorial(count - size - 1)
+                    gain = value[kept | {name}] - value[kept]
+                    share += weight / factorial(count) * gain
+            parts[name] = share
+        return Shares(value[frozenset(self.names)], parts, value[frozenset()])
+
+    def _cases(self) -> list[Kept]:
+        sizes = range(len(self.names) + 1)
+        return [frozenset(c) for size in sizes for c in combinations(self.names, size)]
+
+    def _scores(self, kept: Kept, user: int, items: Tensor) -> Tensor:
+        with self._lock:  # the page asks from several threads
+            if kept not in self._rows:
+                self._rows[kept] = self._rows_with(kept)
+        rows = self._rows[kept]
+        return rows.item[items] @ rows.user[user]
+
+    @torch.no_grad()
+    def _rows_with(self, kept: Kept) -> Branch:
+        """Final embeddings when only some sources are there."""
+        data = without_modalities(self.base, set(self.names) - kept - {IDS})
+        transform = self.model.graph(self.model.config)
+        if transform is not None:
+            data = transform(data)
+        model = self.model if IDS in kept else without_ids(self.model)
+        return model.rows(data)
+
+
+def without_modalities(data: HeteroData, names: Iterable[str]) -> HeteroData:
+    """A graph whose nodes all lack some modalities."""
+    data = copy.copy(data)
+    for node in (USER, ITEM):
+        for name in names:
+            if f"x_{name}" in data[node]:
+                x = data[node][f"x_{name}"]
+                data[node][f"x_{name}"] = torch.zeros_like(x)
+                missing = torch.zeros(x.size(0), dtype=torch.bool, device=x.device)
+                data[node][f"mask_{name}"] = missing
+    return data
+
+
+def without_ids(model: Recommender) -> Recommender:
+    """A copy of a model that has learned nothing of any single node."""
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, PerNode):
+            for name in module.node_rows():
+                torch.nn.init.zeros_(module.get_parameter(name))
+    return model

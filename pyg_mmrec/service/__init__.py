@@ -1,0 +1,1 @@
+"""A finished run behind HTTP: JSON in, JSON out (extra ``serve``)."""

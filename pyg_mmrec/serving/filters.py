@@ -1,0 +1,146 @@
+"""Which items may be recommended in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pyg_mmrec.datasets.ids import placed, plain
+from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.serving.ids import codes_of
+
+Where = Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | Tensor
+"""Values by column, a function of the items' table, or a truth value per item."""
+Columns = dict[str, list[Any]]
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def columns_of(table: pd.DataFrame, item_ids: pd.Index) -> Columns:
+    """Columns of a table in the order of the items; ``None`` where it has no row.
+
+    Args:
+        table: A column ``item`` of raw ids, and what else is known of them; a cell may
+            hold several values as a list, or as text parted by ``|``.
+        item_ids: Raw ids of all items.
+
+    Raises:
+        MMRecError: If the table has no column ``item``, an item twice, or a value that
+            is neither text nor a number.
+    """
+    if "item" not in table:
+        raise MMRecError(
+            f"a table of items needs a column 'item' (found: "
+            f"{', '.join(map(str, table.columns))}): name that of the ids so"
+        )
+    ids = pd.Index(table["item"])
+    if not ids.is_unique:
+        raise MMRecError(
+            f"the table of items has {plain(ids[ids.duplicated()][0])!r} twice: give "
+            f"each item one row"
+        )
+    place = placed(item_ids, ids)
+    return {
+        str(name): [
+            None if at < 0 else _cell(table[name].iloc[at], str(name)) for at in place
+        ]
+        for name in table.columns
+        if name != "item"
+    }
+
+
+def _cell(value: Any, name: str) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, (list, tuple, set, np.ndarray)):
+        return [_cell(each, name) for each in value]
+    value = plain(value)
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    if type(value) not in _PLAIN:
+        raise MMRecError(
+            f"the column {name!r} of items has {str(value)[:40]!r} of type "
+            f"{type(value).__name__}: text and numbers are expected"
+        )
+    return value
+
+
+def candidates(
+    item_ids: pd.Index,
+    titles: list[str] | None,
+    columns: Columns,
+    allow: Sequence[Any] | None = None,
+    deny: Sequence[Any] | None = None,
+    where: Where | None = None,
+) -> Tensor | None:
+    """Which items may be recommended, ``[I]`` bool; ``None`` for all.
+
+    Args:
+        item_ids: Raw ids of all items.
+        titles: Their titles.
+        columns: What else is known of them.
+        allow: Raw ids of the only ones that may; all if ``None``.
+        deny: Raw ids of those that may not.
+        where: See :data:`Where`.
+
+    Raises:
+        MMRecError: For an unknown id or column, a value that no item has, or a mask
+            of another length.
+    """
+    if allow is None and deny is None and where is None:
+        return None
+    mask = torch.ones(len(item_ids), dtype=torch.bool)
+    if allow is not None:
+        mask.zero_()
+        mask[codes_of("item", allow, item_ids)] = True
+    if deny is not None:
+        mask[codes_of("item", deny, item_ids)] = False
+    if isinstance(where, Mapping):
+        for name, wanted in where.items():
+            mask &= _matching(name, wanted, columns)
+    elif where is not None:
+        if callable(where):
+            table = {"item": item_ids, **columns}
+            if titles is not None:
+                table = {"item": item_ids, "title": titles, **columns}
+            where = where(pd.DataFrame(table))
+        mask &= _truths(where, len(item_ids))
+    return mask
+
+
+def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
+    """Items that have one of the wanted values in a column."""
+    if name not in columns:
+        raise unknown("column of the items", str(name), columns or ["none"])
+    several = isinstance(wanted, (list, tuple, set, frozenset))
+    values = set(wanted) if several else {wanted}
+    # What comes from a command line is text.
+    texts = {str(value) for value in values}
+    parts = [_values(cell) for cell in columns[name]]
+    found = [bool(part & values or {str(v) for v in part} & texts) for part in parts]
+    if not any(found):
+        known = sorted({str(value) for part in parts for value in part})
+        raise unknown(f"value of {name!r}", str(wanted), known)
+    return torch.tensor(found)
+
+
+def _values(cell: Any) -> set[Any]:
+    """The values in a cell: those of a list, or of text parted by ``|``."""
+    if cell is None:
+        return set()
+    if isinstance(cell, list):
+        return set(cell)
+    return {cell, *cell.split("|")} if isinstance(cell, str) else {cell}
+
+
+def _truths(where: Any, count: int) -> Tensor:
+    mask = torch.from_numpy(np.array(where))
+    if mask.dtype != torch.bool or mask.shape != (count,):
+        raise MMRecError(
+            f"'where' needs a truth value for each of the {count} items (got "
+            f"{mask.dtype} of shape {list(mask.shape)})"
+        )
+    return mask
