@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.encoding.audio import TransformersAudio
@@ -83,13 +84,15 @@ def _library_of(kind: str, folder: Path) -> str:
     Raises:
         MMRecError: If that cannot be told.
     """
-    told: dict = {}
-    with suppress(OSError, ValueError):
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    told, modules = (_json(folder / f"{name}.json") for name in ("config", "modules"))
+    told = told if isinstance(told, dict) else {}
+    # Static embeddings may tell so by their one module alone.
+    static = told.get("model_type") == "model2vec" or (
+        "StaticEmbedding" in str(modules) and "'path': '.'" in str(modules)
+    )
     marks = {
-        "sentence-transformers": (folder / "modules.json").exists()
-        and told.get("model_type") != "model2vec",
-        "model2vec": told.get("model_type") == "model2vec",
+        "model2vec": static,
+        "sentence-transformers": modules is not None and not static,
         "open_clip": (folder / "open_clip_config.json").exists(),
         "timm": "architecture" in told,
         "transformers": "architectures" in told,
@@ -103,6 +106,13 @@ def _library_of(kind: str, folder: Path) -> str:
             f"library as one of {names}"
         )
     return library
+
+
+def _json(path: Path) -> Any:
+    """What a file holds, ``None`` if it is not there or no JSON."""
+    with suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None
 
 
 def encoder(kind: str, name: str, device: str = "auto") -> Encoder:

@@ -43,8 +43,9 @@ def sentence_transformers(folder: Path) -> Path:
     transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer(), unk_token="[UNK]", pad_token="[PAD]"
     ).save_pretrained(folder / "bert")
-    words = library.models.Transformer(str(folder / "bert"))
-    pooling = library.models.Pooling(16)
+    from sentence_transformers.models import Pooling, Transformer
+
+    words, pooling = Transformer(str(folder / "bert")), Pooling(16)
     library.SentenceTransformer(modules=[words, pooling], device="cpu").save(
         str(folder / "whole")
     )

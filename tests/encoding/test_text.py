@@ -90,6 +90,7 @@ def test_model2vec(tmp_path) -> None:
     x = encode(TEXTS, f"model2vec:{folder}", cache=tmp_path / "kept")
     held(x)
     assert np.array_equal(x, encode(TEXTS, str(folder), cache=tmp_path / "kept"))
+    assert encoder("text", str(folder)).library == "model2vec"
     other = models.model2vec(tmp_path / "n", seed=1)
     assert fingerprint("text", str(folder)) != fingerprint("text", str(other))
     # The same weights elsewhere are the same encoder, others are not.
@@ -106,6 +107,7 @@ def test_sentence_transformers(tmp_path) -> None:
     x = encode(TEXTS, f"sentence-transformers:{folder}", cache=tmp_path / "kept")
     held(x)
     assert np.array_equal(x, encode(TEXTS, str(folder), cache=tmp_path / "kept"))
+    assert encoder("text", str(folder)).library == "sentence-transformers"
     assert np.allclose(x, encode(TEXTS, str(folder), batch_size=1), atol=1e-6)
 
 
