@@ -79,7 +79,9 @@ MODULES: Mapping[str, str] = {
     "sampler": "sampling.sampler",
     "schema": "training.schema",
     "stopping": "training.stopping",
-    "study": "experiments.study",
+    "published": "experiments.literature",
+    "run": "experiments.experiment",
+    "study": "experiments.comparison",
     "train_config": "training.config",
     "trainer": "training.trainer",
     "transforms.bipartite_norm": "transforms.interactions",
@@ -97,30 +99,66 @@ MODULES: Mapping[str, str] = {
 """Where modules of version 0.1 are now, both within the package."""
 
 PARTS: Mapping[str, Mapping[str, str]] = {
-    "nn.channels": {"normalize_channels": "nn.inputs"},
+    "nn.channels": {
+        "Channels": "nn.node_features:NodeFeatures",
+        "normalize_channels": "nn.inputs:normalize_blocks",
+    },
     "nn.functional": {"rescale": "nn.inputs"},
+    "nn.generated": {
+        "generated_graphs": "nn.modality_graphs:modality_graphs",
+        "generated_relation": "nn.modality_graphs:modality_relation",
+        "store_generated": "nn.modality_graphs:store_modality_graphs",
+    },
     "nn.interest": {"ItemMeans": "nn.inputs"},
+    "nn.mixed": {"MixedPropagate": "methods.parts.sand:FusedGraphPropagate"},
+    "nn.modal_channels": {"ModalChannels": "nn.fusion:ModalityGCN"},
+    "nn.restart": {
+        "RestartPropagate": "nn.markov_diffusion:MarkovDiffusion",
+        "restart_weights": "nn.markov_diffusion:markov_weights",
+    },
+    "objectives.halves": {
+        "Halves": "objectives.generic_unique:GenericUnique",
+        "HalvesObjective": "objectives.generic_unique:GenericUniqueObjective",
+        "halves": "objectives.generic_unique:generic_unique",
+    },
+    "published": {},
+    "run": {
+        "configure": "experiments.assembly",
+        "prepare": "experiments.assembly",
+    },
     "transforms.mix_edges": {"mixed_graph": "methods.parts.rearm"},
 }
-"""What of such a module is elsewhere than the rest of it."""
+"""What of such a module is elsewhere than the rest of it, or has another name."""
+
+
+class _Scattered(ModuleType):
+    """An old module whose parts are in several, or are called otherwise.
+
+    A package exports functions by the name of such a module, which the module hides as
+    soon as it is imported: called, it is that function.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
 
 
 class _Elsewhere(Loader):
-    def __init__(self, new: str, parts: Mapping[str, str]) -> None:
+    def __init__(self, new: str, parts: Mapping[str, str] | None) -> None:
         self.new = new
         self.parts = parts
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Scattered(spec.name)
+
     def exec_module(self, module: ModuleType) -> None:
-        new = import_module(self.new)
-        if not self.parts:
+        new, parts = import_module(self.new), self.parts
+        if parts is None:
             sys.modules[module.__name__] = new
             return
-        elsewhere = moved(module.__name__, self.parts)
+        elsewhere = moved(module.__name__, parts)
 
         def find(name: str) -> Any:
-            if name in self.parts:
-                return elsewhere(name)
-            return getattr(new, name)
+            return elsewhere(name) if name in parts else getattr(new, name)
 
         vars(module)["__getattr__"] = find
 
@@ -137,7 +175,7 @@ class _Finder(MetaPathFinder):
             return None
         new = f"{package}.{MODULES[old]}"
         _warn(fullname, new)
-        return ModuleSpec(fullname, _Elsewhere(new, PARTS.get(old, {})))
+        return ModuleSpec(fullname, _Elsewhere(new, PARTS.get(old)))
 
 
 def install() -> None:
@@ -151,15 +189,17 @@ def moved(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
     Args:
         package: Its name.
-        names: For each part, the module within ``pyg_mmrec`` where it is now.
+        names: For each part, the module within ``pyg_mmrec`` where it is now; behind
+            a colon its new name, if it has one.
     """
 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        new = f"{__package__}.{names[name]}"
-        _warn(f"{package}.{name}", f"{new}.{name}")
-        return getattr(import_module(new), name)
+        place, _, renamed = names[name].partition(":")
+        new, part = f"{__package__}.{place}", renamed or name
+        _warn(f"{package}.{name}", f"{new}.{part}")
+        return getattr(import_module(new), part)
 
     return find
 

@@ -33,7 +33,7 @@ from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.evaluation.contribution import modality_contribution, model_branches
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import build
-from pyg_mmrec.experiments.study import tabulate, write
+from pyg_mmrec.experiments.comparison import tabulate, write
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import InfoNCE, Term
 from pyg_mmrec.training.trainer import Result

@@ -65,6 +65,9 @@ METHOD = """
 OWN = """
 --min-rating nan | --min-rating inf | --min-rating good | --user-column ""
 --time-column= | --user-colum who | --split-column | --text-encoder bert
+--text-encoder timm:resnet50 | --text-encoder "" | --image-encoder tfidf
+--text-columns | --text-columns a a | --text-columns ""
+--image-encoder timm: | --audio-encoder wav
 """
 STUDIES = {
     "movielens": """

@@ -205,16 +205,18 @@ def test_what_an_old_module_had_is_somewhere(old) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module = import_module(f"pyg_mmrec.{old}")
-    for name in moved.PARTS.get(old, ()):
-        with pytest.warns(DeprecationWarning, match=f"{name} now"):
-            assert getattr(module, name).__name__ == name
+    for name, new in moved.PARTS.get(old, {}).items():
+        renamed = new.partition(":")[2] or name
+        with pytest.warns(DeprecationWarning, match=f"{renamed} now"):
+            assert getattr(module, name).__name__ == renamed
 
 
 @pytest.mark.parametrize("package", [nn, objectives, transforms])
 def test_an_old_part_is_there_and_warns(package) -> None:
     for name in package.MOVED:
-        with pytest.warns(DeprecationWarning, match=f"{name} is .*{name} now"):
+        renamed = package.MOVED[name].partition(":")[2] or name
+        with pytest.warns(DeprecationWarning, match=f"{name} is .*{renamed} now"):
             part = getattr(package, name)
-        assert part.__name__ == name
+        assert part.__name__ == renamed
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         package.Nothing  # noqa: B018

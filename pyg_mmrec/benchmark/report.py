@@ -12,7 +12,7 @@ import torch
 import torch_geometric
 
 from pyg_mmrec.benchmark.timing import Row
-from pyg_mmrec.experiments.study import markdown
+from pyg_mmrec.experiments.comparison import markdown
 from pyg_mmrec.files import replacing
 
 _CPU = Path("/proc/cpuinfo")

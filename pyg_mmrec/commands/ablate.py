@@ -15,8 +15,8 @@ import pandas as pd
 
 from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_study
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.literature import published_ablation
-from pyg_mmrec.experiments.study import measure, tabulate, write
 from pyg_mmrec.methods import get
 
 USAGE = "METHOD DATASET [--seeds N ...] [options of training]"

@@ -18,10 +18,10 @@ from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
 from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
 from pyg_mmrec.experiments.significance import pairs_by_metric
-from pyg_mmrec.experiments.study import measure, tabulate, write
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import plug

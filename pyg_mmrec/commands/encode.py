@@ -12,7 +12,8 @@ from pathlib import Path
 from pyg_mmrec.config import Distinct, Parser, a_word, number
 from pyg_mmrec.datasets.encode import encode_folder, unused, write_urls
 from pyg_mmrec.datasets.made import SHORT as HINTED
-from pyg_mmrec.encoding import KINDS, LIBRARIES, SHORT
+from pyg_mmrec.datasets.made import encoder_word
+from pyg_mmrec.encoding import ALONE, KINDS, LIBRARIES, SHORT
 from pyg_mmrec.encoding.engine import BATCH
 
 _WHAT = {
@@ -24,8 +25,7 @@ _WHAT = {
 
 def names(kind: str) -> str:
     """The encoders of a kind, as ``--help`` lists them."""
-    alone = ("tfidf", "minilm", "colours")
-    libraries = [n if n in alone else f"{n}:MODEL" for n in LIBRARIES[kind]]
+    libraries = [n if n in ALONE else f"{n}:MODEL" for n in LIBRARIES[kind]]
     return ", ".join([*libraries, *SHORT[kind]])
 
 
@@ -37,7 +37,8 @@ def parser() -> Parser:
     for kind in KINDS:
         default = "; default: tfidf, if no other is named" if kind == "text" else ""
         add(
-            f"--{kind}", type=a_word(), default=None, metavar="ENCODER",
+            f"--{kind}", type=encoder_word(kind, none=False), default=None,
+            metavar="ENCODER",
             help=f"encode {_WHAT[kind]}, by one of {names(kind)}{default}",
         )  # fmt: skip
     add(

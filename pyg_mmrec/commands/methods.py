@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pyg_mmrec.config import Parser
-from pyg_mmrec.experiments.study import markdown_rows
+from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.methods import Recommender, available, get
 
 

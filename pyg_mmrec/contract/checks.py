@@ -180,7 +180,7 @@ def repeatable(method: str) -> None:
     _require(_same(list(first), list(again)), "two evaluations of it differ")
     _require(
         _close(list(first), list(few)),
-        "the rows of readout() depend on which others are read with them",
+        "the rows of final_rows() depend on which others are read with them",
     )
 
 

@@ -59,8 +59,8 @@ class Kept:
         each = ""
         if self.computed:
             each = f", {1000 * self.seconds / self.computed:.3g} ms each"
-        kept = self.total - self.computed
-        again = f" ({kept:,} had been)" if kept > 0 and not self.skipped else ""
+        others = self.total > self.computed
+        again = ", the others kept from before, or equal," if others else ""
         text = (
             f"{shown(self.path)}: {self.present:,} of {self.total:,} items, {self.dim} "
             f"columns, by {self.encoder}; {self.computed:,} encoded{again} in "

@@ -21,7 +21,7 @@ from pyg_mmrec.datasets.features import (
     read_vectors,
 )
 from pyg_mmrec.datasets.interactions import Interactions, at_least
-from pyg_mmrec.datasets.made import NONE, hint, make, possible
+from pyg_mmrec.datasets.made import NONE, encoder_word, hint, make, possible
 from pyg_mmrec.datasets.raws import find_sources, warn_if_stale
 from pyg_mmrec.datasets.sources import as_folder, read_npy, shown
 from pyg_mmrec.datasets.tables import table_kind
@@ -149,7 +149,8 @@ class Folder(Dataset):
                 "audio": NONE}  # fmt: skip
         for kind in KINDS:
             add(
-                f"--{kind}-encoder", type=a_word(), default=None, metavar="NAME",
+                f"--{kind}-encoder", type=encoder_word(kind), default=None,
+                metavar="NAME",
                 help=f"make {kind} features by this encoder, as 'pyg-mmrec encode "
                 f"--help' lists them (default: {made[kind]})",
             )  # fmt: skip

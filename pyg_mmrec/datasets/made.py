@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from pyg_mmrec.config import a_word
 from pyg_mmrec.datasets.features import Features
 from pyg_mmrec.datasets.raws import Source
 from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.encoding import Encoded, encode_all, encoder
+from pyg_mmrec.encoding.names import parse
 from pyg_mmrec.errors import MMRecError, spelled
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,25 @@ _MISSING = {
     "image": "images/<item id>.jpg",
     "audio": "audio/<item id>.wav",
 }
+
+
+def encoder_word(kind: str, none: bool = True) -> Callable[[str], str]:
+    """A converter of a word of the command line that names an encoder.
+
+    Args:
+        kind: ``"text"``, ``"image"`` or ``"audio"``.
+        none: Whether it may be :data:`NONE`.
+    """
+
+    def convert(text: str) -> str:
+        if not (none and text == NONE):
+            try:
+                parse(kind, a_word()(text))
+            except MMRecError as error:
+                raise ArgumentTypeError(str(error)) from None
+        return text
+
+    return convert
 
 
 def possible(
@@ -69,8 +91,7 @@ def make(source: Source, name: str, cache: Path, asked: bool) -> Features:
         asked: Whether the user named the encoder.
     """
     kind = source.kind
-    progress = asked and kind != "text"
-    found = encode_all(source.values, encoder(kind, name), cache, progress=progress)
+    found = encode_all(source.values, encoder(kind, name), cache, progress=asked)
     other = f"; {spelled(f'{kind}_encoder')} takes another, or {NONE!r} for none"
     logger.info(
         "%s features made by %s of %s%s",

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.config import a_word
 from pyg_mmrec.datasets import download
 from pyg_mmrec.datasets.base import Dataset, Raw, is_writable, make_folder
 from pyg_mmrec.datasets.features import (
@@ -25,6 +24,7 @@ from pyg_mmrec.datasets.features import (
 )
 from pyg_mmrec.datasets.ids import numbered
 from pyg_mmrec.datasets.interactions import Interactions, at_least
+from pyg_mmrec.datasets.made import encoder_word
 from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason
 from pyg_mmrec.datasets.tables import read_table, required
@@ -113,7 +113,8 @@ class MovieLens100K(Dataset):
     def add_options(cls, add: Callable[..., Any]) -> None:
         """Options of the command line."""
         add(
-            "--text-encoder", type=a_word(), default=None, metavar="NAME",
+            "--text-encoder", type=encoder_word("text", none=False), default=None,
+            metavar="NAME",
             help="make features of titles by this encoder, as 'pyg-mmrec encode "
             "--help' lists them; default: text_feat.npy if it is there, else tfidf",
         )  # fmt: skip

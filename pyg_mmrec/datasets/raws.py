@@ -206,7 +206,8 @@ def write_skipped(path: Path, source: Source, found: Encoded) -> None:
     rows.writerow(["item", "value", "reason"])
     for row, why in found.skipped.items():
         value = source.values[row]
-        shown_value = value if isinstance(value, Path) else str(value)[:200]
-        rows.writerow([source.ids[row], shown_value, why])
+        if isinstance(value, Path) and value.is_relative_to(path.parent):
+            value = value.relative_to(path.parent)
+        rows.writerow([source.ids[row], str(value)[:200], why])
     with replacing(path) as file:
         file.write(text.getvalue().encode())

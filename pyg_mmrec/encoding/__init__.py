@@ -2,9 +2,10 @@
 
 from pyg_mmrec.encoding.base import KINDS, Encoder
 from pyg_mmrec.encoding.engine import Encoded, encode, encode_all
-from pyg_mmrec.encoding.names import LIBRARIES, SHORT, encoder, fingerprint
+from pyg_mmrec.encoding.names import ALONE, LIBRARIES, SHORT, encoder, fingerprint
 
 __all__ = [
+    "ALONE",
     "KINDS",
     "LIBRARIES",
     "SHORT",

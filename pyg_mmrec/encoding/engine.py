@@ -314,18 +314,39 @@ def _add(
             part.broken[key] = _one_line(value)
     if not whole:
         return
-    try:
-        vectors = encoder.encode([opened[place] for place in whole])
-    except torch.cuda.OutOfMemoryError as error:
-        raise MMRecError(
-            f"the GPU has no memory for {len(whole)} values of {encoder.kind} at once: "
-            f"lower --batch-size (in Python: batch_size=...)"
-        ) from error
+    vectors = _vectors([opened[place] for place in whole], encoder)
     for place, vector in zip(whole, vectors, strict=True):
-        if np.isfinite(vector).all() and vector.any():
+        if isinstance(vector, Exception):
+            part.broken[keys[place]] = _one_line(vector)
+        elif np.isfinite(vector).all() and vector.any():
             part.vectors[keys[place]] = np.asarray(vector, np.float32)
         else:
             part.broken[keys[place]] = "its features are zero, or not finite"
+
+
+def _vectors(
+    opened: Sequence[Any], encoder: Encoder
+) -> Sequence[np.ndarray | Exception]:
+    """The vectors of a batch; alone, where one is such that the batch fails."""
+    try:
+        return list(encoder.encode(opened))
+    except torch.cuda.OutOfMemoryError as error:
+        raise MMRecError(
+            f"the GPU has no memory for {len(opened)} values of {encoder.kind} at "
+            f"once: lower --batch-size (in Python: batch_size=...)"
+        ) from error
+    except (MMRecError, MemoryError):
+        raise
+    except Exception as error:
+        if len(opened) == 1:
+            return [error]
+        found = [_vectors([value], encoder)[0] for value in opened]
+        if all(map(_failed, found)):  # it is not the values
+            raise MMRecError(
+                f"the {encoder.kind} encoder {encoder.library!r} fails "
+                f"({_one_line(error)}): name another"
+            ) from error
+        return found
 
 
 def _failed(value: Any) -> bool:

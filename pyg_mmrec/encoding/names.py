@@ -29,7 +29,8 @@ LIBRARIES: dict[str, dict[str, type[Encoder]]] = {
 SHORT: dict[str, dict[str, str]] = {
     "text": {
         "potion": "model2vec:minishlab/potion-base-8M",
-        "e5": "sentence-transformers:intfloat/multilingual-e5-small",
+        "multilingual": "sentence-transformers:sentence-transformers/"
+        "paraphrase-multilingual-MiniLM-L12-v2",
     },
     "image": {
         "clip": "open_clip:ViT-B-32/laion2b_s34b_b79k",
@@ -44,7 +45,8 @@ SHORT: dict[str, dict[str, str]] = {
 }
 """Short names, and what they are short for."""
 
-_ALONE = ("tfidf", "minilm", "colours")  # libraries that have no models to choose from
+ALONE = ("tfidf", "minilm", "colours")
+"""Libraries that have no models to choose from."""
 
 
 def parse(kind: str, name: str) -> tuple[type[Encoder], str]:
@@ -58,10 +60,10 @@ def parse(kind: str, name: str) -> tuple[type[Encoder], str]:
         MMRecError: If nothing goes by this name.
     """
     known = LIBRARIES[kind]
-    if name in _ALONE and name in known:
+    if name in ALONE and name in known:
         return known[name], ""
     library, colon, model = SHORT[kind].get(name, name).partition(":")
-    if colon and model and library in known and library not in _ALONE:
+    if colon and model and library in known and library not in ALONE:
         return known[library], model
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -69,8 +71,8 @@ def parse(kind: str, name: str) -> tuple[type[Encoder], str]:
     if "/" in name and not colon:  # a hub id, of the library that most are for
         usual = "sentence-transformers" if kind == "text" else "transformers"
         return known[usual], name
-    models = [f"{word}:MODEL" for word in known if word not in _ALONE]
-    alone = [word for word in known if word in _ALONE]
+    models = [f"{word}:MODEL" for word in known if word not in ALONE]
+    alone = [word for word in known if word in ALONE]
     wrong = unknown(f"{kind} encoder", name, [*alone, *SHORT[kind], *models])
     raise MMRecError(f"{wrong}, a hub id or a folder")
 
@@ -95,7 +97,7 @@ def _library_of(kind: str, folder: Path) -> str:
     found = [library for library, is_it in marks.items() if is_it]
     library = next((name for name in found if name in LIBRARIES[kind]), None)
     if library is None:
-        names = ", ".join(f"{n}:{folder}" for n in LIBRARIES[kind] if n not in _ALONE)
+        names = ", ".join(f"{n}:{folder}" for n in LIBRARIES[kind] if n not in ALONE)
         raise MMRecError(
             f"{folder} holds no {kind} encoder that can be told by its files: name its "
             f"library as one of {names}"

@@ -11,6 +11,9 @@ from torch import Tensor
 from pyg_mmrec.encoding.base import Encoder, loading, needed, weights_digest
 from pyg_mmrec.errors import MMRecError
 
+# What stands for hidden parts in training alone, and what is no weight.
+_UNUSED = ("mask_token", "masked_spec_embed", "position_ids")
+
 
 class Pooled(Encoder):
     """A model of transformers with the processor of its inputs.
@@ -39,14 +42,14 @@ class Pooled(Encoder):
         except Exception as error:
             raise loading(name, error) from error
         missing = [str(key) for key in told["missing_keys"]]
-        others = [key for key in missing if "pooler" not in key]
+        others = [k for k in missing if "pooler" not in k and not k.endswith(_UNUSED)]
         if others:
             raise MMRecError(
                 f"the encoder {name!r} has no weights for {len(others)} of its parts, "
                 f"such as {others[0]}: random numbers would stand there, so name "
                 f"another"
             )
-        self._has_pooler = not missing
+        self._has_pooler = not any("pooler" in key for key in missing)
         self.network = network.to(device).eval()
 
     def pooled(self, inputs: Mapping[str, Tensor], kind: str) -> Tensor:

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.experiments.literature import published
 from pyg_mmrec.experiments.records import Record, read_records
-from pyg_mmrec.experiments.study import markdown_rows
 from pyg_mmrec.files import replacing
 
 METRICS = ("recall@5", "recall@10", "recall@20", "recall@50", "ndcg@10", "ndcg@20")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # of Python 3.11
     from typing import Self
 
 Overrides = Mapping[str, Any]
+_RENAMED = "readout is final_rows now; the old name goes with the next version"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,32 @@ class Source:
     paper: str = ""
     venue: str = ""
     url: str = ""
+
+
+Rows = Callable[..., Tensor]
+
+
+def _renamed(own: Rows) -> Rows:
+    """A method by its old name, of the class that has it by the new one."""
+
+    def readout(self: Any, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        return own(self, out, kind, index)
+
+    return readout
+
+
+def _answer_to_readout(cls: Any) -> None:
+    """Let ``readout`` of version 0.1 be called, and be what a class defines.
+
+    Both names stand in the same classes, so that ``super()`` finds the next by either.
+    """
+    own = vars(cls)
+    if "final_rows" in own:
+        cls.readout = _renamed(own["final_rows"])
+    elif "readout" in own:
+        warnings.warn(f"{cls.__name__}: {_RENAMED}", DeprecationWarning, stacklevel=3)
+        cls.final_rows = own["readout"]
 
 
 class Recommender(nn.Module, ABC):
@@ -91,6 +119,7 @@ class Recommender(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         if "Config" in vars(cls):
             checked(cls.Config)
+        _answer_to_readout(cls)
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__()
@@ -117,7 +146,7 @@ class Recommender(nn.Module, ABC):
     def forward(self, data: HeteroData) -> Embeddings:
         """What must be computed on the whole graph at hand."""
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Row-wise rest of the computation, for the rows asked for.
 
         Args:
@@ -178,7 +207,10 @@ class Recommender(nn.Module, ABC):
         sides = []
         for kind in (USER, ITEM):
             index = torch.arange(out.of(kind).size(0), device=out.user.device)
-            parts = [self.readout(out, kind, i) for i in index.split(chunk_size)]
+            parts = [self.final_rows(out, kind, i) for i in index.split(chunk_size)]
             sides.append(torch.cat(parts))
         self.train(training)
         return Branch(*sides)
+
+
+_answer_to_readout(Recommender)

@@ -111,9 +111,9 @@ class BM3(Recommender):
             aux={"ego_user": user, "ego_item": item},
         )
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Predictions from the rows asked for, ``[n, d]``."""
-        return self.predictor(super().readout(out, kind, index))
+        return self.predictor(super().final_rows(out, kind, index))
 
     def objectives(self) -> list[Term]:
         """Reconstruction, alignment and masking by bootstrap, and L2."""

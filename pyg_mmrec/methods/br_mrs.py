@@ -15,7 +15,7 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import Channels, Propagate, normalize_channels
+from pyg_mmrec.nn import NodeFeatures, Propagate, normalize_blocks
 from pyg_mmrec.objectives import BPR, L2, HardNegative, Synergy, Term
 from pyg_mmrec.objectives.modal_ranking import Mining
 from pyg_mmrec.transforms import BipartiteNorm, BlendedKNN, UserInterest
@@ -119,7 +119,7 @@ class BRMRS(Recommender):
         names, width = self.modalities, c.dim * (len(self.modalities) + c.id_channel)
         self.channels = nn.ModuleDict(
             {
-                s: Channels(
+                s: NodeFeatures(
                     data,
                     c.dim,
                     s,
@@ -169,9 +169,9 @@ class BRMRS(Recommender):
         """Channels of one side after its graph, each of the same length."""
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "blended")))
-        return normalize_channels(x, self.config.dim, self.config.channel_norm)
+        return normalize_blocks(x, self.config.dim, self.config.channel_norm)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """The fusion of the channels, ``[n, M d]``."""
         return self.fuse[kind](out.of(kind).index_select(0, index))
 

@@ -21,7 +21,7 @@ from pyg_mmrec.methods.parts.diffmm import Denoiser, Denoising, Schedule
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
-from pyg_mmrec.nn.modality_graphs import generated_graphs, store_generated
+from pyg_mmrec.nn.modality_graphs import modality_graphs, store_modality_graphs
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
 from pyg_mmrec.objectives.base import Nodes
 from pyg_mmrec.transforms import BipartiteNorm
@@ -208,11 +208,11 @@ class DiffMM(Recommender):
             hidden = denoiser.denoise(adj, self.schedule)[first:]
             return (denoiser.scores(rows) for rows in hidden.split(c.chunk_size))
 
-        return generated_graphs(data, self.modalities, blocks, c.k)
+        return modality_graphs(data, self.modalities, blocks, c.k)
 
     def generate(self, data: HeteroData) -> None:
         """Add the graphs of an epoch to its view."""
-        store_generated(data, self._graphs(data))
+        store_modality_graphs(data, self._graphs(data))
 
     def signal(self, data: HeteroData) -> tuple[dict[str, Tensor], Tensor]:
         """What denoised rows are to say of each modality, and of ids, ``[I, d]``."""

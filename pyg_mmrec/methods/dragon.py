@@ -14,7 +14,7 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import ModalChannels, Preference, Propagate
+from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence, MixEdges
@@ -30,7 +30,7 @@ from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence, MixEdges
 class DRAGON(Recommender):
     r"""Channels of modalities, smoothed over graphs of users and of items.
 
-    With the channels :math:`\mathbf{X}_m` of :class:`~pyg_mmrec.nn.ModalChannels`,
+    With the channels :math:`\mathbf{X}_m` of :class:`~pyg_mmrec.nn.ModalityGCN`,
     shares :math:`\mathbf{w}(u)` that each user learns, the graph :math:`\mathbf{C}`
     of the ``k`` users with most common items, weighed by a softmax of their number,
     and the frozen item graph :math:`\mathbf{S} = \sum_m \alpha_m \mathbf{S}_m` of
@@ -95,7 +95,7 @@ class DRAGON(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
-        self.channels = ModalChannels(data, *sizes, names, c.conv)
+        self.channels = ModalityGCN(data, *sizes, names, c.conv)
         self.preference = Preference(self.num_users, len(names), USER)
         self.users = Propagate(1, c.conv, c.dim, combine="last")
         self.items = Propagate(c.num_item_layers, c.conv, c.dim, combine="last")

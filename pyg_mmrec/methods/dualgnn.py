@@ -16,7 +16,7 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import ModalChannels, Preference, Propagate
+from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
@@ -31,7 +31,7 @@ from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 class DualGNN(Recommender):
     r"""A light propagation per modality, and one among users of common items.
 
-    With the channels :math:`\mathbf{X}_m` of :class:`~pyg_mmrec.nn.ModalChannels`,
+    With the channels :math:`\mathbf{X}_m` of :class:`~pyg_mmrec.nn.ModalityGCN`,
     shares :math:`\mathbf{w}(u)` that each user learns, and the ``k`` users
     :math:`v` who have most items, :math:`c_{uv}`, in common with :math:`u`,
 
@@ -81,7 +81,7 @@ class DualGNN(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
-        self.channels = ModalChannels(data, *sizes, names, c.conv)
+        self.channels = ModalityGCN(data, *sizes, names, c.conv)
         self.users = Propagate(1, c.conv, c.dim, combine="last")
         self.shares = [1 / len(names)] * len(names)
         if c.preference:

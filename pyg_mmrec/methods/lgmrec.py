@@ -156,7 +156,7 @@ class LGMRec(Recommender):
             branches.append(hypergraph(*args))
         return branches
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus modalities and the sum of the hypergraphs, ``[n, d]``."""
 
         def of(branch: Branch | RowBranch) -> Tensor:

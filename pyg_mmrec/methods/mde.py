@@ -20,7 +20,7 @@ from pyg_mmrec.methods.parts.mde import Amplify, Gates, ModalBPR, WeightedAlignm
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
-from pyg_mmrec.nn.inputs import normalize_channels
+from pyg_mmrec.nn.inputs import normalize_blocks
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 
@@ -150,7 +150,7 @@ class MDE(Recommender):
         item = torch.cat(list(feats.values()), dim=-1)
         if self.offset is not None:
             item = item + self.offset(data)
-        item = normalize_channels(item, dim, self.config.feature_norm)
+        item = normalize_blocks(item, dim, self.config.feature_norm)
         ego = Branch(self.user(data), item)
         out = self.interactions.bipartite(*ego, adjacency(data, INTERACTS))
         edges = adjacency(data, relation(USER, "co_occurs"))
@@ -198,7 +198,7 @@ class MDE(Recommender):
             return torch.ones_like(gap), torch.ones_like(gap)
         return gap, 1 - gap
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Channels scaled by the node's preferences, ``[n, M d]``."""
         rows = out.of(kind).index_select(0, index)
         return fuse(rows, out.aux[f"share_{kind}"].index_select(0, index))

@@ -148,9 +148,9 @@ class MGCN(Recommender):
         shape = (wide.size(0), self.config.dim)
         return LazyRows(lambda i: self._fused(wide[i]), shape, wide.device)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus the fusion of modalities, ``[n, d]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         return rows[:, : self.config.dim] + self._fused(rows)
 
     def objectives(self) -> list[Term]:

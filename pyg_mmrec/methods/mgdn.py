@@ -19,7 +19,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeEmbedding, RestartPropagate
+from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding
 from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.sparse import (
@@ -104,7 +104,7 @@ class MGDN(Recommender):
         # Rows of length 1, as the authors start: the softmax needs scores that differ.
         self.user = NodeEmbedding(self.num_users, c.dim, USER, init="normal")
         self.item = NodeEmbedding(self.num_items, c.dim, ITEM, init="normal")
-        self.propagate = RestartPropagate(
+        self.propagate = MarkovDiffusion(
             c.num_layers,
             c.conv,
             c.dim,
@@ -131,9 +131,9 @@ class MGDN(Recommender):
         out = self.propagate.bipartite(user, item, adjacency(data, INTERACTS))
         return Embeddings(*out, aux={"ego_user": ego[0], "ego_item": ego[1]})
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Rows of the diffusion, ``[n, d]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         return F.dropout(rows, self.config.final_dropout, self.training)
 
     def objectives(self) -> list[Term]:

@@ -181,7 +181,7 @@ class MGNM(Recommender):
             branches.append(hypergraph(*args))
         return branches
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Ids plus local and global embeddings of each modality, ``[n, d]``."""
 
         def unit(branch: Branch | RowBranch) -> Tensor:

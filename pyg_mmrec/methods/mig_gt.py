@@ -24,7 +24,7 @@ from pyg_mmrec.methods.parts.mig_gt import (
     with_drawn,
 )
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeEmbedding, Projector, RestartPropagate
+from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
@@ -49,7 +49,7 @@ class MIGGT(Recommender):
         \mathrm{Attention} \left( \mathbf{z}, \left[ \mathbf{z}, \mathbf{z}_{j_1},
         \ldots, \mathbf{z}_{j_S} \right] \right)
 
-    with :class:`~pyg_mmrec.nn.RestartPropagate` and ``S`` items :math:`j` drawn
+    with :class:`~pyg_mmrec.nn.MarkovDiffusion` and ``S`` items :math:`j` drawn
     uniformly for each node, see :class:`GlobalAttention`. The loss is
     BPR, :class:`Unsmooth` and L2. From `"Modality-Independent
     Graph Neural Networks with Global Transformers for Multimodal Recommendation"
@@ -156,9 +156,9 @@ class MIGGT(Recommender):
         self.narrow = nn.ModuleDict({m: _mlp(c) for m in names})
         hops = {m: c.hops.get(m, c.num_feature_layers) for m in names}
         options = (c.conv, c.dim, c.alpha, c.beta, c.self_loops, c.edge_dropout)
-        self.propagate = RestartPropagate(c.num_layers, *options)
+        self.propagate = MarkovDiffusion(c.num_layers, *options)
         self.propagate_modal = nn.ModuleDict(
-            {m: RestartPropagate(k, *options) for m, k in hops.items()}
+            {m: MarkovDiffusion(k, *options) for m, k in hops.items()}
         )
         self.attention = GlobalAttention(c.dim, share=c.share)
 
@@ -214,7 +214,7 @@ class MIGGT(Recommender):
         memory = with_drawn(out, kind, index)
         return self.attention(memory, memory)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Rows after attention to the items drawn for them, ``[n, d]``."""
         memory = with_drawn(out, kind, index)
         return self.attention(memory[:, :1], memory).squeeze(1)

@@ -27,7 +27,7 @@ from pyg_mmrec.methods.parts.mmssl import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
-from pyg_mmrec.nn.modality_graphs import generated_graphs, store_generated
+from pyg_mmrec.nn.modality_graphs import modality_graphs, store_modality_graphs
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm
 
@@ -205,7 +205,7 @@ class MMSSL(Recommender):
             user, item = modal[name]
             return (rows @ item.T for rows in user[first:].split(chunk))
 
-        return generated_graphs(data, self.modalities, blocks, self.config.k)
+        return modality_graphs(data, self.modalities, blocks, self.config.k)
 
     @torch.no_grad()
     def generate(self, data: HeteroData) -> None:
@@ -213,7 +213,7 @@ class MMSSL(Recommender):
         self.eval()
         modal = self._modal(self.project(data), adjacency(data, INTERACTS))
         self.train()
-        store_generated(data, self._graphs(data, modal))
+        store_modality_graphs(data, self._graphs(data, modal))
 
     def objectives(self) -> list[Term]:
         """BPR, the critic's verdict, contrast across modalities, and L2."""

@@ -34,7 +34,7 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import Channels, Propagate, normalize_channels
+from pyg_mmrec.nn import NodeFeatures, Propagate, normalize_blocks
 from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest
@@ -192,7 +192,7 @@ class REARM(Recommender):
         layers = {USER: c.num_user_layers, ITEM: c.num_item_layers}
         names, count = self.modalities, len(self.modalities)
         channels = partial(
-            Channels,
+            NodeFeatures,
             data,
             c.dim,
             names=names,
@@ -251,7 +251,7 @@ class REARM(Recommender):
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "mixed")))
         dim, length = self.config.dim, self.config.channel_norm
-        return rescale(x) if length is None else normalize_channels(x, dim, length)
+        return rescale(x) if length is None else normalize_blocks(x, dim, length)
 
     def _meta_means(self, data: HeteroData, out: Branch) -> dict[str, Tensor]:
         """Means of the meta-network's factors over all nodes that were trained."""
@@ -265,7 +265,7 @@ class REARM(Recommender):
             for i, mean in enumerate(meta.means(rows[side][:, self.config.dim :]))
         }
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Shared and modality-unique parts, ``[n, (M + 1) d]``."""
         rows = out.of(kind).index_select(0, index)
         ids, *modal = rows.split(self.config.dim, dim=-1)

@@ -17,9 +17,9 @@ from pyg_mmrec.edge_weights import modality_weights
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.sand import Distance, MixedPropagate, SampledCLUB
+from pyg_mmrec.methods.parts.sand import Distance, FusedGraphPropagate, SampledCLUB
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import ModalChannels, Preference
+from pyg_mmrec.nn import ModalityGCN, Preference
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, CLUB, GenericContrast, Objective, SoloSim, Term
 from pyg_mmrec.objectives.generic_unique import SPLIT
@@ -36,7 +36,7 @@ from pyg_mmrec.transforms import KNN, BipartiteNorm
 class SAND(Recommender):
     r"""Items' modalities in a generic half, aligned, and a unique one, kept apart.
 
-    With the channels :math:`\mathbf{E}^m` of :class:`~pyg_mmrec.nn.ModalChannels`,
+    With the channels :math:`\mathbf{E}^m` of :class:`~pyg_mmrec.nn.ModalityGCN`,
     and :math:`\mathbf{S}_m` the binary kNN graph of modality ``m``, symmetrically
     normalised,
 
@@ -142,11 +142,11 @@ class SAND(Recommender):
         c, names = config, modalities(data)
         sizes = c.dim, c.hidden, c.num_layers
         features = c.input_map or c.parts_of == "features"
-        self.channels = ModalChannels(
+        self.channels = ModalityGCN(
             data, *sizes, names, c.conv, c.ego, c.shared, features
         )
         start = modality_weights(c.modality_weights, names)
-        self.items = MixedPropagate(
+        self.items = FusedGraphPropagate(
             c.num_item_layers, list(start.values()), c.conv, c.dim
         )
         self.items.logits.requires_grad_(c.learn_mix)
@@ -180,9 +180,9 @@ class SAND(Recommender):
             return {}
         return {f"{SPLIT}{m}": x for m, x in mapped.items()}
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Items as they are, users' channels by their preference, ``[n, M d]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         if kind == ITEM:
             return rows
         return fuse(rows, out.aux["preference"].index_select(0, index))

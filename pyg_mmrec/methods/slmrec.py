@@ -145,9 +145,9 @@ class SLMRec(Recommender):
             return [Branch(wide.user, wide.item * (channel != k)) for k in (0, 1)]
         return []
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """The fusion of ids and modalities, ``[n, d]``."""
-        return self.fuse[kind](super().readout(out, kind, index))
+        return self.fuse[kind](super().final_rows(out, kind, index))
 
     def objectives(self) -> list[Term]:
         """Ranking, the self-supervised task, and L2."""
@@ -298,6 +298,6 @@ class ViewContrast(Objective):
         total = step.out.user.new_zeros(())
         for side in (USER, ITEM):
             index = step.nodes(side, self.nodes)
-            a, b = (step.model.readout(view, side, index) for view in views)
+            a, b = (step.model.final_rows(view, side, index) for view in views)
             total = total + one_way_contrast(a, b, self.tau)
         return total

@@ -74,9 +74,9 @@ class VBPR(Recommender):
         aux = {"ego_user": user, "ego_item": item, "bias": self.bias(data)}
         return Embeddings(user, item, feats=dict(feats), modal=modal, aux=aux)
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Factors side by side, and the bias or a one, ``[n, (M + 1) d + 1]``."""
-        rows = super().readout(out, kind, index)
+        rows = super().final_rows(out, kind, index)
         if kind == USER:
             return torch.cat([rows, rows.new_ones(rows.size(0), 1)], dim=-1)
         rest = [*out.feats.values(), out.aux["bias"]]

@@ -2,7 +2,7 @@
 
 from pyg_mmrec.moved import moved
 from pyg_mmrec.nn.conv.propagate import Propagate
-from pyg_mmrec.nn.fusion import ModalChannels, Preference
+from pyg_mmrec.nn.fusion import ModalityGCN, Preference
 from pyg_mmrec.nn.gating import AttentiveFusion, GatedFilter
 from pyg_mmrec.nn.hypergraph import Hypergraph
 from pyg_mmrec.nn.inputs import (
@@ -10,15 +10,14 @@ from pyg_mmrec.nn.inputs import (
     ItemMeans,
     NodeEmbedding,
     Projector,
-    normalize_channels,
+    normalize_blocks,
 )
 from pyg_mmrec.nn.latent_graph import LatentEpoch, LatentGraph, LatentGraphs
-from pyg_mmrec.nn.markov_diffusion import RestartPropagate
-from pyg_mmrec.nn.node_features import Channels, InterestProjector
+from pyg_mmrec.nn.markov_diffusion import MarkovDiffusion
+from pyg_mmrec.nn.node_features import InterestProjector, NodeFeatures
 
 __all__ = [
     "AttentiveFusion",
-    "Channels",
     "Content",
     "GatedFilter",
     "Hypergraph",
@@ -27,26 +26,31 @@ __all__ = [
     "LatentEpoch",
     "LatentGraph",
     "LatentGraphs",
-    "ModalChannels",
+    "MarkovDiffusion",
+    "ModalityGCN",
     "NodeEmbedding",
+    "NodeFeatures",
     "Preference",
     "Projector",
     "Propagate",
-    "RestartPropagate",
-    "normalize_channels",
+    "normalize_blocks",
 ]
 
 MOVED = {
     "BehaviourFusion": "methods.mgcn",
+    "Channels": "nn.node_features:NodeFeatures",
     "Denoiser": "methods.parts.diffmm",
     "DiffusionWeights": "methods.apegnn",
     "FeatureAttention": "methods.parts.rearm",
     "Gates": "methods.parts.mde",
     "GlobalAttention": "methods.parts.mig_gt",
     "MetaNetwork": "methods.parts.rearm",
-    "MixedPropagate": "methods.parts.sand",
+    "FusedGraphPropagate": "methods.parts.sand:FusedGraphPropagate",
+    "ModalChannels": "nn.fusion:ModalityGCN",
     "ModalityAttention": "methods.parts.rearm",
     "ModalityMix": "methods.parts.mmssl",
+    "RestartPropagate": "nn.markov_diffusion:MarkovDiffusion",
     "Schedule": "methods.parts.diffmm",
+    "normalize_channels": "nn.inputs:normalize_blocks",
 }
 __getattr__ = moved(__name__, MOVED)

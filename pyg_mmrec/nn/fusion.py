@@ -13,7 +13,7 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
-from pyg_mmrec.nn.inputs import NodeEmbedding, Projector, normalize_channels
+from pyg_mmrec.nn.inputs import NodeEmbedding, Projector, normalize_blocks
 
 
 class Preference(nn.Module):
@@ -108,7 +108,7 @@ def fuse(rows: Tensor, preference: Tensor) -> Tensor:
     return (channels * preference.unsqueeze(-1)).flatten(1)
 
 
-class ModalChannels(nn.Module):
+class ModalityGCN(nn.Module):
     r"""Users' preferences and items' features, propagated for each modality apart.
 
     .. math::
@@ -140,10 +140,10 @@ class ModalChannels(nn.Module):
 
     Example:
         >>> from pyg_mmrec import BipartiteNorm, Synthetic
-        >>> from pyg_mmrec.nn import ModalChannels
+        >>> from pyg_mmrec.nn import ModalityGCN
         >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
         >>> names = ["image", "text"]
-        >>> channels = ModalChannels(data, dim=8, hidden=16, num_layers=2, names=names)
+        >>> channels = ModalityGCN(data, dim=8, hidden=16, num_layers=2, names=names)
         >>> before, after = channels(data)
         >>> after.user.shape, after.item.shape
         (torch.Size([50, 16]), torch.Size([40, 16]))
@@ -202,7 +202,7 @@ class ModalChannels(nn.Module):
         feats = [self.narrow[m](F.leaky_relu(x)) for m, x in hidden.items()]
         user = self.user(data).repeat(1, self.copies)
         ego = Branch(user, torch.cat(feats, dim=-1))
-        start = Branch(*(normalize_channels(x, self.dim) for x in ego))
+        start = Branch(*(normalize_blocks(x, self.dim) for x in ego))
         if self.num_layers == 0:
             return ego, start
         out = self.interactions.bipartite(*start, adjacency(data, INTERACTS))

@@ -299,13 +299,13 @@ def rescale(x: Tensor, length: float = 1.0) -> Tensor:
     return _Rescale.apply(x, length)  # type: ignore[no-any-return]
 
 
-def normalize_channels(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
+def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
     """Scale each channel of each row to a length, ``[N, C * dim]``.
 
     Example:
         >>> import torch
-        >>> from pyg_mmrec.nn import normalize_channels
-        >>> normalize_channels(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
+        >>> from pyg_mmrec.nn import normalize_blocks
+        >>> normalize_blocks(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
         tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
     """
     return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)

@@ -11,7 +11,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
 
 
-def restart_weights(num_layers: int, alpha: float, beta: float) -> list[float]:
+def markov_weights(num_layers: int, alpha: float, beta: float) -> list[float]:
     r"""What each of the layers 0..K adds to the result; they sum to 1.
 
     .. math::
@@ -28,14 +28,14 @@ def restart_weights(num_layers: int, alpha: float, beta: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-class RestartPropagate(nn.Module):
+class MarkovDiffusion(nn.Module):
     r"""Convolutions that each mix their result with the input.
 
     .. math::
         \mathbf{x}^{(k+1)} = \beta \, \mathrm{conv}_k(\mathbf{x}^{(k)}, \mathcal{G}) +
         \alpha \mathbf{x}^{(0)}, \qquad \mathbf{y} = \mathbf{x}^{(K)} / \gamma
 
-    with :math:`\gamma` as in :func:`restart_weights`: the Markov process of `"MGDCF:
+    with :math:`\gamma` as in :func:`markov_weights`: the Markov process of `"MGDCF:
     Distance Learning via Markov Graph Diffusion for Neural Collaborative Filtering"
     <https://arxiv.org/abs/2204.02338>`_. Layers without parameters, on which the
     second form rests, are added up in one pass: :math:`\mathbf{y} = \sum_k w_k
@@ -64,10 +64,10 @@ class RestartPropagate(nn.Module):
         >>> import torch
         >>> from pyg_mmrec import BipartiteNorm, Synthetic
         >>> from pyg_mmrec.adjacency import adjacency
-        >>> from pyg_mmrec.nn import RestartPropagate
+        >>> from pyg_mmrec.nn import MarkovDiffusion
         >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
         >>> adj = adjacency(data, ("user", "interacts", "item"))
-        >>> propagate = RestartPropagate(num_layers=2, dim=8, alpha=0.1, beta=0.9)
+        >>> propagate = MarkovDiffusion(num_layers=2, dim=8, alpha=0.1, beta=0.9)
         >>> user, item = torch.randn(50, 8), torch.randn(40, 8)
         >>> [x.shape for x in propagate.bipartite(user, item, adj)]
         [torch.Size([50, 8]), torch.Size([40, 8])]
@@ -90,7 +90,7 @@ class RestartPropagate(nn.Module):
                 f"{beta})"
             )
         self.propagate = Propagate(num_layers, conv, dim)
-        self.weights = restart_weights(num_layers, alpha, beta)
+        self.weights = markov_weights(num_layers, alpha, beta)
         self.loops = loops
         self.dropout = dropout
 

@@ -40,7 +40,7 @@ def incidence(
     return table[:-1, :-1]
 
 
-def generated_relation(modality: str) -> EdgeType:
+def modality_relation(modality: str) -> EdgeType:
     """Edge type of the interactions that a modality's part of a model made up."""
     return (USER, f"generated_{modality}", ITEM)
 
@@ -64,13 +64,13 @@ def top_k_edges(blocks: Blocks, k: int) -> Tensor:
     return torch.stack([users.repeat_interleave(items.size(1)), items.flatten()])
 
 
-def generated_graphs(
+def modality_graphs(
     data: HeteroData,
     names: Sequence[str],
     blocks: MakeBlocks,
     k: int,
 ) -> dict[str, Adjacency]:
-    """The graphs that were stored with :func:`store_generated`, or else new ones.
+    """The graphs that were stored with :func:`store_modality_graphs`, or else new ones.
 
     Training stores them once per epoch; evaluation, which has no epoch, makes them
     from the parameters at hand.
@@ -84,8 +84,8 @@ def generated_graphs(
     Returns:
         A relation user -> item for each modality, symmetrically normalised.
     """
-    if all(generated_relation(m) in data.edge_types for m in names):
-        return {m: adjacency(data, generated_relation(m)) for m in names}
+    if all(modality_relation(m) in data.edge_types for m in names):
+        return {m: adjacency(data, modality_relation(m)) for m in names}
     sizes = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
     graphs = {}
     with torch.no_grad():
@@ -125,8 +125,8 @@ def _extended(
     return Adjacency.listened(forth, Adjacency(every.flip(0), weight, sizes[::-1]))
 
 
-def store_generated(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:
+def store_modality_graphs(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:
     """Add graphs to ``data`` in place, which has to be a view of one epoch."""
     for name, graph in graphs.items():
-        store = data[generated_relation(name)]
+        store = data[modality_relation(name)]
         store.edge_index, store.edge_weight = graph.edge_index, graph.edge_weight

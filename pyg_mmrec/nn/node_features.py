@@ -12,7 +12,7 @@ from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.nn.inputs import ItemMeans, NodeEmbedding, Projector
 
 
-class Channels(nn.Module):
+class NodeFeatures(nn.Module):
     """A projection of each modality, and an id embedding, as one wide row per node.
 
     One propagation then serves all of them.
@@ -37,10 +37,11 @@ class Channels(nn.Module):
 
     Example:
         >>> from pyg_mmrec import Synthetic
-        >>> from pyg_mmrec.nn import Channels
+        >>> from pyg_mmrec.nn import NodeFeatures
         >>> data = Synthetic(num_users=50, num_items=40)[0]
-        >>> channels = Channels(data, dim=8, node_type="item", names=["image", "text"])
-        >>> channels(data).shape
+        >>> names = ["image", "text"]
+        >>> features = NodeFeatures(data, dim=8, node_type="item", names=names)
+        >>> features(data).shape
         torch.Size([40, 24])
     """
 

@@ -35,7 +35,7 @@ class Model(Protocol):
     def __call__(self, data: HeteroData) -> Any:
         """Its embeddings of a graph."""
 
-    def readout(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Final embeddings of some rows."""
         ...
 
@@ -163,8 +163,8 @@ class Step:
     def final(self) -> Branch:
         """Final embeddings of :attr:`users` and :attr:`items`, read out once."""
         return Branch(
-            self.model.readout(self.out, "user", self.users),
-            self.model.readout(self.out, "item", self.items),
+            self.model.final_rows(self.out, "user", self.users),
+            self.model.final_rows(self.out, "item", self.items),
         )
 
     def triplets(

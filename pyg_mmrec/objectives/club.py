@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.objectives.base import Step
-from pyg_mmrec.objectives.generic_unique import Halves, HalvesObjective
+from pyg_mmrec.objectives.generic_unique import GenericUnique, GenericUniqueObjective
 
 
 def club_bound(mean: Tensor, log_var: Tensor, target: Tensor, shares: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class ConditionalGaussian(nn.Module):
         return mean, log_var.tanh()
 
 
-class FittedBound(HalvesObjective):
+class FittedBound(GenericUniqueObjective):
     r"""A bound under a network :math:`q_\phi` that an optimiser of its own fits.
 
     In each step :math:`q_\phi` is fitted first, on what :meth:`pairs` makes of the
@@ -112,7 +112,7 @@ class FittedBound(HalvesObjective):
     Args:
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
         inner_lr: Their learning rate.
-        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.GenericUniqueObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.
@@ -190,7 +190,7 @@ class CLUB(FittedBound):
         inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
         inner_lr: Their learning rate.
         hidden: Width of the hidden layer of :math:`q_\phi`.
-        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.GenericUniqueObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.
@@ -215,7 +215,7 @@ class CLUB(FittedBound):
         super().__init__(inner_steps, inner_lr, items)
         self.hidden = hidden
 
-    def build(self, example: Halves) -> None:
+    def build(self, example: GenericUnique) -> None:
         """Make the networks and their optimiser."""
         generic, _ = example.stacked()
         sizes = generic.size(0), generic.size(-1)

@@ -19,7 +19,7 @@ from pyg_mmrec.objectives.contrast import one_way_contrast, two_way_contrast
 SPLIT = "split_"  # begins the keys of `Embeddings.aux` that hold rows to be split
 
 
-class Halves(NamedTuple):
+class GenericUnique(NamedTuple):
     """Halves of items' rows, by modality.
 
     Shapes:
@@ -57,7 +57,7 @@ class Halves(NamedTuple):
         return torch.stack(list(self.generic)), torch.stack(list(self.unique))
 
 
-def halves(out: Embeddings, data: HeteroData, index: Tensor) -> Halves:
+def generic_unique(out: Embeddings, data: HeteroData, index: Tensor) -> GenericUnique:
     """Halves of some items' rows: what is generic, then what is unique.
 
     Args:
@@ -85,10 +85,10 @@ def halves(out: Embeddings, data: HeteroData, index: Tensor) -> Halves:
         everyone = torch.ones_like(index, dtype=torch.bool)
         present = torch.stack([everyone if m is None else m[index] for m in masks])
     generic, unique = zip(*(x.chunk(2, dim=-1) for x in rows), strict=True)
-    return Halves(generic, unique, present)
+    return GenericUnique(generic, unique, present)
 
 
-class HalvesObjective(Objective):
+class GenericUniqueObjective(Objective):
     """A loss on the halves of a batch's items.
 
     Works on any model with branches; where these know no halves, the first half of
@@ -115,21 +115,23 @@ class HalvesObjective(Objective):
         with torch.no_grad():
             out = model(data)
         model.train(training)
-        self._build_once(halves(out, data, torch.zeros_like(out.item[:1, 0]).long()))
+        self._build_once(
+            generic_unique(out, data, torch.zeros_like(out.item[:1, 0]).long())
+        )
 
-    def of(self, step: Step) -> Halves:
+    def of(self, step: Step) -> GenericUnique:
         """Halves of the batch's items, positive or negative, each once; or of all."""
         index = step.items
         if self.items == "all":
             index = torch.arange(step.out.item.size(0), device=index.device)
-        found = halves(step.out, step.data, index)
+        found = generic_unique(step.out, step.data, index)
         self._build_once(found)
         return found
 
-    def build(self, example: Halves) -> None:
+    def build(self, example: GenericUnique) -> None:
         """Make what depends on the shape of ``example``."""
 
-    def _build_once(self, example: Halves) -> None:
+    def _build_once(self, example: GenericUnique) -> None:
         if not self.built:
             self.build(example)
             self.built = True
@@ -165,7 +167,7 @@ def pairwise(
     return torch.stack(losses).mean() if losses else rows.new_zeros(())
 
 
-class GenericContrast(HalvesObjective):
+class GenericContrast(GenericUniqueObjective):
     r"""InfoNCE between the generic halves of each pair of modalities.
 
     .. math::
@@ -179,7 +181,7 @@ class GenericContrast(HalvesObjective):
 
     Args:
         tau: Temperature, above 0.
-        items: See :class:`HalvesObjective`.
+        items: See :class:`GenericUniqueObjective`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.
@@ -226,7 +228,7 @@ def projection_head(width: int, hidden: int = 64, out: int = 32) -> nn.Sequentia
     )
 
 
-class SoloSim(HalvesObjective):
+class SoloSim(GenericUniqueObjective):
     r"""SoloSimLoss: each item's modalities nearer to each other than to other items'.
 
     .. math::
@@ -248,7 +250,7 @@ class SoloSim(HalvesObjective):
 
     Args:
         tau: Temperature, above 0.
-        items: See :class:`HalvesObjective`.
+        items: See :class:`GenericUniqueObjective`.
         hidden: Hidden width of the heads.
         out: Width of the heads' output.
 
@@ -276,7 +278,7 @@ class SoloSim(HalvesObjective):
         self.tau = positive("tau", tau)
         self.sizes = hidden, out
 
-    def build(self, example: Halves) -> None:
+    def build(self, example: GenericUnique) -> None:
         """Make the projection heads."""
         widths = [x.size(-1) for x in example.generic]
         if len(widths) > 1:

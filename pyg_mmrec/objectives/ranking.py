@@ -135,7 +135,7 @@ def _whole(step: Step, kind: str) -> Tensor:
     """Final embeddings of all nodes of a type."""
     rows = step.out.of(kind)
     index = torch.arange(rows.size(0), device=rows.device)
-    return step.model.readout(step.out, kind, index)
+    return step.model.final_rows(step.out, kind, index)
 
 
 class FeatureBPR(Objective):

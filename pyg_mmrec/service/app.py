@@ -42,18 +42,20 @@ def from_environment() -> FastAPI:
     return create_app(Place.from_environment())
 
 
-def create_app(place: Place) -> FastAPI:
+def create_app(place: Place, holder: Holder | None = None) -> FastAPI:
     """The application that serves a run.
 
     Args:
         place: The run, where added items are kept, and the options.
+        holder: What holds the run, if it is loaded already.
 
     Raises:
         MMRecError: If there is no finished run.
     """
     torch.set_num_threads(place.config.threads)
     metrics = Metrics()
-    holder = Holder(place, metrics.serving)
+    holder = Holder(place) if holder is None else holder
+    holder.changed = metrics.serving
     metrics.serving(holder)
 
     @asynccontextmanager

@@ -35,16 +35,19 @@ class Holder:
 
     Args:
         place: The run, where added items are kept, and the options.
-        changed: Called after another snapshot is in place.
+
+    Attributes:
+        current: The snapshot.
+        changed: What is called after another one is in place.
+        problem: Why the last reload failed, if it did.
 
     Raises:
         MMRecError: If there is no finished run.
     """
 
-    def __init__(
-        self, place: Place, changed: Callable[[Holder], None] = lambda _: None
-    ) -> None:
-        self.place, self.changed = place, changed
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.changed: Callable[[Holder], None] = lambda _: None
         self.journal = Journal(place.state)
         self.problem: str | None = None
         self._lock = threading.Lock()

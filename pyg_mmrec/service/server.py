@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.service.config import Place, ServiceConfig, check_installed
 
-_LOG = logging.getLogger("pyg_mmrec.service")
+if TYPE_CHECKING:
+    from pyg_mmrec.service.holder import Holder
+
 _APP = "pyg_mmrec.service.app:from_environment"
 _CONNECTIONS = 2048  # above which a worker answers 503
 _ANSWERS_SECONDS = 60  # within which a worker shows that it is alive
@@ -43,12 +45,18 @@ def serve(
     """
     check_installed()
     from pyg_mmrec.service.holder import Holder
+    from pyg_mmrec.service.snapshot import check_run
 
     with ExitStack() as stack:
         taken = stack.enter_context(listening(host, port))
         own = stack.enter_context(tempfile.TemporaryDirectory(prefix="pyg_mmrec-"))
         place = Place(run, state or own, config)
-        Holder(place)  # what cannot be served says so here, once
+        # What cannot be served says so here, once.
+        holder = None
+        if workers == 1:
+            holder = Holder(place)
+        else:
+            check_run(place)
         if hasattr(signal, "SIGHUP"):  # else it would end what is not ready for it
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         place.to_environment()
@@ -58,10 +66,10 @@ def serve(
             f"process{'es' * (workers > 1)}, described at /docs",
             flush=True,
         )
-        if workers > 1:
+        if holder is None:
             _several(taken, workers, Path(own))
         else:
-            _one(taken, place)
+            _one(taken, holder)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -88,18 +96,14 @@ def listening(host: str, port: int) -> socket.socket:
     return found
 
 
-def _one(taken: socket.socket, place: Place) -> None:
+def _one(taken: socket.socket, holder: Holder) -> None:
     import uvicorn
 
     from pyg_mmrec.service.app import create_app
 
-    app = create_app(place)
-
-    def reload(*_: object) -> None:
-        app.state.holder.touch()
-
+    app = create_app(holder.place, holder)
     if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, reload)
+        signal.signal(signal.SIGHUP, lambda *_: holder.touch())
     settings = uvicorn.Config(app, **_settings())
     uvicorn.Server(settings).run(sockets=[taken])
 

@@ -16,9 +16,14 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.outputs import CHECKPOINT
 from pyg_mmrec.ranking.rows import Ragged
-from pyg_mmrec.service.config import ServiceConfig
+from pyg_mmrec.service.config import Place, ServiceConfig
 from pyg_mmrec.serving.index import Index
-from pyg_mmrec.serving.search import ExactSearch, FaissSearch, measured_recall
+from pyg_mmrec.serving.search import (
+    ExactSearch,
+    FaissSearch,
+    import_faiss,
+    measured_recall,
+)
 from pyg_mmrec.training import checkpoint
 
 _QUERIES = 100  # users by whom the recall of a search is measured
@@ -178,6 +183,17 @@ def load_version(run: Path | str, index_only: bool) -> tuple[Index, str]:
         index = load_index(run, index_only)
         if checkpoint.digest(path) == version:
             return index, version
+
+
+def check_run(place: Place) -> None:
+    """Refuse a run that cannot be served.
+
+    Raises:
+        MMRecError: As :func:`load_index`, and if faiss is asked for and missing.
+    """
+    if place.config.search == "faiss":
+        import_faiss()
+    load_index(place.run, place.config.index_only)
 
 
 def _search(index: Index, config: ServiceConfig) -> tuple[ExactSearch, float]:

@@ -272,7 +272,7 @@ def _rows_of(model: Recommender, data: HeteroData, kind: str, index: Tensor) -> 
     model.eval()
     try:
         out = model(data)
-        return model.readout(out, kind, index.to(out.of(kind).device)).cpu()
+        return model.final_rows(out, kind, index.to(out.of(kind).device)).cpu()
     except (RuntimeError, IndexError, ValueError) as error:
         raise MMRecError(
             f"the method {model.name!r} cannot run on a graph that nodes have joined "

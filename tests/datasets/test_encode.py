@@ -216,6 +216,20 @@ def test_the_command(tmp_path, command) -> None:
     )
 
 
+def test_titles_alone_become_recommendations(tmp_path, command) -> None:
+    folder = shop(tmp_path / "shop")
+    code, out, err = command(
+        f"train {folder} freedom --output {tmp_path / 'run'} --epochs 1 --dim 8 "
+        f"--no-progress --device cpu"
+    )
+    assert code == 0, err
+    assert "text: 8 of 10 items (80 %)" in err
+    assert "freedom" in out
+    code, out, _ = command(f"recommend {tmp_path / 'run'} u0 -k 3")
+    assert code == 0
+    assert any(title in out for title in TITLES if title)
+
+
 def test_addresses_of_pictures_are_listed_for_curl(tmp_path, command) -> None:
     urls = ["https://shop.example/a.jpg", "http://shop.example/b.png?size=1"]
     urls += ['https://shop.example/"-o evil', "ftp://x/y.jpg", *[None] * 6]

@@ -147,7 +147,7 @@ def test_prepared_features_are_by_item_id(tmp_path):
     assert whole.modalities == ["text", "genre", "image"]
     assert whole[0][ITEM].x_text.tolist() == x[:8].tolist()
     encoded = MovieLens100K(tmp_path, text_encoder="tfidf")
-    assert encoded[0][ITEM].x_text.size(1) == 7
+    assert encoded[0][ITEM].x_text.size(1) == 8
     with pytest.raises(MMRecError, match="did you mean 'image'"):
         MovieLens100K(tmp_path, modalities=["imag"])
     np.save(folder / "image_feat.npy", x[:-1])

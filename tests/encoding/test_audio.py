@@ -20,10 +20,11 @@ def test_sounds_of_any_length_and_rate(tmp_path) -> None:
         models.sound(tmp_path / "c.wav", 220, 0.25, 8000),
     ]
     (tmp_path / "cut.wav").write_bytes(paths[0].read_bytes()[:20])
-    with pytest.warns(UserWarning, match=r"1 of 4 files .*cut.wav"):
-        x = encode([*paths, tmp_path / "cut.wav"], str(folder), kind="audio")
+    paths += [tmp_path / "cut.wav", models.sound(tmp_path / "short.wav", 220, 0.0005)]
+    with pytest.warns(UserWarning, match=r"2 of 5 files .*cut.wav"):
+        x = encode(paths, str(folder), kind="audio")
     assert np.allclose(np.linalg.norm(x[:3], axis=1), 1, atol=1e-5)
-    assert not x[3].any()
+    assert not x[3:].any()
     alone = encode(paths[:1], f"transformers:{folder}", kind="audio")
     assert np.allclose(x[0], alone[0], atol=1e-5)
 

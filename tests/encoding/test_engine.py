@@ -166,6 +166,20 @@ def test_features_that_are_no_numbers_are_left_out() -> None:
     assert "not finite" in found.skipped[1]
 
 
+def test_one_value_that_an_encoder_cannot_take_is_left_out_alone() -> None:
+    class Picky(Sums):
+        def encode(self, batch):
+            if any("x" in t for t in batch):
+                raise RuntimeError("too short\nat length")
+            return super().encode(batch)
+
+    found = encode_all(["a", "xx", "bc"], Picky(), None, 3, False)
+    assert found.present.tolist() == [True, False, True]
+    assert found.skipped == {1: "too short"}
+    with pytest.raises(MMRecError, match="text encoder 'sums' fails .too short"):
+        encode_all(["x", "xx", "bx"], Picky(), None, 3, False)
+
+
 @pytest.mark.parametrize("parts", range(4))
 def test_the_store_gives_back_what_it_got(tmp_path, parts) -> None:
     store = Store(tmp_path, {"a": "b"})

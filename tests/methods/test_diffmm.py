@@ -14,7 +14,7 @@ from pyg_mmrec.methods.parts.diffmm import (
     denoising_loss,
     noisy,
 )
-from pyg_mmrec.nn.modality_graphs import generated_relation
+from pyg_mmrec.nn.modality_graphs import modality_relation
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.training.trainer import Trainer
@@ -155,7 +155,7 @@ def test_equals_the_formulas_with_loops_in_dense_matrices(graph) -> None:
     user, item = model.user(view), model.item(view)
     ids, mixed = torch.cat([user, item]), torch.zeros(70, 8)
     for m, x in out.feats.items():
-        g = dense(generated_relation(m))
+        g = dense(modality_relation(m))
         seen = a @ torch.cat([user, x])
         again = a @ torch.cat([seen[:40], item])
         mixed = mixed + (seen + again + c.generated_share * g @ ids) / 2

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pyg_mmrec.contract import small as build
-from pyg_mmrec.nn import ModalChannels
+from pyg_mmrec.nn import ModalityGCN
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import Batch
 from pyg_mmrec.transforms import BipartiteNorm
@@ -15,7 +15,7 @@ from ..conftest import make_graph
 
 def test_channels_equal_a_dense_propagation_of_each_modality() -> None:
     data = BipartiteNorm()(make_graph(missing=0.3))
-    channels = ModalChannels(data, 4, 6, 2, ["image", "text"])
+    channels = ModalityGCN(data, 4, 6, 2, ["image", "text"])
     ego, out = channels(data)
     store = data["user", "interacts", "item"]
     dense = torch.zeros(70, 70)

@@ -25,7 +25,7 @@ def step(num_neg: int, scale: float = 1.0) -> tuple[Step, list[torch.Tensor]]:
         torch.randint(9, (4, num_neg), generator=generator),
     )
     model = torch.nn.Module()
-    model.readout = Recommender.readout.__get__(model)
+    model.final_rows = Recommender.final_rows.__get__(model)
     return Step(model, None, Embeddings(*leaves), batch), leaves
 
 

@@ -72,7 +72,7 @@ def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
         assert torch.allclose(branch.item, similar, atol=1e-6)
         index = torch.tensor([7, 0, 29])
         share = model.preference[ITEM].logits.table.weight.softmax(dim=1)
-        rows = model.readout(out, ITEM, index)[:, block]
+        rows = model.final_rows(out, ITEM, index)[:, block]
         assert torch.allclose(rows, share[index, k, None] * similar[index], atol=1e-6)
 
 

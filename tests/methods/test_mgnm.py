@@ -72,8 +72,8 @@ def test_rows_equal_the_formula_with_gradients(count, missing) -> None:
     out = model(data)
     ours = torch.cat(
         [
-            model.readout(out, "user", torch.arange(40)),
-            model.readout(out, "item", torch.arange(30)),
+            model.final_rows(out, "user", torch.arange(40)),
+            model.final_rows(out, "item", torch.arange(30)),
         ]
     )
     results = []

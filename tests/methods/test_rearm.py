@@ -107,8 +107,8 @@ def test_rows_equal_the_equations_with_gradients(count, options) -> None:
     model.eval()
     out, results = model(data), []
     ours = [
-        model.readout(out, USER, torch.arange(USERS)),
-        model.readout(out, ITEM, torch.arange(ITEMS)),
+        model.final_rows(out, USER, torch.arange(USERS)),
+        model.final_rows(out, ITEM, torch.arange(ITEMS)),
     ]
     params = list(model.parameters())
     for rows in (ours, naive_rows(model, data)):
@@ -160,11 +160,11 @@ def test_means_of_the_meta_network_are_the_batchs_or_those_of_all() -> None:
     for all_nodes in (False, True):
         model, data, _ = build("rearm", make_graph(), **QUIET, meta_all=all_nodes)
         shaken(model)
-        few = model.readout(model(data), USER, index)
-        whole = model.readout(model(data), USER, torch.arange(USERS))[:5]
+        few = model.final_rows(model(data), USER, index)
+        whole = model.final_rows(model(data), USER, torch.arange(USERS))[:5]
         assert torch.allclose(few, whole, atol=1e-7) == all_nodes
         model.eval()
-        assert torch.allclose(model.readout(model(data), USER, index), whole)
+        assert torch.allclose(model.final_rows(model(data), USER, index), whole)
 
 
 def test_losses_are_those_of_the_paper_and_the_authors_code() -> None:

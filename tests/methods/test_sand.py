@@ -12,7 +12,7 @@ from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import knn_relation, modalities, train_edges
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step, plug
-from pyg_mmrec.objectives.generic_unique import halves
+from pyg_mmrec.objectives.generic_unique import generic_unique
 from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.trainer import Trainer
@@ -75,8 +75,8 @@ def test_rows_equal_the_formula_with_gradients(count, missing, options) -> None:
     model, data, _ = build("sand", data, **options)
     out, results = model(data), []
     ours = (
-        model.readout(out, "user", torch.arange(40)),
-        model.readout(out, "item", torch.arange(30)),
+        model.final_rows(out, "user", torch.arange(40)),
+        model.final_rows(out, "item", torch.arange(30)),
     )
     for rows in (ours, naive_rows(model, data)):
         value = (rows[0] @ rows[1].T).square().sum()
@@ -187,7 +187,7 @@ def test_losses_reach_the_map_alone_where_its_halves_are_split(missing) -> None:
         reached = {name for name, g in pairs if g is not None and g.any()}
         assert reached
         assert all(name.startswith("channels.input") for name in reached)
-    generic = halves(step.out, one.data, torch.arange(30)).generic
+    generic = generic_unique(step.out, one.data, torch.arange(30)).generic
     assert [x.size(1) for x in generic] == [4, 3]
 
 

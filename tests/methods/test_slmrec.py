@@ -125,7 +125,7 @@ def test_tasks_count_positives_as_often_as_they_occur(task, graph) -> None:
     if task == "fd":
         views = [Embeddings(*view) for view in out.groups["views"]]
         pairs = [
-            [model.readout(view, side, index) for view in views]
+            [model.final_rows(view, side, index) for view in views]
             for side, index in (("user", user), ("item", pos))
         ]
         expected = sum(contrast(a, b, 0.2) for a, b in pairs)

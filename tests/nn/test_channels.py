@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyg_mmrec.graph import ITEM, USER, modalities
-from pyg_mmrec.nn import Channels, normalize_channels
+from pyg_mmrec.nn import NodeFeatures, normalize_blocks
 from pyg_mmrec.transforms import UserInterest
 
 from ..conftest import make_graph
@@ -21,7 +21,7 @@ def data():
 @pytest.mark.parametrize("learn", [False, True])
 def test_columns_are_ids_and_projected_features(data, side, learn) -> None:
     names = modalities(data)
-    channels = Channels(
+    channels = NodeFeatures(
         data,
         DIM,
         side,
@@ -44,7 +44,9 @@ def test_columns_are_ids_and_projected_features(data, side, learn) -> None:
 
 
 def test_learned_interests_are_apart_from_items(data) -> None:
-    channels = Channels(data, DIM, USER, modalities(data), interest=True, learn=True)
+    channels = NodeFeatures(
+        data, DIM, USER, modalities(data), interest=True, learn=True
+    )
     before = channels(data)
     data[ITEM].x_image += 1
     assert torch.equal(channels(data), before)
@@ -53,7 +55,7 @@ def test_learned_interests_are_apart_from_items(data) -> None:
 
 
 def test_a_subgraph_has_the_learned_features_of_its_nodes(data) -> None:
-    channels = Channels(data, DIM, ITEM, modalities(data), learn=True)
+    channels = NodeFeatures(data, DIM, ITEM, modalities(data), learn=True)
     torch.nn.init.normal_(channels.project.content["text"].offset.table.weight)
     whole = channels(data)
     part = data.subgraph({ITEM: torch.tensor([3, 17])})
@@ -64,13 +66,13 @@ def test_a_subgraph_has_the_learned_features_of_its_nodes(data) -> None:
 @pytest.mark.parametrize("count", [300, 3000])
 def test_ids_start_alike_whatever_their_number(count) -> None:
     data = make_graph(num_users=count)
-    ids = Channels(UserInterest()(data), 64, USER, ["image"], id_std=0.1).ids
+    ids = NodeFeatures(UserInterest()(data), 64, USER, ["image"], id_std=0.1).ids
     assert ids.table.weight.std().item() == pytest.approx(0.1, rel=0.05)
 
 
 def test_each_channel_gets_the_length() -> None:
     x = torch.randn(5, 3 * DIM)
-    out = normalize_channels(x, DIM, 2.0)
+    out = normalize_blocks(x, DIM, 2.0)
     for row, new in zip(x, out, strict=True):
         for channel, scaled in zip(row.split(DIM), new.split(DIM), strict=True):
             assert torch.allclose(scaled, 2 * channel / channel.norm())

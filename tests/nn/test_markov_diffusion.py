@@ -6,8 +6,8 @@ import torch
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.mig_gt import GlobalAttention
-from pyg_mmrec.nn import RestartPropagate
-from pyg_mmrec.nn.markov_diffusion import restart_weights
+from pyg_mmrec.nn import MarkovDiffusion
+from pyg_mmrec.nn.markov_diffusion import markov_weights
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -30,7 +30,7 @@ def test_equals_step_by_step_with_gradients(num_layers, alpha) -> None:
             0.9 * matrix @ u + alpha * item,
         )
     gamma = 0.9**num_layers + alpha * sum(0.9**k for k in range(num_layers))
-    layer = RestartPropagate(num_layers, dim=4, alpha=alpha, beta=0.9)
+    layer = MarkovDiffusion(num_layers, dim=4, alpha=alpha, beta=0.9)
     out = layer.bipartite(user, item, adj)
     assert torch.allclose(out.user, u / gamma, atol=1e-6)
     assert torch.allclose(out.item, i / gamma, atol=1e-6)
@@ -43,9 +43,9 @@ def test_equals_step_by_step_with_gradients(num_layers, alpha) -> None:
 
 
 def test_weights_sum_to_one_and_are_checked() -> None:
-    assert sum(restart_weights(4, 0.1, 0.9)) == pytest.approx(1)
+    assert sum(markov_weights(4, 0.1, 0.9)) == pytest.approx(1)
     with pytest.raises(MMRecError, match="'alpha'"):
-        RestartPropagate(2, alpha=-0.1)
+        MarkovDiffusion(2, alpha=-0.1)
 
 
 def test_global_attention_equals_a_loop_with_gradients() -> None:
@@ -80,7 +80,7 @@ def test_loops_equal_step_by_step_with_gradients() -> None:
     x = given = torch.cat([user, item])
     for _ in range(2):
         x = 0.9 * matrix @ x + 0.1 * given
-    layer = RestartPropagate(2, dim=4, loops=True, dropout=0.5).eval()
+    layer = MarkovDiffusion(2, dim=4, loops=True, dropout=0.5).eval()
     out = torch.cat(layer.bipartite(user, item, adj))
     gamma = 0.9**2 + 0.1 * (1 + 0.9)
     assert torch.allclose(out, x / gamma, atol=1e-6)
@@ -97,7 +97,7 @@ def test_loops_equal_step_by_step_with_gradients() -> None:
 def test_dropout_of_edges_keeps_the_mean_and_is_of_training_alone() -> None:
     adj = Adjacency(torch.tensor([[0, 1, 1], [0, 0, 1]]), None, (2, 2))
     user, item = torch.ones(2, 1), torch.ones(2, 1)
-    layer = RestartPropagate(1, dim=1, dropout=0.25)
+    layer = MarkovDiffusion(1, dim=1, dropout=0.25)
     torch.manual_seed(0)
     draws = [torch.cat(layer.bipartite(user, item, adj)) for _ in range(500)]
     layer.eval()

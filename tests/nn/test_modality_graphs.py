@@ -9,9 +9,9 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.mmssl import ModalityMix
 from pyg_mmrec.nn.modality_graphs import (
-    generated_graphs,
-    generated_relation,
-    store_generated,
+    modality_graphs,
+    modality_relation,
+    store_modality_graphs,
     top_k_edges,
 )
 
@@ -41,15 +41,15 @@ def test_graphs_are_made_where_none_are_stored() -> None:
         asked.append(name)
         return rand(40, 30).split(16)
 
-    graphs = generated_graphs(data, ["image", "text"], blocks, k=2)
+    graphs = modality_graphs(data, ["image", "text"], blocks, k=2)
     assert asked == ["image", "text"]
     view = copy.copy(data)
-    store_generated(view, graphs)
-    again = generated_graphs(view, ["image", "text"], blocks, k=2)
+    store_modality_graphs(view, graphs)
+    again = modality_graphs(view, ["image", "text"], blocks, k=2)
     assert len(asked) == 2
     assert torch.equal(again["text"].csr.to_dense(), graphs["text"].csr.to_dense())
     assert isinstance(again["text"], Adjacency)
-    assert generated_relation("text") not in data.edge_types
+    assert modality_relation("text") not in data.edge_types
     degree = torch.bincount(graphs["text"].edge_index[1], minlength=30)
     user, item = graphs["text"].edge_index
     weight = 1 / (2 * degree[item]).sqrt()

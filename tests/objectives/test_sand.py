@@ -17,7 +17,7 @@ from pyg_mmrec.objectives.club import (
     standardize,
 )
 from pyg_mmrec.objectives.contrast import one_way_contrast
-from pyg_mmrec.objectives.generic_unique import halves
+from pyg_mmrec.objectives.generic_unique import generic_unique
 from pyg_mmrec.sampling.sampler import Batch
 
 from .test_losses import Plain, rand
@@ -63,7 +63,7 @@ def compare(loss: torch.Tensor, expected: torch.Tensor, s: Step) -> None:
 
 def test_halves_are_those_of_the_batchs_items() -> None:
     s = step(3, missing=True)
-    found = halves(s.out, s.data, s.items)
+    found = generic_unique(s.out, s.data, s.items)
     for m, name in enumerate(NAMES):
         rows = s.out.modal[name].item
         for n, i in enumerate(ITEMS):

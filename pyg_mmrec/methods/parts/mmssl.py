@@ -225,7 +225,7 @@ class Adversarial(Objective):
     hundred times.
 
     At the start of each epoch the model's ``generate`` makes its graphs anew, see
-    :func:`~pyg_mmrec.nn.modality_graphs.generated_graphs`.
+    :func:`~pyg_mmrec.nn.modality_graphs.modality_graphs`.
 
     Args:
         rows: Interactions of a batch that the critic sees.
@@ -312,8 +312,8 @@ class Adversarial(Objective):
 
         fake = torch.stack([rows(branch) for branch in out.modal.values()])
         with torch.no_grad():
-            users = step.model.readout(out, USER, user)
-            scores = made_up_rows(users, step.model.readout(out, ITEM, item), taken)
+            users = step.model.final_rows(out, USER, user)
+            scores = made_up_rows(users, step.model.final_rows(out, ITEM, item), taken)
         n_id = step.data[ITEM].get("n_id")
         ids = item if n_id is None else n_id.index_select(0, item)
         return Block(fake, taken, scores, ids)

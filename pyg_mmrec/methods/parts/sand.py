@@ -19,12 +19,12 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
 from pyg_mmrec.objectives.base import Step
 from pyg_mmrec.objectives.club import FittedBound
-from pyg_mmrec.objectives.generic_unique import Halves, HalvesObjective
+from pyg_mmrec.objectives.generic_unique import GenericUnique, GenericUniqueObjective
 
 _SMALLEST = 1e-2  # a weight of 0 would have no gradient
 
 
-class MixedPropagate(nn.Module):
+class FusedGraphPropagate(nn.Module):
     r"""Convolutions over a sum of graphs, each with a learned weight.
 
     .. math::
@@ -82,7 +82,7 @@ def distance_loss(generic: Tensor, unique: Tensor, shares: Tensor) -> Tensor:
     return -(gap.square().sum(-1) * shares).sum()
 
 
-class Distance(HalvesObjective):
+class Distance(GenericUniqueObjective):
     r"""Pushes the halves of each modality apart.
 
     .. math::
@@ -161,7 +161,7 @@ class SampledCLUB(FittedBound):
         inner_lr: Their learning rate.
         width: Columns of the projected halves.
         hidden: Hidden width of each network of :math:`q_\phi`.
-        items: See :class:`~pyg_mmrec.objectives.generic_unique.HalvesObjective`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.GenericUniqueObjective`.
 
     Raises:
         MMRecError: If there are no inner steps.
@@ -178,7 +178,7 @@ class SampledCLUB(FittedBound):
         super().__init__(inner_steps, inner_lr, items)
         self.sizes = width, hidden
 
-    def build(self, example: Halves) -> None:
+    def build(self, example: GenericUnique) -> None:
         """Make the projections, the networks and their optimiser."""
         width, first = self.sizes[0], example.generic[0]
         self.generic, self.unique = (

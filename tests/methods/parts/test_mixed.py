@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.methods.parts.sand import MixedPropagate
+from pyg_mmrec.methods.parts.sand import FusedGraphPropagate
 
 
 def graphs(count: int) -> list[Adjacency]:
@@ -21,7 +21,7 @@ def graphs(count: int) -> list[Adjacency]:
 @pytest.mark.parametrize("num_layers", [0, 1, 2])
 def test_equals_the_weighted_sum_of_matrices_with_gradients(count, num_layers) -> None:
     adjs = graphs(count)
-    layer = MixedPropagate(num_layers, [0.2, 0.7, 0.1][:count], dim=4)
+    layer = FusedGraphPropagate(num_layers, [0.2, 0.7, 0.1][:count], dim=4)
     x = torch.randn(6, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
     exp = layer.logits.exp()
     matrix = sum(
@@ -41,6 +41,6 @@ def test_equals_the_weighted_sum_of_matrices_with_gradients(count, num_layers) -
 
 
 def test_starts_at_the_weights_given() -> None:
-    layer = MixedPropagate(1, [0.1, 0.9])
+    layer = FusedGraphPropagate(1, [0.1, 0.9])
     assert torch.allclose(layer.logits.softmax(0), torch.tensor([0.1, 0.9]))
-    assert torch.isfinite(MixedPropagate(1, [0.0, 1.0]).logits).all()
+    assert torch.isfinite(FusedGraphPropagate(1, [0.0, 1.0]).logits).all()

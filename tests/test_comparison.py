@@ -10,7 +10,7 @@ import pytest
 
 from pyg_mmrec.datasets import Folder
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.study import markdown, measure, tabulate
+from pyg_mmrec.experiments.comparison import markdown, measure, tabulate
 from pyg_mmrec.training.trainer import Trainer
 
 from .test_cli import SMALL, assert_one_sentence, script
