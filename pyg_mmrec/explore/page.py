@@ -247,8 +247,8 @@ def _reason(reason: Reason) -> str:
     parts = [f"<h3>{title}: score {reason.score:.3f}</h3>"]
     if reason.shares:
         parts.append(html.bar(reason.shares))
-        rows = [(name, f"{value:+.4f}") for name, value in reason.shares.items()]
-        parts += [html.table(["source", "share"], rows), f"<p>{_HOW}</p>"]
+        shares = [(name, f"{value:+.4f}") for name, value in reason.shares.items()]
+        parts += [html.table(["source", "share"], shares), f"<p>{_HOW}</p>"]
     rows = [
         (title, relation_words(relation), f"{1000 * weight:.3f}")
         for title, relation, weight in reason.paths

@@ -52,7 +52,9 @@ def serve(
         own = stack.enter_context(tempfile.TemporaryDirectory(prefix="pyg_mmrec-"))
         place = Place(run, state or own, config)
         # What cannot be served says so here, once.
-        holder = Holder(place) if workers == 1 else check_run(place)
+        holder = Holder(place) if workers == 1 else None
+        if holder is None:
+            check_run(place)
         if hasattr(signal, "SIGHUP"):  # else it would end what is not ready for it
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         place.to_environment()
