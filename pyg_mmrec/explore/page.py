@@ -247,15 +247,15 @@ def _reason(reason: Reason) -> str:
     parts = [f"<h3>{title}: score {reason.score:.3f}</h3>"]
     if reason.shares:
         parts.append(html.bar(reason.shares))
-        rows = [(name, f"{value:+.4f}") for name, value in reason.shares.items()]
-        parts += [html.table(["source", "share"], rows), f"<p>{_HOW}</p>"]
-    ways = [
+        shares = [(name, f"{value:+.4f}") for name, value in reason.shares.items()]
+        parts += [html.table(["source", "share"], shares), f"<p>{_HOW}</p>"]
+    rows = [
         (title, relation_words(relation), f"{1000 * weight:.3f}")
         for title, relation, weight in reason.paths
     ]
     parts.append("<h3>Paths in the graph that lead to it</h3>")
     head = ["from", "because", "weight of the path, ‰"]
-    parts.append(html.table(head, ways) if ways else "<p>None from these items.</p>")
+    parts.append(html.table(head, rows) if rows else "<p>None from these items.</p>")
     return "".join(parts)
 
 

@@ -52,10 +52,8 @@ def serve(
         own = stack.enter_context(tempfile.TemporaryDirectory(prefix="pyg_mmrec-"))
         place = Place(run, state or own, config)
         # What cannot be served says so here, once.
-        holder = None
-        if workers == 1:
-            holder = Holder(place)
-        else:
+        holder = Holder(place) if workers == 1 else None
+        if holder is None:
             check_run(place)
         if hasattr(signal, "SIGHUP"):  # else it would end what is not ready for it
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
