@@ -47,7 +47,7 @@ def folder(tmp_path) -> Path:
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Carries out a command in this process: exit code, what it printed, errors."""
-    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("pyg_mmrec.commands.guarded.keep_freed_memory", lambda: None)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.chdir(tmp_path)
 

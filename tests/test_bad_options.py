@@ -145,7 +145,7 @@ def test_one_sentence_before_any_data(
         raise AssertionError("the data were read")
 
     monkeypatch.setattr("pyg_mmrec.commands.cli.load", reached)
-    monkeypatch.setattr("pyg_mmrec.commands.cli.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("pyg_mmrec.commands.guarded.keep_freed_memory", lambda: None)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *shlex.split(line)])
     monkeypatch.chdir(tmp_path)

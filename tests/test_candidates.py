@@ -21,6 +21,7 @@ from pyg_mmrec.experiments.assembly import build
 from pyg_mmrec.graph import INTERACTS, ITEM, interaction_graph, train_edges
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.likeness import settled
 from pyg_mmrec.training.trainer import TrainConfig
 
 USERS, ITEMS, K = 6, 9, 3
@@ -220,3 +221,19 @@ def test_a_choice_of_candidates_is_one_of_three() -> None:
     assert TrainConfig().candidates is None
     with pytest.raises(MMRecError, match="candidates"):
         TrainConfig(candidates="cool")
+
+
+def test_cold_items_are_ranked_by_the_ids_of_items_alike() -> None:
+    """By ids that chance drew, validation on a cold split chose by noise."""
+    data = Synthetic(num_users=60, num_items=50, split="cold")
+    small = {"epochs": 1, "dim": 8, "progress": False, "device": "cpu"}
+    trainers = {
+        kind: build(data, "vbpr", cold_ids=kind, **small) for kind in ("alike", "drawn")
+    }
+    found = {kind: trainer.fit().valid for kind, trainer in trainers.items()}
+    for kind, trainer in trainers.items():
+        model, graph = trainer.model, trainer.data
+        other = settled(model, graph) if kind == "alike" else model
+        expected = Evaluator(graph, "val", candidates="cold")(other.rows(graph))
+        assert found[kind]["recall@20"] == expected["recall@20"]
+    assert found["alike"] != found["drawn"]

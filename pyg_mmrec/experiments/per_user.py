@@ -12,6 +12,7 @@ from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.outputs import USERS
 from pyg_mmrec.experiments.significance import mean_over_seeds
 from pyg_mmrec.files import replacing
+from pyg_mmrec.training.likeness import ranked_rows
 
 
 def run_folder(folder: Path, case: str, seed: int) -> Path:
@@ -33,7 +34,7 @@ def keep_users(done: Run, folder: Path) -> None:
     evaluator = Evaluator(
         done.data, "test", ks=config.ks, candidates=config.candidates or "all"
     )
-    table = evaluator.per_user(done.model.rows(done.data))
+    table = evaluator.per_user(ranked_rows(done.model, done.data, config))
     with replacing(path) as file:
         table.to_parquet(file)
 

@@ -47,8 +47,8 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.serving.extension import content_of
 from pyg_mmrec.serving.ids import joined_ids
-from pyg_mmrec.serving.likeness import like_items, like_users
 from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.likeness import like_items, like_users
 from pyg_mmrec.training.trainer import Trainer
 
 

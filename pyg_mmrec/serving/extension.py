@@ -26,7 +26,7 @@ from pyg_mmrec.graph import (
     presence,
 )
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.serving.likeness import like_items, like_users
+from pyg_mmrec.training.likeness import like_items, like_users
 from pyg_mmrec.transforms.listening import extend_graph
 
 Vectors = Mapping[str, Any]

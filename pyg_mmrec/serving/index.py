@@ -214,7 +214,7 @@ class Index(Lists):
 
         They join the graph, with edges from the trained items that they resemble;
         what a method learned of an item's id they take from those, see
-        :func:`~pyg_mmrec.serving.likeness.like_items`; then the method runs. Nothing
+        :func:`~pyg_mmrec.training.likeness.like_items`; then the method runs. Nothing
         leads from them to others: embeddings and scores of users and of all other
         items stay, and it is the same whether items come one by one or at once.
 

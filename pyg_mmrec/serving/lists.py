@@ -101,7 +101,7 @@ class Lists(ABC):
                 not see each other.
             fold_in: How a new user is placed: by the ``"model"``, as a node that the
                 user's items lead to, which takes what a method learned of users from
-                those who share items (:func:`~pyg_mmrec.serving.likeness.like_users`);
+                those who share items (:func:`~pyg_mmrec.training.likeness.like_users`);
                 or by the ``"mean"`` of the items' embeddings, which needs no model.
             allow: Raw ids of the only items to choose from; all if ``None``.
             deny: Raw ids of items to leave out.

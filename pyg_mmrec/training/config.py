@@ -88,6 +88,11 @@ class TrainConfig:
         "items that are ranked: all, cold (without train interactions) or warm; none: "
         "cold where nothing else is held out, else all",
     )
+    cold_ids: Literal["alike", "drawn"] = option(
+        "alike",
+        "where cold items alone are ranked, what stands for their ids, which no "
+        "interaction taught: ids of items alike, or what chance drew",
+    )
     exclude: tuple[Literal["train", "val", "test"], ...] = option(
         ("train",),
         "parts whose positives are never drawn as negatives; more than train leaks",

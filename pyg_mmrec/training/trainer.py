@@ -39,6 +39,7 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.identity import check_same, data_parts, describe
+from pyg_mmrec.training.likeness import ranked_rows
 from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
 from pyg_mmrec.training.resuming import Progress, Trained
 from pyg_mmrec.training.stopping import EarlyStopping
@@ -218,7 +219,8 @@ class Trainer:
 
     def _slices(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
         """Metrics on validation and, if asked for, on test, of all and by slice."""
-        rows, metrics = self.model.rows(self.data), (*USUAL, *self.config.metrics)
+        rows = ranked_rows(self.model, self.data, self.config)
+        metrics = (*USUAL, *self.config.metrics)
         return {
             name: slices_to_json(self._evaluator(part, metrics=metrics).by_slice(rows))
             for name, part in self._parts(score_test).items()
@@ -380,7 +382,8 @@ class Trainer:
         state, epoch = self.progress, int(row["epoch"])
         state.epoch = epoch
         if evaluator is not None and epoch % self.config.eval_every == 0:
-            value = evaluator(self.model.rows(self.data))[self.config.monitor]
+            rows = ranked_rows(self.model, self.data, self.config)
+            value = evaluator(rows)[self.config.monitor]
             row[self.config.monitor] = value
             if value > state.best_value:
                 state.best_value, state.best_epoch = value, epoch

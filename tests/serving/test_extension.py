@@ -19,7 +19,7 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.serving.extension import Content, Extension, content_of
-from pyg_mmrec.serving.likeness import like_items, like_users, settled
+from pyg_mmrec.training.likeness import like_items, like_users, settled
 
 METHODS = available()
 PLACED = [m for m in METHODS if get(m).uses_features]

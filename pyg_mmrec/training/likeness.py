@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import (
     ITEM,
     USER,
@@ -23,6 +24,7 @@ from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import incidence
+from pyg_mmrec.training.config import TrainConfig
 
 LIKE_ITEMS, LIKE_USERS = 10, 20
 """How many items, or users, a new one takes after."""
@@ -42,7 +44,7 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
 
     Example:
         >>> from pyg_mmrec import Evaluator, Synthetic, build
-        >>> from pyg_mmrec.serving.likeness import settled
+        >>> from pyg_mmrec.training.likeness import settled
         >>> data = Synthetic(num_users=50, num_items=40, split="cold")
         >>> trainer = build(data, "freedom", epochs=1, progress=False, device="cpu")
         >>> _ = trainer.fit()
@@ -64,6 +66,22 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
             if isinstance(module, PerNode):
                 module.settle(ITEM, index, fill)
     return model
+
+
+def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Branch:
+    """Final embeddings as validation and test rank them.
+
+    Where cold items alone are ranked they are those of :func:`settled`, unless
+    ``cold_ids`` says otherwise: as the items would be served.
+
+    Args:
+        model: The method.
+        data: The graph that it is trained on.
+        config: How it is trained and evaluated.
+    """
+    if config.candidates == "cold" and config.cold_ids == "alike":
+        model = settled(model, data)
+    return model.rows(data)
 
 
 def like_items(
