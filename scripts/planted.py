@@ -37,7 +37,7 @@ from pyg_mmrec.experiments.assembly import build
 from pyg_mmrec.experiments.comparison import tabulate, write
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.objectives import InfoNCE, Term
-from pyg_mmrec.training.trainer import Result
+from pyg_mmrec.training.scoring import Result
 
 UNIQUE: dict[str, Any] = {
     "num_users": 1000, "num_items": 1500, "degree": 10.0,

@@ -31,14 +31,14 @@ def lightgcn(data, **options):
 
 
 def test_test_split_is_scored_once_and_after_training(graph, monkeypatch) -> None:
-    import pyg_mmrec.training.trainer as module
+    import pyg_mmrec.training.scoring as module
 
     splits = []
     original = module.Evaluator
 
-    def recording(data, split, **options):
+    def recording(data, split, *args, **options):
         splits.append(split)
-        return original(data, split, **options)
+        return original(data, split, *args, **options)
 
     monkeypatch.setattr(module, "Evaluator", recording)
     Trainer(*lightgcn(graph), config=CONFIG).fit()

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import pyg_mmrec.experiments.tune as tune
-import pyg_mmrec.training.trainer as trainer_module
+import pyg_mmrec.training.scoring as scoring
 from pyg_mmrec.commands import train
 from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.datasets import Synthetic
@@ -90,13 +90,13 @@ def test_a_search_keeps_to_its_space_and_never_scores_the_test(
     dataset, tmp_path, monkeypatch
 ) -> None:
     splits = []
-    original = trainer_module.Evaluator
+    original = scoring.Evaluator
 
-    def recording(data, split, **options):
+    def recording(data, split, *args, **options):
         splits.append(split)
-        return original(data, split, **options)
+        return original(data, split, *args, **options)
 
-    monkeypatch.setattr(trainer_module, "Evaluator", recording)
+    monkeypatch.setattr(scoring, "Evaluator", recording)
     lines: list[str] = []
     dimensions = space("lr=1e-3:1e-1:log", "batch_size=64,128")
     args = dataset, "bpr", dimensions, 3, tmp_path

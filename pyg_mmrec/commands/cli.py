@@ -22,7 +22,8 @@ from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
 from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
-from pyg_mmrec.training.trainer import Result, TrainConfig
+from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.scoring import Result
 
 _NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")

@@ -20,7 +20,8 @@ from pyg_mmrec.evaluation.metrics import USUAL
 from pyg_mmrec.evaluation.scores import read_scores
 from pyg_mmrec.evaluation.slices import EVERYTHING, slice_lines, slices_to_json
 from pyg_mmrec.graph import LABELS
-from pyg_mmrec.training.trainer import Result, TrainConfig
+from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.scoring import Result
 
 USAGE = "DATASET --scores FILE [--part test|val] [options of the data set]"
 logger = logging.getLogger(__name__)

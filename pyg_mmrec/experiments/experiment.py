@@ -36,7 +36,8 @@ from pyg_mmrec.hooks import Hook
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
-from pyg_mmrec.training.trainer import Result, TrainConfig, Trainer
+from pyg_mmrec.training.scoring import Result
+from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 logger = logging.getLogger(__name__)
 

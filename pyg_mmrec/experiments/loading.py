@@ -27,7 +27,7 @@ from pyg_mmrec.training.identity import (
 )
 from pyg_mmrec.training.resuming import Trained
 from pyg_mmrec.training.schema import Kinds, check_fields, check_type
-from pyg_mmrec.training.trainer import Result
+from pyg_mmrec.training.scoring import Result
 
 _RESULT: dict[str, Kinds] = {
     "best_epoch": int,

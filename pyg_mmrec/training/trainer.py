@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,6 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.devices import peak_memory, resolve_device
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
-from pyg_mmrec.evaluation.candidates import suited_candidates
-from pyg_mmrec.evaluation.contribution import branch_recalls
-from pyg_mmrec.evaluation.evaluator import Evaluator
-from pyg_mmrec.evaluation.metrics import USUAL
-from pyg_mmrec.evaluation.slices import EVERYTHING, slices_to_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.methods.base import Recommender
@@ -39,44 +33,21 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.identity import check_same, data_parts, describe
-from pyg_mmrec.training.likeness import ranked_rows
 from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
 from pyg_mmrec.training.resuming import Progress, Trained
+from pyg_mmrec.training.scoring import (
+    Monitor,
+    Result,
+    Scores,
+    by_part,
+    over_all,
+    with_candidates,
+)
 from pyg_mmrec.training.stopping import EarlyStopping
 
 __all__ = ["Result", "TrainConfig", "Trainer"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Result:
-    """What a training came to.
-
-    Args:
-        best_epoch: The epoch whose weights were kept; 0 if nothing was trained.
-        valid: Validation metrics with those weights.
-        test: Test metrics with those weights, scored once; empty if not scored.
-        history: A row per epoch: losses, the monitored metric, seconds.
-        seconds_per_epoch: Mean time of a training epoch, without validation.
-        peak_memory_bytes: Peak of the device's memory on a GPU, else of the process.
-        branches: Recall of each modality's branch by itself, by ``"valid"`` and
-            ``"test"`` and then by modality; empty for a method without branches.
-        hints: Why these figures may not be what the method can do.
-        slices: The same metrics for parts of the items and users, by ``"valid"`` and
-            ``"test"`` and then by the part's name, see
-            :meth:`Evaluator.by_slice <pyg_mmrec.Evaluator.by_slice>`.
-    """
-
-    best_epoch: int
-    valid: dict[str, float]
-    test: dict[str, float]
-    history: list[dict[str, float]]
-    seconds_per_epoch: float
-    peak_memory_bytes: int
-    hints: list[str]
-    branches: dict[str, dict[str, dict[str, float]]]
-    slices: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -131,7 +102,7 @@ class Trainer:
         parts: Mapping[str, str] | None = None,
         validate: bool = True,
     ) -> None:
-        self.config = _with_candidates(config or TrainConfig(), data)
+        self.config = with_candidates(config or TrainConfig(), data)
         self.device = resolve_device(self.config.device)
         self.validate = validate
         self.phase = record_function
@@ -201,10 +172,12 @@ class Trainer:
                 hook.on_start(self.description, self.output)
             if self.trainable:
                 self._fit(hooks)
-            slices = self._slices(score_test)
-            valid, test = (_means(slices.get(part, {})) for part in ("valid", "test"))
+            scores = Scores(self.model, self.data, self.config)
+            parts = scores.parts(score_test) if self.validate else {}
+            slices = scores.by_slice(parts)
+            valid, test = (over_all(slices.get(part, {})) for part in ("valid", "test"))
             for hook in hooks:
-                hook.on_log(_by_part(valid=valid, test=test))
+                hook.on_log(by_part(valid=valid, test=test))
         return Result(
             best_epoch=self.progress.best_epoch,
             valid=valid,
@@ -213,39 +186,9 @@ class Trainer:
             seconds_per_epoch=self._seconds_per_epoch(),
             peak_memory_bytes=peak_memory(self.device),
             hints=self._hints(),
-            branches=self._branches(score_test),
+            branches=scores.branches(parts),
             slices=slices,
         )
-
-    def _slices(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
-        """Metrics on validation and, if asked for, on test, of all and by slice."""
-        rows = ranked_rows(self.model, self.data, self.config)
-        metrics = (*USUAL, *self.config.metrics)
-        return {
-            name: slices_to_json(self._evaluator(part, metrics=metrics).by_slice(rows))
-            for name, part in self._parts(score_test).items()
-        }
-
-    def _parts(self, score_test: bool) -> dict[str, str]:
-        """Parts to score, by their names in a result."""
-        if not self.validate:
-            return {}
-        return {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
-
-    def _evaluator(
-        self, part: str, ks: Sequence[int] | None = None, metrics: Sequence[str] = ()
-    ) -> Evaluator:
-        config = self.config
-        ks, candidates = ks or config.ks, config.candidates or "all"
-        return Evaluator(self.data, part, ks=ks, metrics=metrics, candidates=candidates)
-
-    def _branches(self, score_test: bool) -> dict[str, dict[str, dict[str, float]]]:
-        ks, candidates = self.config.ks, self.config.candidates or "all"
-        found = {
-            name: branch_recalls(self.model, self.data, part, ks, candidates)
-            for name, part in self._parts(score_test).items()
-        }
-        return {name: recalls for name, recalls in found.items() if recalls}
 
     def _hints(self) -> list[str]:
         if not (self.trainable and self.validate):
@@ -255,10 +198,7 @@ class Trainer:
 
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
-        metric, _, k = config.monitor.partition("@")
-        validate = (
-            self._evaluator("val", (int(k),), (metric,)) if self.validate else None
-        )
+        validate = Monitor(self.model, self.data, config) if self.validate else None
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self.make_sampler(num_neg)
         if state.last_weights:  # fitted before: the best ones are in the model
@@ -378,12 +318,11 @@ class Trainer:
                 f"check the features"
             )
 
-    def _validate(self, row: dict[str, float], evaluator: Evaluator | None) -> None:
+    def _validate(self, row: dict[str, float], monitor: Monitor | None) -> None:
         state, epoch = self.progress, int(row["epoch"])
         state.epoch = epoch
-        if evaluator is not None and epoch % self.config.eval_every == 0:
-            rows = ranked_rows(self.model, self.data, self.config)
-            value = evaluator(rows)[self.config.monitor]
+        if monitor is not None and epoch % self.config.eval_every == 0:
+            value = monitor()
             row[self.config.monitor] = value
             if value > state.best_value:
                 state.best_value, state.best_epoch = value, epoch
@@ -519,25 +458,3 @@ def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
         for hook in hooks:
             stack.callback(hook.on_end)
         yield
-
-
-def _means(slices: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Metrics over all users and items."""
-    everything = slices.get(EVERYTHING, {})
-    return {name: value for name, value in everything.items() if name != "users"}
-
-
-def _with_candidates(config: TrainConfig, data: HeteroData) -> TrainConfig:
-    """The configuration with candidates that suit the split, if it names none."""
-    if config.candidates is not None:
-        return config
-    return replace(config, candidates=suited_candidates(data))
-
-
-def _by_part(**parts: Mapping[str, float]) -> dict[str, float]:
-    """Metrics by part and name, such as ``"test/recall@20"``."""
-    return {
-        f"{part}/{name}": value
-        for part, metrics in parts.items()
-        for name, value in metrics.items()
-    }
