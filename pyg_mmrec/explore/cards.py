@@ -49,6 +49,7 @@ STYLE = """
 .rows td, .rows th { padding: 5px 12px 5px 0 !important; text-align: left;
   vertical-align: top; border: 0 !important;
   border-bottom: 1px solid #8883 !important; }
+.rows tr, .rows tbody { border: 0 !important; }
 .rows td.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .rows td.wide { width: 40%; min-width: 120px; }

@@ -56,7 +56,8 @@ def serve(
         if holder is None:
             check_run(place)
         if hasattr(signal, "SIGHUP"):  # else it would end what is not ready for it
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            then = signal.SIG_IGN if holder is None else lambda *_: holder.touch()
+            signal.signal(signal.SIGHUP, then)
         place.to_environment()
         shown = f"[{host}]" if ":" in host else host
         print(
@@ -100,8 +101,6 @@ def _one(taken: socket.socket, holder: Holder) -> None:
     from pyg_mmrec.service.app import create_app
 
     app = create_app(holder.place, holder)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, lambda *_: holder.touch())
     settings = uvicorn.Config(app, **_settings())
     uvicorn.Server(settings).run(sockets=[taken])
 
