@@ -43,7 +43,7 @@ def write_more(path: Path) -> None:
     (path / "my_shop" / "items.csv").write_text("\n".join(["item,title", *titles]))
     (path / "today.csv").write_text("user,item\nu1,i3\nu99,i4\n")
     (path / "new_items").mkdir()
-    (path / "new_items" / "image.csv").write_text("item,0,1,2,3,4,5\nnew,0,1,2,3,4,5\n")
+    (path / "new_items" / "items.csv").write_text("item,title\nnew,red thing\n")
 
 
 def test_its_commands_run_as_they_stand(command, folder, tmp_path) -> None:

@@ -13,8 +13,9 @@ def main() -> None:
     add("run", metavar="RUN", help="folder of a finished run")
     add(
         "--features", required=True, metavar="DIR",
-        help="folder of the items' features, <modality>.parquet (.csv, .tsv) or "
-        "<modality>_feat.npy with <modality>_ids.txt, and items.csv with their titles",
+        help="folder of the items: items.csv with their titles, images/<item id>.jpg, "
+        "..., which are encoded as the run's were; or features, <modality>.parquet "
+        "(.csv, .tsv) or <modality>_feat.npy with <modality>_ids.txt",
     )  # fmt: skip
     add(
         "--output", required=True, metavar="DIR",

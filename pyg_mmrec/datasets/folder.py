@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pyg_mmrec.config import Distinct, a_word, number
@@ -21,12 +22,24 @@ from pyg_mmrec.datasets.features import (
     read_vectors,
 )
 from pyg_mmrec.datasets.interactions import Interactions, at_least
-from pyg_mmrec.datasets.made import NONE, encoder_word, hint, make, possible
-from pyg_mmrec.datasets.raws import find_sources, warn_if_stale
+from pyg_mmrec.datasets.items import read_items
+from pyg_mmrec.datasets.made import (
+    NONE,
+    encoder_word,
+    hint,
+    make,
+    possible,
+    tell_skipped,
+)
+from pyg_mmrec.datasets.raws import find_sources, made_of, warn_if_stale
+from pyg_mmrec.datasets.readers import items_file
 from pyg_mmrec.datasets.sources import as_folder, read_npy, shown
 from pyg_mmrec.datasets.tables import table_kind
-from pyg_mmrec.encoding import KINDS, fingerprint
+from pyg_mmrec.encoding import KINDS, encoder, fingerprint
+from pyg_mmrec.encoding.engine import encode_new
 from pyg_mmrec.errors import MMRecError, spelled
+
+Values = Sequence[str | Path | None]
 
 
 class Folder(Dataset):
@@ -256,6 +269,47 @@ class Folder(Dataset):
         if self.wanted is None:
             hint(sources, [*there, *asked], self.folder)
         return Raw(found, features, titles)
+
+    def encode_more(self, folder: Path | str) -> dict[str, tuple[pd.Index, np.ndarray]]:
+        """Features of the raw texts and files of another folder, by modality.
+
+        They are made as those of this data set were, when it was opened or by
+        ``pyg-mmrec encode``, and lie in the same space. Of a modality with features of
+        the user's own nothing is made.
+
+        Args:
+            folder: Folder of other items, laid out as this one.
+
+        Returns:
+            Raw ids and a row each, ``[n, d_m]``, zeros where there are none.
+        """
+        folder, table = as_folder(folder), items_file(as_folder(folder))
+        items = None if table is None else read_items(table)
+        found = {}
+        for kind, (name, columns, known) in self._encoded().items():
+            source = find_sources(folder, items, columns).get(kind)
+            if source is not None and len(source):
+                done = encode_new(known, source.values, encoder(kind, name))
+                tell_skipped(source, done)
+                found[kind] = (source.ids, done.x)
+        return found
+
+    def _encoded(self) -> dict[str, tuple[str, Sequence[str] | None, Values]]:
+        """Encoder, columns and values of each modality that was made of raw ones."""
+        held = self._contents()
+        made: dict[str, tuple[str, Sequence[str] | None, Values]] = {}
+        for kind, name in self._chosen(held).items():
+            items = held.items(pd.Index(self.item_ids))
+            source = find_sources(self.folder, items, self.text_columns)[kind]
+            values = source.of(pd.Index(self.item_ids)).values
+            made[kind] = (name, self.text_columns, values)
+        for kind, paths in held.features().items():
+            told = made_of(paths[0]) if kind in KINDS else None
+            if told is not None:  # of all items of the table, whoever took them
+                columns = told["columns"] or None
+                sources = find_sources(self.folder, held.items(None), columns)
+                made[kind] = (told["encoder"], columns, sources[kind].values)
+        return made
 
     def _contents(self) -> Contents:
         return Contents(self.folder, self.interactions, self.columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.features import (
     check_values,
     discover_aligned,
     read_ids,
     read_vectors,
 )
+from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.readers import interaction_files, items_file, read_item_titles
 from pyg_mmrec.datasets.sources import as_folder, read_npy, shown
@@ -40,7 +42,10 @@ class NewItems:
 
 
 def read_new_items(
-    path: Path | str, modalities: Sequence[str], known: pd.Index
+    path: Path | str,
+    modalities: Sequence[str],
+    known: pd.Index,
+    encoded: Mapping[str, tuple[pd.Index, np.ndarray]] | None = None,
 ) -> NewItems:
     """Items of a folder that is laid out as one of :class:`Folder`'s features.
 
@@ -52,6 +57,8 @@ def read_new_items(
         path: The folder.
         modalities: Those that the model knows; others are left aside, with a note.
         known: Raw ids of the items of before, for the type of the new ones.
+        encoded: Ids and rows by modality that were made of what lies there in the
+            raw; files of features come first.
 
     Raises:
         MMRecError: If there is no such folder, or nothing in it.
@@ -73,6 +80,9 @@ def read_new_items(
             stacklevel=2,
         )
     vectors = {m: _vectors(m, found[m]) for m in modalities if m in found}
+    for name, (ids, x) in (encoded or {}).items():
+        if name in modalities and name not in vectors:
+            vectors[name] = (x, ids)
     named = [ids for _, ids in vectors.values()]
     if table is not None:
         named.append(pd.Index(id_column(read_table(table), "item", table)))
@@ -95,6 +105,25 @@ def read_new_items(
         features[name][place] = x
     titles = None if table is None else read_item_titles(table, every)
     return NewItems(every.tolist(), features, titles)
+
+
+def read_items_beside(
+    dataset: Dataset, path: Path | str, modalities: Sequence[str], known: pd.Index
+) -> NewItems:
+    """The same, with features of raw titles and files made as the data set's were.
+
+    Args:
+        dataset: The data set that the items come to; of a :class:`Folder` whose
+            features were encoded, the same encoder makes those of the new items.
+        path: As of :func:`read_new_items`.
+        modalities: Likewise.
+        known: Likewise.
+
+    Raises:
+        MMRecError: Likewise.
+    """
+    encoded = dataset.encode_more(path) if isinstance(dataset, Folder) else {}
+    return read_new_items(path, modalities, known, encoded)
 
 
 def _vectors(modality: str, paths: list[Path]) -> tuple[np.ndarray, pd.Index]:

@@ -175,6 +175,33 @@ def encode_all(
     return found
 
 
+def encode_new(
+    known: Sequence[str | Path | None],
+    new: Sequence[str | Path | None],
+    encoder: Encoder,
+) -> Encoded:
+    """Features of values that come later, in the space of those known before.
+
+    Args:
+        known: What was encoded before; only encoders that read all at once look at it.
+        new: What is to be encoded, ``[n]``.
+        encoder: The encoder of both.
+
+    Raises:
+        MMRecError: If no new value gives features.
+    """
+    if not isinstance(encoder, Tfidf):
+        return encode_all(new, encoder, progress=False)
+    rows = [row for row, value in enumerate(new) if value is not None]
+    texts = [str(value) for value in known if value is not None]
+    made = encoder.encode_beside(texts, [str(new[row]) for row in rows])[1]
+    x = np.zeros((len(new), made.shape[1]), np.float32)
+    x[rows] = made
+    present = np.asarray(x.any(axis=1))
+    skipped = {r: "none of its words was known" for r in rows if not present[r]}
+    return Encoded(x, present, skipped, len(rows))
+
+
 def _at_once(values: Sequence[str | Path | None], encoder: Encoder) -> Encoded:
     rows = [row for row, value in enumerate(values) if value is not None]
     if not rows:

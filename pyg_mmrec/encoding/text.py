@@ -37,39 +37,63 @@ class Tfidf(Encoder):
         **Shapes:**
             - output: :math:`(n, d)` with :math:`d` at most :attr:`dim`
         """
+        return self.encode_beside(batch, [])[0]
+
+    def encode_beside(
+        self, batch: Sequence[str], new: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and rows of other texts in the place where these would be.
+
+        What a word tells is learned from ``batch`` alone, so its rows are those of
+        :meth:`encode`, and words that it lacks count for nothing.
+
+        **Shapes:**
+            - output: :math:`(n, d)` and :math:`(m, d)`
+        """
         from sklearn.decomposition import TruncatedSVD
-        from sklearn.preprocessing import normalize
 
-        counts = _counts(list(batch))
+        counts, others = _counts(list(batch), list(new))
         if min(counts.shape) <= self.dim:  # all of it fits
-            return _whole(counts)
-        reduced = TruncatedSVD(self.dim, random_state=0).fit_transform(counts)
-        return normalize(reduced).astype(np.float32)
+            return _whole(counts, others)
+        svd = TruncatedSVD(self.dim, random_state=0)
+        x = _unit(svd.fit_transform(counts))
+        if not others.shape[0]:
+            return x, np.zeros((0, x.shape[1]), np.float32)
+        return x, _unit(svd.transform(others))
 
 
-def _whole(counts: Any) -> np.ndarray:
+def _unit(x: Any) -> np.ndarray:
+    from sklearn.preprocessing import normalize
+
+    return normalize(x).astype(np.float32)
+
+
+def _whole(counts: Any, others: Any) -> tuple[np.ndarray, np.ndarray]:
     """Rows with the same products as those of ``counts``, in as few columns.
 
     **Shapes:**
-        - output: :math:`(n, r)` with :math:`r` the rank, at most :math:`n`
+        - output: :math:`(n, r)` and :math:`(m, r)` with :math:`r` the rank, at most
+          :math:`n`
     """
     n, words = counts.shape
     if words < n:
-        return unit(counts.toarray())
+        return unit(counts.toarray()), unit(others.toarray())
     values, vectors = np.linalg.eigh((counts @ counts.T).toarray())
     some = values > 1e-9 * values[-1]
-    x = unit((vectors[:, some] * np.sqrt(values[some]))[:, ::-1])
+    scale = np.sqrt(values[some])
+    x = unit((vectors[:, some] * scale)[:, ::-1])
     x[np.asarray(counts.getnnz(axis=1) == 0)] = 0
-    return x
+    beside = ((others @ counts.T).toarray() @ vectors[:, some] / scale)[:, ::-1]
+    return x, unit(beside)
 
 
-def _counts(texts: list[str]) -> Any:
-    """TF-IDF of words beside that of characters, sparse.
+def _counts(texts: list[str], others: list[str]) -> tuple[Any, Any]:
+    """TF-IDF of words beside that of characters, sparse, of texts and of others.
 
     Raises:
         MMRecError: If no text has any word.
     """
-    from scipy.sparse import hstack
+    from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     # Words tell what; characters join series, plurals and spellings of short titles.
@@ -77,18 +101,20 @@ def _counts(texts: list[str]) -> Any:
         TfidfVectorizer(ngram_range=(1, 2), stop_words="english", sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
     )
-    found = []
+    found, beside = [], []
     for vectorizer in both:
         try:
             found.append(vectorizer.fit_transform(texts))
         except ValueError:  # nothing but stop words, or too few characters
             continue
+        empty = csr_matrix((0, found[-1].shape[1]))
+        beside.append(vectorizer.transform(others) if others else empty)
     if not found:
         raise MMRecError(
             f"none of {len(texts)} texts has a word to make features of: give titles "
             f"or descriptions, or another encoder"
         )
-    return hstack(found).tocsr()
+    return hstack(found).tocsr(), hstack(beside).tocsr()
 
 
 class SentenceTransformers(Encoder):

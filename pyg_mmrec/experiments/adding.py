@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.datasets.newcomers import NewItems, read_new_items
-from pyg_mmrec.experiments.loading import load_run
+from pyg_mmrec.datasets.newcomers import NewItems, read_items_beside
+from pyg_mmrec.experiments.loading import load_run, made_again
 from pyg_mmrec.experiments.outputs import (
     CHECKPOINT,
     CONFIG,
@@ -14,6 +14,7 @@ from pyg_mmrec.experiments.outputs import (
     RESULT,
     check_free,
     clear,
+    read_json,
 )
 from pyg_mmrec.files import claimed, replacing
 from pyg_mmrec.graph import modalities
@@ -36,7 +37,7 @@ def add_items(
     Args:
         folder: Output folder of the run.
         items: The items, or the folder that holds their features, see
-            :func:`~pyg_mmrec.datasets.newcomers.read_new_items`.
+            :func:`~pyg_mmrec.datasets.newcomers.read_items_beside`.
         output: Folder for the run with them; the run's own only with ``overwrite``.
         overwrite: Whether a run that is there gives way.
         dataset: As of :func:`~pyg_mmrec.load_run`.
@@ -65,7 +66,9 @@ def add_items(
         done = load_run(folder, dataset)
         done.model.check_new_items()
         if not isinstance(items, NewItems):
-            items = read_new_items(items, modalities(done.data), done.index.item_ids)
+            data = dataset or made_again(read_json(folder / CONFIG)["source"], folder)
+            names, known = modalities(done.data), done.index.item_ids
+            items = read_items_beside(data, items, names, known)
         index = done.index.add_items(items.features, items.ids, items.titles)
         state = checkpoint.load(folder / CHECKPOINT)
         rest = {

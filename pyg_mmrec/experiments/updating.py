@@ -18,7 +18,7 @@ from pyg_mmrec.config import to_dict
 from pyg_mmrec.datasets import Dataset, Kept
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.kept import keep
-from pyg_mmrec.datasets.newcomers import NewItems, read_new_items
+from pyg_mmrec.datasets.newcomers import NewItems, read_items_beside
 from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
@@ -131,6 +131,9 @@ def update(
         )
     dataset = made_again(told["source"], folder) if dataset is None else dataset
     done = load_run(folder, dataset)
+    if isinstance(items, (str, Path)):
+        names = modalities(dataset[0])
+        items = read_items_beside(dataset, items, names, done.index.item_ids)
     grown = grown_data(done, dataset[0], interactions, items)
     state = checkpoint.load(folder / CHECKPOINT)
     options = {
@@ -160,7 +163,7 @@ def grown_data(
     done: Run,
     base: HeteroData,
     interactions: pd.DataFrame | Path | str,
-    items: NewItems | Path | str | None,
+    items: NewItems | None,
 ) -> Grown:
     """The data of a run with more interactions, and who joined them.
 
@@ -175,8 +178,6 @@ def grown_data(
     """
     index, extension = done.index, done.index.extension
     assert extension is not None
-    if isinstance(items, (str, Path)):
-        items = read_new_items(items, modalities(base), index.item_ids)
     items = NewItems([], {}) if items is None else items
     user, item = _pairs(interactions)
     item_ids = joined_ids("item", index.item_ids, items.ids)
