@@ -138,6 +138,38 @@ def parse_study(
     return args
 
 
+def parse_several(
+    argv: Sequence[str],
+    usage: str,
+    description: str | None,
+    extend: Callable[[Parser], None],
+) -> argparse.Namespace:
+    """Parse the command line of a command on a data set, ``data``, and several methods.
+
+    Args:
+        argv: Arguments.
+        usage: The line that ``--help`` and a missing word show.
+        description: What the command does.
+        extend: Adds the command's own options, ``names`` of the methods among them.
+
+    Raises:
+        MMRecError: If the data set or the methods are missing.
+    """
+    if list(argv[:1]) in (["-h"], ["--help"]):
+        argv = ["movielens", "popularity", *argv]
+    if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]):
+        raise MMRecError(
+            f"name a data set and methods: {Path(sys.argv[0]).name} {usage}"
+        )
+
+    def add_own(parser: Parser) -> None:
+        parser.usage, parser.description = f"%(prog)s {usage}", description
+        parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
+        extend(parser)
+
+    return parse(argv[0], argv, method="popularity", extend=add_own)
+
+
 def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
     """Add ``--seeds``, those of a script that repeats its runs."""
     seed = range_of(TrainConfig, "seed")

@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse
+from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_several
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
-from pyg_mmrec.datasets import DATASETS
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.formats import mark, write_formats
@@ -33,8 +32,6 @@ SHOWN = [*TESTED, "precision@5", "map@5"]
 
 def add_own(parser: Parser) -> None:
     """Add the command's own options."""
-    parser.usage, parser.description = f"%(prog)s {USAGE}", __doc__
-    parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument(
         "names", nargs="+", action=Distinct, metavar="METHOD",
         help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, an "
@@ -49,13 +46,7 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    if argv[:1] in (["-h"], ["--help"]):
-        argv = ["movielens", "popularity", *argv]
-    if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]):
-        raise MMRecError(
-            f"name a data set and methods: {Path(sys.argv[0]).name} {USAGE}"
-        )
-    return parse(argv[0], argv, method="popularity", extend=add_own)
+    return parse_several(argv, USAGE, __doc__, add_own)
 
 
 def own_method(text: str) -> tuple[str, str]:

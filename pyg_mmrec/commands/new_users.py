@@ -10,10 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pyg_mmrec.commands.cli import open_dataset, parse
+from pyg_mmrec.commands.cli import open_dataset, parse_several
 from pyg_mmrec.config import Distinct, Parser, number
-from pyg_mmrec.datasets import DATASETS
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.newcomers import new_users
 from pyg_mmrec.methods import get
 from pyg_mmrec.serving.exports import write_table
@@ -23,9 +21,7 @@ USAGE = "DATASET METHOD [METHOD ...] [--share X] [options of training]"
 
 def add_own(parser: Parser) -> None:
     """Add the command's own options."""
-    parser.usage, parser.description = f"%(prog)s {USAGE}", __doc__
     add = parser.add_argument
-    add("data", metavar="DATASET", help=", ".join(DATASETS))
     add("names", nargs="+", action=Distinct, metavar="METHOD", help="methods")
     add(
         "--share", type=number(float, above=0, below=1), default=0.1, metavar="X",
@@ -35,13 +31,7 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    if argv[:1] in (["-h"], ["--help"]):
-        argv = ["movielens", "popularity", *argv]
-    if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]):
-        raise MMRecError(
-            f"name a data set and methods: {Path(sys.argv[0]).name} {USAGE}"
-        )
-    return parse(argv[0], argv, method="popularity", extend=add_own)
+    return parse_several(argv, USAGE, __doc__, add_own)
 
 
 def main() -> None:
