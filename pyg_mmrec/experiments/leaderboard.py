@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -94,8 +93,9 @@ def published_figure(method: str, dataset: str, metric: str) -> float | None:
 def _conditions(record: Mapping[str, Any]) -> str:
     seen = " + ".join(record["modalities"]) or "ids alone"
     split = record["split"]
-    told = json.dumps(split) if split else "of the files"
-    return f"{seen}; split {told}"
+    told = ", ".join(str(v) for v in split.values()) if split else "of the files"
+    ranked = record.get("candidates", "all")
+    return f"{seen}; split {told}" + ("" if ranked == "all" else f"; {ranked} items")
 
 
 def _ranked(records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -25,7 +25,7 @@ from pyg_mmrec.training.schema import Kinds, check_fields
 
 Record = dict[str, Any]
 # Options that say how a run goes, not what comes out.
-_ASIDE = frozenset({"seed", "device", "progress", "track"})
+_ASIDE = frozenset({"seed", "device", "progress", "track", "candidates"})
 # Options that say when a run ends: in its command, not in its name.
 _LENGTHS = frozenset({"epochs", "patience", "eval_every", "ks"})
 _RESULT: dict[str, Kinds] = {
@@ -85,6 +85,7 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
         **{name: _rounded(result[name]) for name in _KEPT if name in result},
         "case": _case(told, changed),
         "split": arguments.get("split"),
+        "candidates": told["train_config"].get("candidates") or "all",
         "command": _command(told, changed),
         "date": result.get("date") or ended.date().isoformat(),
     }
@@ -130,6 +131,7 @@ def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         "split": split.get("method"),
         "ratios": split.get("ratios"),
         "k_core": split.get("k_core"),
+        "candidates": _candidates(told, split),
         "plug": told["plugs"],
         "ablate": told["ablate"],
         "seed": told["seed"],
@@ -144,6 +146,13 @@ def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         elif value != []:
             words += [f"--{flag}", *_words(value)]
     return shlex.join(words)
+
+
+def _candidates(told: Mapping[str, Any], split: Mapping[str, Any]) -> str | None:
+    """Candidates that the split does not bring with it."""
+    usual = "cold" if split.get("method") == "cold" else "all"
+    found = told["train_config"].get("candidates") or "all"
+    return None if found == usual else found
 
 
 def _words(value: Any) -> list[str]:
@@ -165,6 +174,7 @@ def key(record: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         ",".join(record["modalities"]),
         json.dumps(record["split"], sort_keys=True),
+        record.get("candidates", "all"),
         record["case"],
         f"{record['seed']:010d}",
     )
