@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from pyg_mmrec import MMRecError
-from pyg_mmrec.commands.cli import guarded
+from pyg_mmrec.commands.guarded import guarded
 
 Find = Callable[[np.ndarray, int], list]
 

@@ -126,7 +126,8 @@ def test_extras_that_are_not_installed(monkeypatch) -> None:
     monkeypatch.setattr("pyg_mmrec.sampling.sampler.WITH_PYG_LIB", False)
     monkeypatch.setattr("pyg_mmrec.hooks.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match="needs torch-sparse"):
-        check_options("bpr", "none", num_neighbors=(5,))
+        check_options("bpr", "none", num_neighbors=(5,), neighbor_sampler="pyg")
+    check_options("bpr", "none", num_neighbors=(5,))
     with pytest.raises(MMRecError, match="'tensorboard' is not installed"):
         check_options("bpr", "none", track=["tensorboard"])
 

@@ -36,6 +36,7 @@ from pyg_mmrec.hooks import Hook
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.likeness import ranked_rows
 from pyg_mmrec.training.scoring import Result
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
@@ -140,7 +141,8 @@ def run(
             folder, trainer, description, overwrite, score_test
         )
         result = trainer.fit(resume, hooks, score_test)
-        rows, data = model.rows(trainer.data), trainer.data
+        data = trainer.data
+        rows = ranked_rows(model, data, trainer.config)
         index = Index.build(rows, data, dataset, model)
         if folder is not None and not done:
             write_results(folder, description, result, graph_seconds, trainer, index)
