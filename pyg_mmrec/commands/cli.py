@@ -12,7 +12,7 @@ import torch
 
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Distinct, Parser, a_word, number, range_of
-from pyg_mmrec.datasets import DATASETS, Dataset, add_options, load, maker
+from pyg_mmrec.datasets import DATASETS, OWN_NAMES, Dataset, add_options, load, maker
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import check_options
 from pyg_mmrec.experiments.experiment import Run, run
@@ -25,7 +25,6 @@ from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.scoring import Result
 
-_NAMES = {"movielens": "ml-100k"}  # scripts whose data set has another name
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 
 
@@ -63,7 +62,7 @@ def parse(
         parser.set_defaults(root=root)
     if extend is not None:
         extend(parser)
-    name = _NAMES.get(dataset, dataset)
+    name = OWN_NAMES.get(dataset, dataset)
     preset = {**cls.presets.get("default", {}), **cls.presets.get(name, {})}
     known = add_method_options(parser, cls, preset)
     if cls.ablations:
@@ -283,7 +282,7 @@ def open_dataset(
     name, _ = named(dataset)
     split_of(args)
     for options in [run_options(args, args.method)] if runs is None else runs:
-        rehearse(dataset=_NAMES.get(name, name), **options)
+        rehearse(dataset=OWN_NAMES.get(name, name), **options)
     options = {name: getattr(args, name) for name in args.data_options}
     options["split"] = split_of(args)
     data = load(name, args.root, modalities=args.modalities, **options)

@@ -67,6 +67,10 @@ def load(name: str, root: Path | str = "data", **options: Any) -> Dataset:
     return maker(name)(root, **options)
 
 
+OWN_NAMES = {"movielens": "ml-100k"}
+"""What a data set calls itself, where :data:`DATASETS` has it under another name."""
+
+
 def maker(name: str) -> Callable[..., Dataset]:
     """What makes the data set of this name from a root and options.
 

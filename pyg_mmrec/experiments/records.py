@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.config import to_dict
-from pyg_mmrec.datasets import DATASETS
+from pyg_mmrec.datasets import DATASETS, OWN_NAMES
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
@@ -122,8 +122,10 @@ def _case(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
 def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
     """The command line that makes the run again."""
     arguments = told["source"].get("arguments", {})
-    known = told["dataset"] in DATASETS
-    data = told["dataset"] if known else str(arguments.get("path", told["dataset"]))
+    own = {name: known for known, name in OWN_NAMES.items()}
+    data = own.get(told["dataset"], told["dataset"])
+    if data not in DATASETS:
+        data = str(arguments.get("path", data))
     words = ["pyg-mmrec", "train", data, told["method"]]
     split = arguments.get("split") or {}
     options: dict[str, Any] = {
