@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
+_MOST_SHOWN = 60  # however many there are
 _MOST_LISTED = 20  # with a near match, a longer list would bury it
 _NEAR = 0.5
 # What options are called elsewhere, word by word.
@@ -56,9 +57,10 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> MMRecError:
     hint = "" if near is None else f"did you mean {near!r}? "
     if near is not None and len(choices) > _MOST_LISTED:
         return MMRecError(f"unknown {kind} {name!r}: {hint.strip()}")
-    return MMRecError(
-        f"unknown {kind} {name!r}: {hint}choose one of {', '.join(choices)}"
-    )
+    shown = ", ".join(choices[:_MOST_SHOWN])
+    more = len(choices) - _MOST_SHOWN
+    rest = f" and {more:,} more" if more > 0 else ""
+    return MMRecError(f"unknown {kind} {name!r}: {hint}choose one of {shown}{rest}")
 
 
 def _nearest(name: str, choices: Iterable[str]) -> str | None:

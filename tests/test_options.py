@@ -199,3 +199,9 @@ def test_a_plug_with_options_is_still_that_plug() -> None:
     plugs = ["sand", "sand:tau=0.1"]
     with pytest.raises(MMRecError, match="the plug 'sand' is named twice"):
         check_options("vbpr", "tiktok", plugs=plugs)
+
+
+def test_a_choice_among_thousands_is_not_answered_with_all() -> None:
+    told = str(unknown("value", "zzz", [f"title {i:05}" for i in range(5000)]))
+    assert "title 00059 and 4,940 more" in told
+    assert len(told) < 1000
