@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pyg_mmrec import MMRecError
+from pyg_mmrec import MMRecError, Synthetic, run
 from pyg_mmrec.experiments.formats import html, latex, mark, write_formats
+from pyg_mmrec.experiments.outputs import USERS
+from pyg_mmrec.experiments.per_user import keep_users
 from pyg_mmrec.experiments.significance import (
     compare_pairs,
     holm,
@@ -105,3 +107,15 @@ def test_a_table_marks_best_second_and_ties(tmp_path) -> None:
     found = pd.read_csv(tmp_path / "compare-pairs.csv")
     assert found["metric"].unique().tolist() == ["recall@20"]
     assert len(found) == 3
+
+
+def test_a_damaged_table_of_users_is_made_anew(tmp_path) -> None:
+    done = run(Synthetic(num_users=50, num_items=40), "popularity", progress=False)
+    keep_users(done, tmp_path)
+    whole = (tmp_path / USERS).read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2]):
+        (tmp_path / USERS).write_bytes(damaged)
+        keep_users(done, tmp_path)
+        table = pd.read_parquet(tmp_path / USERS)
+        mean = table["recall@20"].mean()
+        assert mean == pytest.approx(done.result.test["recall@20"], abs=1e-6)

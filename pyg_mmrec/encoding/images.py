@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ class ImageEncoder(Encoder):
         """The picture, prepared."""
         return self.prepare(open_image(value, f"the image encoder {self.library!r}"))
 
+    @abstractmethod
     def prepare(self, picture: Any) -> Any:
         """What the network reads of one picture; pictures of a batch are stacked."""
-        raise NotImplementedError
 
     def _stack(self, batch: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(batch)).to(self.device)

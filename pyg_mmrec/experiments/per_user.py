@@ -28,7 +28,7 @@ def keep_users(done: Run, folder: Path) -> None:
         folder: Its output folder.
     """
     path = folder / USERS
-    if path.exists() and _agrees(pd.read_parquet(path), done.result.test):
+    if _agrees(_read(path), done.result.test):
         return
     config = done.train_config
     evaluator = Evaluator(
@@ -39,8 +39,18 @@ def keep_users(done: Run, folder: Path) -> None:
         table.to_parquet(file)
 
 
-def _agrees(users: pd.DataFrame, test: Mapping[str, float]) -> bool:
+def _read(path: Path) -> pd.DataFrame | None:
+    """The table that is kept, ``None`` if there is none or it is damaged."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError):  # ArrowInvalid is one; it is made anew
+        return None
+
+
+def _agrees(users: pd.DataFrame | None, test: Mapping[str, float]) -> bool:
     """Whether a table of users is of the run with these means."""
+    if users is None:
+        return False
     means = users.mean()
     return all(abs(means[m] - test[m]) < 1e-5 for m in means.index if m in test)
 
