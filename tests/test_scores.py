@@ -94,13 +94,17 @@ def test_exported_lists_give_the_figures_of_their_run(command, tmp_path) -> None
     index = Index.load(tmp_path / "run/checkpoint.pt")
     path = tmp_path / "theirs.parquet"
     index.export_topk(path, k=len(index.item_ids), exclude_seen="train")
-    code, stdout, stderr = command(f"evaluate {data} --scores {path} --metrics mrr")
+    line = f"evaluate {data} --scores {path} --metrics mrr --output {tmp_path}/told"
+    code, stdout, stderr = command(line)
     assert code == 0, stderr
     head, row, _, *slices = stdout.splitlines()
     assert head.endswith("test ndcg@20")
     assert row.endswith(f" {result['test']['ndcg@20']:.4f}")
     assert any(line.startswith("cold items") for line in slices)
     assert "mrr@20" in stdout
+    told = json.loads((tmp_path / "told/evaluation.json").read_text())
+    assert told["candidates"] == "cold"
+    assert told["all"]["ndcg@20"] == pytest.approx(result["test"]["ndcg@20"], abs=1e-6)
     cut = tmp_path / "cut.csv"
     index.export_topk(cut, k=3, users=[1, 2], exclude_seen="train")
     code, _, stderr = command(f"evaluate {data} --scores {cut} --part val")

@@ -19,6 +19,7 @@ from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.evaluation.metrics import USUAL
 from pyg_mmrec.evaluation.scores import read_scores
 from pyg_mmrec.evaluation.slices import EVERYTHING, slice_lines, slices_to_json
+from pyg_mmrec.experiments.outputs import write_json
 from pyg_mmrec.graph import LABELS
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.scoring import Result
@@ -68,3 +69,7 @@ def main() -> None:
     result = Result(0, valid, test, [], 0.0, 0, [], {})
     print(table({Path(args.scores).stem[:12]: result}))
     print("\n".join(slice_lines(slices)))
+    if args.output is not None:
+        path = Path(args.output) / "evaluation.json"
+        write_json(path, {"part": args.part, "candidates": candidates, **slices})
+        print(f"wrote {path}")
