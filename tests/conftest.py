@@ -17,7 +17,22 @@ import pytest
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec import __main__ as door
+from pyg_mmrec import plugins
 from pyg_mmrec.contract import make_graph as make_graph
+from pyg_mmrec.datasets import DATASETS
+from pyg_mmrec.methods import registry
+from pyg_mmrec.objectives import PLUGS
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """What a test, or a documented example, registers is gone after it."""
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(plugins, "_LOADED", set())
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for table in (DATASETS, PLUGS):
+        for name in table:
+            monkeypatch.setitem(table, name, table[name])
 
 
 @pytest.fixture

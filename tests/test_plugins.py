@@ -12,14 +12,13 @@ import pytest
 
 from pyg_mmrec import plugins
 from pyg_mmrec.commands.cli import open_dataset, parse, rehearse, run_method
-from pyg_mmrec.datasets import DATASETS, Folder, load
+from pyg_mmrec.datasets import Folder, load
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import check_options
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.methods import available, get, registry
 from pyg_mmrec.nn.conv.propagate import build_conv
-from pyg_mmrec.objectives import PLUGS
 
 MINE = """
 from __future__ import annotations
@@ -64,17 +63,6 @@ class Nothing(Plug):
         return []
 """
 SMALL = {"epochs": 1, "progress": False, "device": "cpu"}
-
-
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-    monkeypatch.setattr(plugins, "_LOADED", set())
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    for table in (DATASETS, PLUGS):
-        for name in table:
-            monkeypatch.setitem(table, name, table[name])
 
 
 def written(folder: Path, text: str, name: str = "mine") -> Path:
