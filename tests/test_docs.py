@@ -30,4 +30,4 @@ def test_links_and_scripts_of_a_document_exist(document: Path) -> None:
 
 
 def test_the_readme_is_for_a_newcomer() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 225
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 185
