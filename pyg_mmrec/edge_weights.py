@@ -73,3 +73,12 @@ def with_self_loops(
     alone = (torch.bincount(index[1], minlength=num_nodes) == 0).nonzero().flatten()
     index = torch.cat([index, alone.expand(2, -1)], dim=1)
     return index, torch.cat([weight, weight.new_ones(alone.numel())])
+
+
+def group_softmax(value: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Softmax of values within their groups, ``[E]``."""
+    largest = value.new_zeros(num_groups).scatter_reduce(
+        0, group, value, "amax", include_self=False
+    )
+    exp = (value - largest[group]).exp()
+    return exp / value.new_zeros(num_groups).index_add_(0, group, exp)[group]

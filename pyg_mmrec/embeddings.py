@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils._pytree import tree_map_only
 
 
@@ -228,3 +229,52 @@ class Embeddings:
     def of(self, kind: str) -> Tensor:
         """Embeddings of ``"user"`` or ``"item"`` nodes."""
         return self.user if kind == "user" else self.item
+
+
+_SHORTEST = 1e-12  # length that shorter rows are divided by
+
+
+class _Rescale(torch.autograd.Function):
+    """Rows scaled to a length, in half the passes over memory of `F.normalize`'s."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
+        # reaches them, of which Adam's second moment would not recover.
+        scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        ctx.length = length
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        y, scale = ctx.saved_tensors
+        # What lies along a row changes its length alone, and is taken out.
+        along = torch.einsum("...d,...d->...", grads[0], y).unsqueeze(-1)
+        along *= -scale / ctx.length**2
+        return torch.addcmul(grads[0] * scale, y, along), None
+
+
+def rescale(x: Tensor, length: float = 1.0) -> Tensor:
+    """Scale rows to a Euclidean length above 0; zeros stay zeros, without a gradient.
+
+    Args:
+        x: Rows, ``[..., d]``.
+        length: Their new length.
+    """
+    return _Rescale.apply(x, length)  # type: ignore[no-any-return]
+
+
+def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
+    """Scale each channel of each row to a length, ``[N, C * dim]``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.embeddings import normalize_blocks
+        >>> normalize_blocks(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
+        tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
+    """
+    return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)

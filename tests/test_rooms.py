@@ -167,7 +167,7 @@ def test_a_method_is_read_whole_in_few_files() -> None:
     }
     assert len(files) == len(available())
     counts = sorted(map(len, files.values()))
-    assert counts[len(counts) // 2] <= 7, files
+    assert counts[len(counts) // 2] <= 6, files
     assert counts[-1] <= 11, max(files.items(), key=lambda item: len(item[1]))
 
 

@@ -11,11 +11,11 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Length, Share, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, normalize_blocks
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeFeatures, Propagate, normalize_blocks
+from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, L2, HardNegative, Synergy, Term
 from pyg_mmrec.objectives.modal_ranking import Mining
 from pyg_mmrec.transforms import BipartiteNorm, BlendedKNN, UserInterest

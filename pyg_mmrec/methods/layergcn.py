@@ -11,12 +11,11 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
-from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 

@@ -13,14 +13,13 @@ from torch_geometric.transforms import BaseTransform, Compose
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Length, Temperature, Weight, Width, option
 from pyg_mmrec.edge_weights import modality_weights
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, normalize_blocks
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.mde import Amplify, Gates, ModalBPR, WeightedAlignment
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
-from pyg_mmrec.nn.inputs import normalize_blocks
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 

@@ -4,19 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
+from pyg_mmrec.embeddings import dense
+from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import presence
 from pyg_mmrec.methods.lattice import LatentStructure
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import AttentiveFusion, LatentGraph
-from pyg_mmrec.objectives import BPR, L2, FusionContrast, Term
-from pyg_mmrec.objectives.fusion_contrast import Items
+from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
+from pyg_mmrec.objectives.basic import fusion_contrast
+
+Items = Literal["batch", "all"]
+
+
+class FusionContrast(Objective):
+    r"""Each modality of an item finds the item's fusion among those of others.
+
+    .. math::
+        \mathcal{L} = \sum_m \frac{1}{|B|} \sum_{i \in B} - \log \frac{e^{\cos(
+        \mathbf{h}_i^m, \mathbf{h}_i) / \tau}}{\sum_{j \in B} e^{\cos(\mathbf{h}_i^m,
+        \mathbf{h}_j) / \tau} + \sum_{j \neq i} e^{\cos(\mathbf{h}_i^m,
+        \mathbf{h}_j^m) / \tau}}
+
+    over the batch's items :math:`B`, each once, from `"Latent Structure Mining with
+    Contrastive Modality Fusion for Multimedia Recommendation"
+    <https://arxiv.org/abs/2111.00678>`_ (MICRO), where it runs over all items. Reads
+    the items of the branches in ``groups['latent']`` of
+    :class:`~pyg_mmrec.embeddings.Embeddings`: the fusion, then each modality.
+
+    Args:
+        tau: Temperature, above 0.
+        items: ``"batch"``, positive and negative ones, or ``"all"``, whose time is
+            quadratic in their number in each step.
+
+    Raises:
+        MMRecError: If ``tau`` is not above 0.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.methods.micro import FusionContrast
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("fusion", FusionContrast(tau=0.5), 0.1)]
+        >>> trainer = build(data, "micro", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["fusion"] > 0
+        True
+    """
+
+    requires = frozenset({"latent"})
+    num_neg = 0
+
+    def __init__(self, tau: float = 0.5, items: Items = "batch") -> None:
+        super().__init__()
+        self.tau = positive("tau", tau)
+        self.items = items
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on these items, summed over modalities."""
+        items = [branch.item for branch in step.out.groups["latent"]]
+        batch = self.items == "batch"
+        rows = [x.index_select(0, step.items) if batch else dense(x) for x in items]
+        fused, *modal = rows
+        losses = [fusion_contrast(x, fused, self.tau) for x in modal]
+        return torch.stack(losses).sum()
 
 
 @register(
@@ -43,7 +98,7 @@ class MICRO(LatentStructure):
         \mathcal{L} &= \mathcal{L}_{BPR} + \beta \mathcal{L}_{C}(\mathbf{h}^m,
         \mathbf{h}) + \lambda \mathcal{L}_2
 
-    with the contrast of :class:`~pyg_mmrec.objectives.FusionContrast` and a penalty on
+    with the contrast of :class:`FusionContrast` and a penalty on
     :math:`\mathbf{u}` and :math:`\mathbf{i}`. From `"Latent Structure Mining with
     Contrastive Modality Fusion for Multimedia Recommendation"
     <https://arxiv.org/abs/2111.00678>`_.

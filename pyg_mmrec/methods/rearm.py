@@ -22,7 +22,13 @@ from pyg_mmrec.config import (
     Width,
     option,
 )
-from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
+from pyg_mmrec.embeddings import (
+    Branch,
+    Embeddings,
+    normalize_blocks,
+    rescale,
+    split_branches,
+)
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -34,8 +40,7 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeFeatures, Propagate, normalize_blocks
-from pyg_mmrec.nn.inputs import rescale
+from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest
 

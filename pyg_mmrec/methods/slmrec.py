@@ -21,7 +21,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Nodes, Term
 from pyg_mmrec.objectives.base import Model, Objective, Step
-from pyg_mmrec.objectives.contrast import contrast_against, one_way_contrast
+from pyg_mmrec.objectives.basic import contrast_against, one_way_contrast
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -175,7 +175,7 @@ class FineCoarse(Objective):
 
     the task "feature fine and coarse" of `SLMRec
     <https://doi.org/10.1109/TMM.2022.3187556>`_, with :math:`\ell` as in
-    :func:`~pyg_mmrec.objectives.contrast.one_way_contrast` over the batch's unique
+    :func:`~pyg_mmrec.objectives.basic.one_way_contrast` over the batch's unique
     positives. The last space of several has half the width. Reads ids and
     modalities, in this order, in ``groups['channels']``.
 

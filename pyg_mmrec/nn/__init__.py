@@ -1,20 +1,19 @@
 """Parts that methods are built from."""
 
 from pyg_mmrec.moved import moved
-from pyg_mmrec.nn.conv.propagate import Propagate
+from pyg_mmrec.nn.conv.propagate import ItemMeans, Propagate
 from pyg_mmrec.nn.fusion import ModalityGCN, Preference
 from pyg_mmrec.nn.gating import AttentiveFusion, GatedFilter
 from pyg_mmrec.nn.hypergraph import Hypergraph
 from pyg_mmrec.nn.inputs import (
     Content,
-    ItemMeans,
+    InterestProjector,
     NodeEmbedding,
+    NodeFeatures,
     Projector,
-    normalize_blocks,
 )
 from pyg_mmrec.nn.latent_graph import LatentEpoch, LatentGraph, LatentGraphs
 from pyg_mmrec.nn.markov_diffusion import MarkovDiffusion
-from pyg_mmrec.nn.node_features import InterestProjector, NodeFeatures
 
 __all__ = [
     "AttentiveFusion",
@@ -33,12 +32,11 @@ __all__ = [
     "Preference",
     "Projector",
     "Propagate",
-    "normalize_blocks",
 ]
 
 MOVED = {
     "BehaviourFusion": "methods.mgcn",
-    "Channels": "nn.node_features:NodeFeatures",
+    "Channels": "nn.inputs:NodeFeatures",
     "Denoiser": "methods.parts.diffmm",
     "DiffusionWeights": "methods.apegnn",
     "FeatureAttention": "methods.parts.rearm",
@@ -51,6 +49,7 @@ MOVED = {
     "ModalityMix": "methods.parts.mmssl",
     "RestartPropagate": "nn.markov_diffusion:MarkovDiffusion",
     "Schedule": "methods.parts.diffmm",
-    "normalize_channels": "nn.inputs:normalize_blocks",
+    "normalize_blocks": "embeddings",
+    "normalize_channels": "embeddings:normalize_blocks",
 }
 __getattr__ = moved(__name__, MOVED)

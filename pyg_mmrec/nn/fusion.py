@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import adjacency
-from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.embeddings import Branch, normalize_blocks
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
-from pyg_mmrec.nn.inputs import NodeEmbedding, Projector, normalize_blocks
+from pyg_mmrec.nn.inputs import NodeEmbedding, Projector
 
 
 class Preference(nn.Module):

@@ -1,22 +1,19 @@
-"""What a model starts from: ids, features of modalities, and rows of one length."""
+"""What a model starts from: ids, features of modalities, and both side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.embeddings import LazyRows
-from pyg_mmrec.graph import INTERACTS, ITEM, features, modalities, presence
+from pyg_mmrec.graph import ITEM, USER, features, modalities
 from pyg_mmrec.growing import PerNode
-from pyg_mmrec.nn.conv import WeightedConv
+from pyg_mmrec.nn.conv.propagate import ItemMeans
 
 
 class NodeEmbedding(PerNode):
@@ -186,12 +183,11 @@ class Projector(nn.Module):
 
     def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
         """The same, for methods that read rows of them alone."""
-        return {m: self._lazy(data, m) for m in self.linear}
-
-    def _lazy(self, data: HeteroData, modality: str) -> LazyRows:
-        x = features(data, modality, self.node_type)
-        compute = partial(self.project, data, modality)
-        return LazyRows(compute, (x.size(0), self.dim), x.device)
+        rows = {m: features(data, m, self.node_type) for m in self.linear}
+        return {
+            m: LazyRows(partial(self.project, data, m), (len(x), self.dim), x.device)
+            for m, x in rows.items()
+        }
 
     def project(
         self,
@@ -200,14 +196,7 @@ class Projector(nn.Module):
         index: Tensor | None = None,
         node_type: str | None = None,
     ) -> Tensor:
-        """Projected features of one modality, all ``[N, d]`` or of some rows.
-
-        Args:
-            data: The graph.
-            modality: The modality.
-            index: Rows; all if ``None``.
-            node_type: Type of the nodes, if not the projector's own.
-        """
+        """Of one modality, all ``[N, d]`` or rows by index; of nodes of any type."""
         node_type = node_type or self.node_type
         if node_type == self.node_type:
             x = self.content[modality](data, index)
@@ -233,79 +222,107 @@ def _linear(width: int, dim: int, bias: bool) -> nn.Linear:
     return layer
 
 
-class ItemMeans(nn.Module):
-    """Means over each user's train items that have a modality.
+class NodeFeatures(nn.Module):
+    """A projection of each modality, and an id embedding, as one wide row per node.
+
+    One propagation then serves all of them.
+
+    Args:
+        data: Graph, read for its sizes.
+        dim: Width ``d`` of a channel.
+        node_type: Type of the nodes.
+        names: Modalities, in the order of their channels.
+        offset: Whether each node learns a vector per modality, zero at the start,
+            which is added to the projection.
+        interest: Whether the features are users' interests, see
+            :class:`~pyg_mmrec.nn.InterestProjector`.
+        id_std: Standard deviation that ids start with; Xavier's, which falls with
+            the number of nodes, if ``None``.
+        learn: Whether to train features as well, see :class:`~pyg_mmrec.nn.Content`;
+            users' interests then apart from items'.
+        ids: Whether there is a channel of ids.
 
     Shapes:
-        - **input:** ``{modality: [I, d]}``, zeros where an item lacks it
-        - **output:** ``[U, M * d]``, zeros where no item of the user has it
+        - **output:** ``[N, (M + 1) d]``, the id first; ``[N, M d]`` without ids
 
     Example:
         >>> from pyg_mmrec import Synthetic
-        >>> from pyg_mmrec.nn import ItemMeans, Projector
+        >>> from pyg_mmrec.nn import NodeFeatures
         >>> data = Synthetic(num_users=50, num_items=40)[0]
-        >>> ItemMeans()(data, Projector(data, dim=8)(data)).shape
-        torch.Size([50, 16])
+        >>> names = ["image", "text"]
+        >>> features = NodeFeatures(data, dim=8, node_type="item", names=names)
+        >>> features(data).shape
+        torch.Size([40, 24])
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        data: HeteroData,
+        dim: int,
+        node_type: str,
+        names: Sequence[str],
+        offset: bool = False,
+        interest: bool = False,
+        id_std: float | None = None,
+        learn: bool = False,
+        ids: bool = True,
+    ) -> None:
         super().__init__()
-        self.gather = WeightedConv()
+        num_nodes, width = int(data[node_type].num_nodes), dim * len(names)
+        init = "xavier" if id_std is None else "normal"
+        self.ids = (
+            NodeEmbedding(num_nodes, dim, node_type, init, id_std) if ids else None
+        )
+        self.project = (
+            InterestProjector(data, dim, names)
+            if interest and not learn
+            else Projector(data, dim, node_type, names, learn=learn)
+        )
+        self.offset = (
+            NodeEmbedding(num_nodes, width, node_type, init="zeros") if offset else None
+        )
 
-    def forward(self, data: HeteroData, feats: Mapping[str, Tensor]) -> Tensor:
-        """Means of the modalities side by side."""
-        present = torch.stack([presence(data, m) for m in feats], dim=-1)
-        x = torch.cat([*feats.values(), present.to(torch.float)], dim=-1)
-        total = self.gather((x, None), adjacency(data, INTERACTS).unweighted.t())
-        rows, count = total.split([x.size(1) - len(feats), len(feats)], dim=-1)
-        rows = rows.unflatten(-1, (len(feats), -1))
-        return (rows / count.clamp(min=1).unsqueeze(-1)).flatten(1)
-
-
-_SHORTEST = 1e-12  # length that shorter rows are divided by
-
-
-class _Rescale(torch.autograd.Function):
-    """Rows scaled to a length, in half the passes over memory of `F.normalize`'s."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
-        # reaches them, of which Adam's second moment would not recover.
-        scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
-        y = x * scale
-        ctx.save_for_backward(y, scale)
-        ctx.length = length
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        y, scale = ctx.saved_tensors
-        # What lies along a row changes its length alone, and is taken out.
-        along = torch.einsum("...d,...d->...", grads[0], y).unsqueeze(-1)
-        along *= -scale / ctx.length**2
-        return torch.addcmul(grads[0] * scale, y, along), None
+    def forward(self, data: HeteroData) -> Tensor:
+        """All channels of the nodes of ``data``."""
+        modal = torch.cat(list(self.project(data).values()), dim=-1)
+        if self.offset is not None:
+            modal = modal + self.offset(data)
+        return modal if self.ids is None else torch.cat([self.ids(data), modal], -1)
 
 
-def rescale(x: Tensor, length: float = 1.0) -> Tensor:
-    """Scale rows to a Euclidean length above 0; zeros stay zeros, without a gradient.
+class InterestProjector(Projector):
+    r"""Projections of users' interests, the means of their items' features.
 
-    Args:
-        x: Rows, ``[..., d]``.
-        length: Their new length.
-    """
-    return _Rescale.apply(x, length)  # type: ignore[no-any-return]
+    .. math::
+        \mathbf{W}_m \Big( \frac{1}{n} \sum_{i=1}^n \mathbf{x}_i^m \Big) +
+        \mathbf{b}_m = \frac{1}{n} \sum_{i=1}^n \left( \mathbf{W}_m \mathbf{x}_i^m +
+        \mathbf{b}_m \right)
 
+    Items are fewer than users and their projections narrower than their features,
+    so the right side is computed. In a sampled subgraph, which has some of a user's
+    items alone, it is the left one, of the interests that
+    :class:`~pyg_mmrec.transforms.UserInterest` has added.
 
-def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
-    """Scale each channel of each row to a length, ``[N, C * dim]``.
+    Shapes:
+        - **output:** ``{modality: [U, d]}``
 
     Example:
-        >>> import torch
-        >>> from pyg_mmrec.nn import normalize_blocks
-        >>> normalize_blocks(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
-        tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
+        >>> from pyg_mmrec import Synthetic, UserInterest
+        >>> from pyg_mmrec.nn import InterestProjector
+        >>> data = UserInterest()(Synthetic(num_users=50, num_items=40)[0])
+        >>> project = InterestProjector(data, dim=8, names=["image", "text"])
+        >>> {m: x.shape for m, x in project(data).items()}
+        {'image': torch.Size([50, 8]), 'text': torch.Size([50, 8])}
     """
-    return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)
+
+    def __init__(self, data: HeteroData, dim: int, names: Sequence[str]) -> None:
+        super().__init__(data, dim, USER, names)
+        self.means = ItemMeans()
+
+    def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
+        """Projected interests of each modality."""
+        if "n_id" in data[USER]:
+            return super().forward(data)
+        items = {m: self.project(data, m, node_type=ITEM) for m in self.linear}
+        means = self.means(data, items).split(self.dim, dim=-1)
+        return dict(zip(items, means, strict=True))

@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.edge_weights import Normalize, normalized
-from pyg_mmrec.embeddings import Rows, dense
+from pyg_mmrec.embeddings import Rows, dense, rescale
 from pyg_mmrec.graph import (
     BEFORE,
     ITEM,
@@ -22,7 +22,7 @@ from pyg_mmrec.graph import (
     presence,
 )
 from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
-from pyg_mmrec.nn.inputs import Projector, rescale
+from pyg_mmrec.nn.inputs import Projector
 from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
 
 _KEPT = "_latent_neighbours"

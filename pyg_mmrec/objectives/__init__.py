@@ -2,13 +2,12 @@
 
 from pyg_mmrec.moved import moved
 from pyg_mmrec.objectives.base import Nodes, Objective, Step, Term, check_terms
+from pyg_mmrec.objectives.basic import BPR, L2, FeatureBPR
 from pyg_mmrec.objectives.club import CLUB
 from pyg_mmrec.objectives.contrast import InfoNCE, Orthogonal
-from pyg_mmrec.objectives.fusion_contrast import FusionContrast
 from pyg_mmrec.objectives.generic_unique import GenericContrast, SoloSim
 from pyg_mmrec.objectives.modal_ranking import HardNegative, Synergy
 from pyg_mmrec.objectives.plugs import PLUGS, Plug, plug
-from pyg_mmrec.objectives.ranking import BPR, L2, FeatureBPR
 
 __all__ = [
     "BPR",
@@ -16,7 +15,6 @@ __all__ = [
     "L2",
     "PLUGS",
     "FeatureBPR",
-    "FusionContrast",
     "GenericContrast",
     "HardNegative",
     "InfoNCE",
@@ -40,6 +38,7 @@ MOVED = {
     "Denoising": "methods.parts.diffmm",
     "Distance": "methods.parts.sand",
     "FineCoarse": "methods.slmrec",
+    "FusionContrast": "methods.micro",
     "InfoBPR": "methods.mgdn",
     "InteractionContrast": "methods.slmrec",
     "ModalBPR": "methods.parts.mde",

@@ -14,7 +14,7 @@ from pyg_mmrec.embeddings import Embeddings, Rows
 from pyg_mmrec.errors import MMRecError, positive, unknown
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.objectives.base import Model, Objective, Step
-from pyg_mmrec.objectives.contrast import one_way_contrast, two_way_contrast
+from pyg_mmrec.objectives.basic import one_way_contrast, two_way_contrast
 
 SPLIT = "split_"  # begins the keys of `Embeddings.aux` that hold rows to be split
 
@@ -176,7 +176,7 @@ class GenericContrast(GenericUniqueObjective):
         \ell(\mathbf{g}^{m^{\prime}}, \mathbf{g}^m) \right)
 
     over the batch's items, with :math:`\ell` as in
-    :func:`~pyg_mmrec.objectives.contrast.two_way_contrast`: the negatives of an item
+    :func:`~pyg_mmrec.objectives.basic.two_way_contrast`: the negatives of an item
     are the others that the batch sampled. With one modality it is zero.
 
     Args:

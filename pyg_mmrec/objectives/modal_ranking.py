@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.ranking import bpr_loss, bpr_margin
+from pyg_mmrec.objectives.basic import bpr_loss, bpr_margin
 
 Mining = Literal["cross", "own", "fused"]
 

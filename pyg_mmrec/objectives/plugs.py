@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pyg_mmrec.config import Count, Temperature, Weight, from_words, option
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.objectives.base import Term
+from pyg_mmrec.objectives.basic import FeatureBPR
 from pyg_mmrec.objectives.club import CLUB
 from pyg_mmrec.objectives.contrast import InfoNCE, Orthogonal
 from pyg_mmrec.objectives.generic_unique import SoloSim
 from pyg_mmrec.objectives.modal_ranking import HardNegative, Mining, Synergy
-from pyg_mmrec.objectives.ranking import FeatureBPR
 from pyg_mmrec.plugins import discover
 
 

@@ -1,8 +1,11 @@
-"""Largest entries of each row of a sparse matrix."""
+"""Largest entries of each row of a sparse matrix, and of its products."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
@@ -10,6 +13,7 @@ from torch import Tensor
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks, tied_nodes
 
 _VALUE_BITS = 31  # a positive float32 without its sign
+_BLOCK_ENTRIES = 8_000_000  # entries of a block of the product: about 250 MB
 
 
 def max_rows(num_columns: int) -> int:
@@ -76,3 +80,59 @@ def incidence(
     matrix = sparse.csr_matrix((ones, ends), shape=size)
     matrix.data[:] = 1  # building it summed repeated interactions
     return matrix
+
+
+def common_neighbours(
+    rows: Tensor, columns: Tensor, size: tuple[int, int], k: int, cosine: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` rows that share most columns with each row, and how many.
+
+    Args:
+        rows: Row of each entry, ``[E]``.
+        columns: Column of each entry, ``[E]``.
+        size: Number of rows and columns.
+        k: Neighbours of a row.
+        cosine: Divide the counts by the root of both degrees.
+
+    Returns:
+        Edges neighbour -> centre ``[2, n]``, sorted by centre and rank, and their
+        values ``[n]``, on the CPU.
+    """
+    matrix = incidence(rows, columns, size)
+    degree = np.diff(matrix.indptr).astype(np.float64)
+    transposed = matrix.T.tocsr()
+    indices, values = [], []
+    for start, stop in _blocks(matrix, transposed):
+        block = matrix[start:stop] @ transposed
+        centre = np.repeat(np.arange(start, stop), np.diff(block.indptr))
+        block.data[block.indices == centre] = 0  # which top_k leaves out
+        if cosine:
+            block.data /= np.sqrt(degree[centre] * degree[block.indices])
+        row, column, value = top_k(block, k, start)
+        indices.append(np.stack([column, row + start]))
+        values.append(value)
+    return (
+        torch.from_numpy(np.concatenate(indices, axis=1)),
+        torch.from_numpy(np.concatenate(values)),
+    )
+
+
+def _blocks(
+    matrix: sparse.csr_matrix, transposed: sparse.csr_matrix
+) -> Iterator[tuple[int, int]]:
+    """Blocks of rows whose products have a bounded number of entries.
+
+    A row of the product has at most as many entries as products are summed in it,
+    and at most one per column.
+    """
+    num_rows = matrix.shape[0]
+    products = matrix.astype(bool) @ np.diff(transposed.indptr).astype(np.float64)
+    entries = np.cumsum(np.minimum(products, num_rows))
+    longest = max_rows(num_rows)
+    start = 0
+    while start < num_rows:
+        done = entries[start - 1] if start else 0.0
+        stop = int(np.searchsorted(entries, done + _BLOCK_ENTRIES, side="right"))
+        stop = min(max(stop, start + 1), start + longest, num_rows)
+        yield start, stop
+        start = stop

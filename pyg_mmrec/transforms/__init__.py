@@ -3,17 +3,15 @@
 from pyg_mmrec.moved import moved
 from pyg_mmrec.transforms.blended_knn import BlendedKNN
 from pyg_mmrec.transforms.cache import cached
-from pyg_mmrec.transforms.co_occurrence import CoOccurrence
 from pyg_mmrec.transforms.impute import Impute
 from pyg_mmrec.transforms.interactions import (
-    BipartiteNorm,
+    CoOccurrence,
     Degree,
-    DropEdge,
+    MixEdges,
     UserInterest,
-    pruned,
 )
 from pyg_mmrec.transforms.k_core import KCore
-from pyg_mmrec.transforms.knn import KNN, MixEdges
+from pyg_mmrec.transforms.relations import KNN, BipartiteNorm, DropEdge, pruned
 from pyg_mmrec.transforms.split import Split, split_from
 
 __all__ = [

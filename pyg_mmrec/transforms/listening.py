@@ -18,7 +18,7 @@ from torch_geometric.data.storage import EdgeStorage
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import neighbour_mean
-from pyg_mmrec.edge_weights import Normalize, normalized
+from pyg_mmrec.edge_weights import Normalize, group_softmax, normalized
 from pyg_mmrec.graph import (
     ITEM,
     REV_INTERACTS,
@@ -36,9 +36,8 @@ from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.transforms.blended_knn import BlendedKNN
 from pyg_mmrec.transforms.checks import check_finite, chosen_modalities
-from pyg_mmrec.transforms.co_occurrence import CoOccurrence, group_softmax
-from pyg_mmrec.transforms.interactions import BipartiteNorm, Degree, UserInterest
-from pyg_mmrec.transforms.knn import KNN
+from pyg_mmrec.transforms.interactions import CoOccurrence, Degree, UserInterest
+from pyg_mmrec.transforms.relations import KNN, BipartiteNorm
 
 _NEW_ROWS = 256  # of nodes that join, at a time
 

@@ -11,9 +11,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.errors import MMRecError, spelled, unknown
-from pyg_mmrec.graph import INTERACTS, ITEM, USER
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, keep_interactions
 from pyg_mmrec.transforms.checks import check_choice, check_unsplit, interactions
-from pyg_mmrec.transforms.interactions import keep_interactions
 from pyg_mmrec.transforms.k_core import KCore
 
 Method = Literal["random", "time", "global-time", "leave-one-out", "cold"]

@@ -10,7 +10,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import HardNegative, Step, check_terms, plug
-from pyg_mmrec.objectives.ranking import bpr_margin
+from pyg_mmrec.objectives.basic import bpr_margin
 from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.trainer import Trainer

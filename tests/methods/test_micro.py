@@ -6,9 +6,10 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.methods.micro import FusionContrast
 from pyg_mmrec.nn import AttentiveFusion
-from pyg_mmrec.objectives import FusionContrast, Step
-from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
+from pyg_mmrec.objectives import Step
+from pyg_mmrec.objectives.basic import fusion_contrast
 from pyg_mmrec.sampling.sampler import Batch
 
 from .test_lattice import rand

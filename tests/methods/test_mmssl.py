@@ -23,7 +23,7 @@ from pyg_mmrec.methods.parts.mmssl import (
 )
 from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives import Step
-from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
+from pyg_mmrec.objectives.basic import fusion_contrast
 from pyg_mmrec.sampling.sampler import Batch, BatchSampler
 from pyg_mmrec.training.trainer import Trainer
 

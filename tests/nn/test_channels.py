@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pyg_mmrec.embeddings import normalize_blocks
 from pyg_mmrec.graph import ITEM, USER, modalities
-from pyg_mmrec.nn import NodeFeatures, normalize_blocks
+from pyg_mmrec.nn import NodeFeatures
 from pyg_mmrec.transforms import UserInterest
 
 from ..conftest import make_graph

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mmrec.nn.inputs import rescale
+from pyg_mmrec.embeddings import rescale
 
 
 @pytest.mark.parametrize("length", [1.0, 2.5])

@@ -21,8 +21,8 @@ from pyg_mmrec.objectives import (
     check_terms,
     plug,
 )
-from pyg_mmrec.objectives.contrast import orthogonal_loss, two_way_contrast
-from pyg_mmrec.objectives.ranking import bpr_loss
+from pyg_mmrec.objectives.basic import bpr_loss, two_way_contrast
+from pyg_mmrec.objectives.contrast import orthogonal_loss
 from pyg_mmrec.sampling.sampler import Batch
 
 

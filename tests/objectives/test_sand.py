@@ -10,13 +10,13 @@ from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.parts.sand import Distance, SampledCLUB, distance_loss
 from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
+from pyg_mmrec.objectives.basic import one_way_contrast
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
     club_bound,
     gaussian_nll,
     standardize,
 )
-from pyg_mmrec.objectives.contrast import one_way_contrast
 from pyg_mmrec.objectives.generic_unique import generic_unique
 from pyg_mmrec.sampling.sampler import Batch
 

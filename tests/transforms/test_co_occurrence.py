@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-import pyg_mmrec.transforms.co_occurrence as module
+import pyg_mmrec.ranking.sparse as module
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import interaction_graph, relation, train_edges
 from pyg_mmrec.ranking.sparse import max_rows, top_k

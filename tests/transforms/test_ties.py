@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pyg_mmrec.transforms.co_occurrence as co_occurrence
+import pyg_mmrec.ranking.sparse as sparse
 from pyg_mmrec.graph import ITEM, interaction_graph, knn_relation, relation
 from pyg_mmrec.ranking.ties import (
     index_bits,
@@ -87,7 +87,7 @@ def test_blocks_change_no_bit_of_a_blend(chunk_size) -> None:
 @pytest.mark.parametrize("entries", [1, 900])
 def test_blocks_change_no_bit_of_co_occurrence(entries, monkeypatch) -> None:
     whole = CoOccurrence(K)(twins(1))[relation(ITEM, "co_occurs")]
-    monkeypatch.setattr(co_occurrence, "_BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(sparse, "_BLOCK_ENTRIES", entries)
     blocks = CoOccurrence(K)(twins(1))[relation(ITEM, "co_occurs")]
     assert torch.equal(whole.edge_index, blocks.edge_index)
     assert torch.equal(whole.edge_weight, blocks.edge_weight)

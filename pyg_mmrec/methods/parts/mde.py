@@ -21,7 +21,7 @@ from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.nn.inputs import NodeEmbedding
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.ranking import bpr_loss
+from pyg_mmrec.objectives.basic import bpr_loss
 
 
 class ItemPairs(Objective):

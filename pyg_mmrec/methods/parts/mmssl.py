@@ -25,8 +25,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
 from pyg_mmrec.objectives.base import Model, Objective, Step
-from pyg_mmrec.objectives.contrast import one_way_contrast
-from pyg_mmrec.objectives.fusion_contrast import fusion_contrast
+from pyg_mmrec.objectives.basic import fusion_contrast, one_way_contrast
 
 
 def alternate(user: Tensor, item: Tensor, adj: Adjacency, num_layers: int) -> Branch:
@@ -355,7 +354,7 @@ class PreferenceContrast(Objective):
     Args:
         tau: Temperature, above 0.
         own: Whether a modality's other users are negatives as well, as in the paper,
-            see :func:`~pyg_mmrec.objectives.fusion_contrast.fusion_contrast`.
+            see :func:`~pyg_mmrec.objectives.basic.fusion_contrast`.
 
     Raises:
         MMRecError: If ``tau`` is not above 0.

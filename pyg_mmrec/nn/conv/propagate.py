@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import HeteroData
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import SparseTensor
 from torch_geometric.utils import spmm
 
-from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.graph import INTERACTS, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
 from pyg_mmrec.sparse import Combine, full_precision, light_propagation
 
@@ -278,3 +281,32 @@ def _sum(tensors: list[Tensor]) -> Tensor:
     for tensor in tensors[1:]:
         total = total + tensor
     return total
+
+
+class ItemMeans(nn.Module):
+    """Means over each user's train items that have a modality.
+
+    Shapes:
+        - **input:** ``{modality: [I, d]}``, zeros where an item lacks it
+        - **output:** ``[U, M * d]``, zeros where no item of the user has it
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn import ItemMeans, Projector
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> ItemMeans()(data, Projector(data, dim=8)(data)).shape
+        torch.Size([50, 16])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gather = WeightedConv()
+
+    def forward(self, data: HeteroData, feats: Mapping[str, Tensor]) -> Tensor:
+        """Means of the modalities side by side."""
+        present = torch.stack([presence(data, m) for m in feats], dim=-1)
+        x = torch.cat([*feats.values(), present.to(torch.float)], dim=-1)
+        total = self.gather((x, None), adjacency(data, INTERACTS).unweighted.t())
+        rows, count = total.split([x.size(1) - len(feats), len(feats)], dim=-1)
+        rows = rows.unflatten(-1, (len(feats), -1))
+        return (rows / count.clamp(min=1).unsqueeze(-1)).flatten(1)

@@ -1,4 +1,4 @@
-"""Nearest neighbours by features, and several graphs as one."""
+"""What most methods propagate over: interactions, fewer of them, and neighbours."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform
-from torch_geometric.utils import coalesce
+from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_mmrec.edge_weights import Normalize, modality_weights, normalized
+from pyg_mmrec.edge_weights import (
+    Normalize,
+    modality_weights,
+    normalized,
+    symmetric_weight,
+)
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import (
+    INTERACTS,
     ITEM,
-    EdgeType,
+    REV_INTERACTS,
+    USER,
     features,
+    keep_interactions,
     knn_relation,
-    modalities,
     presence,
-    relation,
 )
 from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
@@ -28,13 +33,151 @@ from pyg_mmrec.transforms.checks import (
     check_finite,
     check_k,
     check_node_type,
-    check_share,
     check_weights,
     chosen_modalities,
+    interactions,
     modality_names,
 )
 
+By = Literal["uniform", "degree"]
 Weight = Literal["cosine", "binary"]
+
+
+class BipartiteNorm(BaseTransform):
+    r"""Weighs interactions by the degrees of their ends.
+
+    .. math::
+        w_{u,i} = \frac{1}{\sqrt{|\mathcal{N}(u)|} \sqrt{|\mathcal{N}(i)|}}
+
+    as ``edge_weight`` of both directions, in the order of each one's
+    ``edge_index``, for LightGCN's convolution. Once per graph, not once per call: a
+    sampled subgraph keeps the weights of the whole.
+
+    **Shapes:** adds ``edge_weight`` :math:`(|\mathcal{E}|)` to ``interacts`` and to
+    ``rev_interacts``.
+
+    Raises:
+        MMRecError: If the graph has no interactions.
+
+    Example:
+        >>> from pyg_mmrec import BipartiteNorm, Synthetic
+        >>> data = BipartiteNorm()(Synthetic(num_users=50, num_items=40)[0])
+        >>> edges = data["user", "interacts", "item"]
+        >>> edges.edge_weight.shape[0] == edges.edge_index.shape[1]
+        True
+    """
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Add the weights."""
+        interactions("BipartiteNorm", data)
+        for edge_type in (INTERACTS, REV_INTERACTS):
+            if edge_type in data.edge_types:
+                src, _, dst = edge_type
+                sizes = int(data[src].num_nodes), int(data[dst].num_nodes)
+                store = data[edge_type]
+                store.edge_weight = symmetric_weight(store.edge_index, *sizes)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class DropEdge(BaseTransform):
+    r"""Drops a share ``p`` of the train interactions, in both directions.
+
+    ``by="degree"`` draws the kept edges without replacement with probabilities
+    proportional to
+
+    .. math::
+        \frac{1}{\sqrt{|\mathcal{N}(u)| \, |\mathcal{N}(i)|}}
+
+    as `"A Tale of Two Graphs: Freezing and Denoising Graph Structures for Multimodal
+    Recommendation" <https://arxiv.org/abs/2211.06924>`_ does: interactions of
+    popular nodes go first. Edges keep their order. Edge weights are stale and go
+    too: apply :class:`BipartiteNorm` afterwards. Validation and test labels and all
+    other relations stay as they are and are shared with the graph before.
+
+    **Shapes:** ``edge_index`` :math:`(2, E)` becomes :math:`(2, (1 - p) E)`, rounded.
+
+    Args:
+        p: Share of the interactions to drop, in ``[0, 1)``; at least one is kept.
+        by: ``"uniform"`` or ``"degree"``.
+        generator: Source of randomness, on the device of the graph; PyTorch's
+            default if ``None``.
+
+    Raises:
+        MMRecError: For ``p`` outside ``[0, 1)`` or another ``by``.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec import DropEdge, Synthetic
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> data["user", "interacts", "item"].num_edges
+        819
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> view = DropEdge(0.5, by="degree", generator=generator)(data)
+        >>> view["user", "interacts", "item"].num_edges
+        410
+    """
+
+    def __init__(
+        self, p: float, by: By = "uniform", generator: torch.Generator | None = None
+    ) -> None:
+        if not 0 <= p < 1:
+            raise MMRecError(
+                f"'p' needs to be in [0, 1) in 'DropEdge' (got {p}): it is the share "
+                f"of the interactions to drop"
+            )
+        check_choice("'by' of DropEdge", by, get_args(By))
+        self.p = p
+        self.by = by
+        self.generator = generator
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Replace both directions of the interactions."""
+        edges = interactions("DropEdge", data)
+        count = max(1, round(edges.size(1) * (1 - self.p)))
+        kept = self._keys(data, edges).topk(count, largest=False, sorted=False).indices
+        keep_interactions(data, kept.sort().values)
+        return data
+
+    def _keys(self, data: HeteroData, edges: Tensor) -> Tensor:
+        """Keys whose smallest make a sample without replacement, ``[E]``.
+
+        Exponential keys over the weights: torch.multinomial ends at 2^24 edges.
+        """
+        keys = torch.empty(edges.size(1), device=edges.device)
+        keys.exponential_(generator=self.generator)
+        if self.by == "uniform":
+            return keys
+        sizes = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
+        return keys / symmetric_weight(edges, *sizes)
+
+    def __repr__(self) -> str:
+        # A generator shows its address: such a draw must not be cached.
+        return (
+            f"{type(self).__name__}(p={self.p}, by={self.by!r}, "
+            f"generator={self.generator})"
+        )
+
+
+def pruned(p: float, by: By = "uniform") -> BaseTransform | None:
+    """A view for one epoch: fewer interactions, normalised anew.
+
+    Args:
+        p: Share that is dropped; ``None`` is returned where it is 0.
+        by: See :class:`DropEdge`.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import pruned
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> view = pruned(0.5, by="degree")(data)
+        >>> edges = data["user", "interacts", "item"].num_edges
+        >>> view["user", "interacts", "item"].num_edges == round(edges / 2)
+        True
+    """
+    return Compose([DropEdge(p, by), BipartiteNorm()]) if p else None
 
 
 class KNN(BaseTransform):
@@ -158,124 +301,4 @@ class KNN(BaseTransform):
             f"weight={self.weight!r}, normalize={self.normalize!r}, "
             f"chunk_size={self.chunk_size}, loop_missing={self.loop_missing}, "
             f"semantic={self.semantic})"
-        )
-
-
-_KNN = knn_relation("", "")[1]
-
-
-class MixEdges(BaseTransform):
-    r"""Adds ``mixed``: co-occurrence plus a weighted sum of the kNN graphs.
-
-    .. math::
-        \mathbf{G} = \alpha_{co} \mathbf{C} + (1 - \alpha_{co}) \sum_m \alpha_m
-        \mathbf{S}_m
-
-    Weights of an edge that several graphs have are summed; graphs that weigh
-    nothing are left out and need not exist.
-
-    **Shapes:** adds ``data[t, name, t]`` with ``edge_index`` :math:`(2, E)`,
-    coalesced, neighbour -> centre, and ``edge_weight`` :math:`(E)`.
-
-    Args:
-        node_type: Type of the nodes.
-        semantic: :math:`\alpha_m` by modality: those of absent modalities are
-            dropped and the rest renormalised; all the same if ``None``. See
-            :func:`modality_weights`.
-        co_weight: :math:`\alpha_{co}`, from 0 to 1.
-        name: Name of the new relation.
-
-    Raises:
-        MMRecError: For a weight out of range, or a relation that weighs something
-            and that the graph does not have.
-
-    Example:
-        >>> from torch_geometric.transforms import Compose
-        >>> from pyg_mmrec import KNN, CoOccurrence, MixEdges, Synthetic
-        >>> mix = Compose([CoOccurrence(5), KNN(5), MixEdges(co_weight=0.4)])
-        >>> data = mix(Synthetic(num_users=50, num_items=40)[0])
-        >>> data.edge_types[-1]
-        ('item', 'mixed', 'item')
-    """
-
-    def __init__(
-        self,
-        node_type: str = ITEM,
-        semantic: Mapping[str, float] | None = None,
-        co_weight: float = 0.0,
-        name: str = "mixed",
-    ) -> None:
-        check_node_type(node_type)
-        check_share("MixEdges", co_weight, "co_weight")
-        check_weights("MixEdges", semantic)
-        self.node_type = node_type
-        self.semantic = dict(semantic or {})
-        self.co_weight = co_weight
-        self.name = name
-
-    def forward(self, data: HeteroData) -> HeteroData:
-        """Add the relation, with ``edge_weight``."""
-        indices, weights = [], []
-        for edge_type, share in self._parts(data).items():
-            index, weight = self._edges(data, edge_type)
-            indices.append(index)
-            weights.append(weight * share)
-        index, weight = coalesce(
-            torch.cat(indices, dim=1),
-            torch.cat(weights),
-            num_nodes=int(data[self.node_type].num_nodes),
-        )
-        store = data[relation(self.node_type, self.name)]
-        store.edge_index, store.edge_weight = index, weight
-        return data
-
-    def _parts(self, data: HeteroData) -> dict[EdgeType, float]:
-        """Relations that weigh something, with their weights."""
-        parts = {relation(self.node_type, "co_occurs"): self.co_weight}
-        if self.co_weight < 1:
-            present = self._modalities(data)
-            for name, weight in modality_weights(self.semantic, present).items():
-                share = (1 - self.co_weight) * weight
-                parts[knn_relation(self.node_type, name)] = share
-        return {edge_type: share for edge_type, share in parts.items() if share > 0}
-
-    def _modalities(self, data: HeteroData) -> list[str]:
-        """Modalities with features, or with a kNN graph whose features are gone."""
-        found = modalities(data, self.node_type)
-        for src, name, dst in data.edge_types:
-            if src == dst == self.node_type and name.startswith(_KNN):
-                found.append(name.removeprefix(_KNN))
-        if not found:
-            raise MMRecError(
-                f"'MixEdges' needs kNN graphs of {self.node_type!r} nodes for its "
-                f"semantic part, but the graph has no features of them: "
-                f"{self._before()} before it, or set co_weight=1"
-            )
-        return list(dict.fromkeys(found))
-
-    def _edges(self, data: HeteroData, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
-        if edge_type not in data.edge_types:
-            found = ", ".join("-".join(t) for t in data.edge_types) or "none"
-            kind = edge_type[1]
-            raise MMRecError(
-                f"'MixEdges' needs the relation {'-'.join(edge_type)!r}, which the "
-                f"graph does not have (found: {found}): {self._before(kind)} before it"
-            )
-        store = data[edge_type]
-        if "edge_weight" in store:
-            return store.edge_index, store.edge_weight
-        return store.edge_index, torch.ones(
-            store.edge_index.size(1), device=store.edge_index.device
-        )
-
-    def _before(self, kind: str = _KNN) -> str:
-        if kind == "co_occurs":
-            return f"apply CoOccurrence(k, node_type={self.node_type!r})"
-        return f"apply KNN(k, node_type={self.node_type!r})"
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(node_type={self.node_type!r}, "
-            f"semantic={self.semantic}, co_weight={self.co_weight}, "
-            f"name={self.name!r})"
         )

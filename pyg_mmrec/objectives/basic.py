@@ -1,0 +1,315 @@
+"""What most losses are, or are made of: BPR, a penalty, and contrasts of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from pyg_mmrec.embeddings import Branch, RowBranch
+from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.objectives.base import Objective, Step
+
+_MAX_EXPONENT = 40.0  # exp(-2 * 40) is still a normal float32
+Rows = Literal["ego", "final", "all", "all_final"]
+
+
+def bpr_margin(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+    r"""Lead of positives over negatives, :math:`\langle u, i^+ - i^- \rangle`.
+
+    Args:
+        user: Users, ``[B, d]``.
+        pos: An item each that they took, ``[B, d]``.
+        neg: Items that they did not take, ``[B, n, d]``.
+
+    Returns:
+        ``[B, n]``.
+    """
+    return (user.unsqueeze(1) * (pos.unsqueeze(1) - neg)).sum(-1)
+
+
+def bpr_loss(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+    r"""Mean over pairs of :math:`-\log \sigma(\langle u, i^+ - i^- \rangle)`.
+
+    With the arguments of :func:`bpr_margin`.
+    """
+    return F.softplus(-bpr_margin(user, pos, neg)).mean()
+
+
+class BPR(Objective):
+    r"""Ranks what a user took above what they did not.
+
+    .. math::
+        \mathcal{L} = - \frac{1}{|B|} \sum_{(u, i, j) \in B}
+        \ln \sigma(\hat{y}_{ui} - \hat{y}_{uj})
+
+    from `"BPR: Bayesian Personalized Ranking from Implicit Feedback"
+    <https://arxiv.org/abs/1205.2618>`_, on the final embeddings.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "lightgcn", epochs=1, progress=False)
+        >>> trainer.terms[0]
+        Term(name='bpr', objective=BPR(), weight=1.0)
+        >>> trainer.fit().history[0]["bpr"] < 0.7
+        True
+    """
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on the batch."""
+        return bpr_loss(*step.final_triplets())
+
+
+class FeatureBPR(Objective):
+    r"""Ranks by the inner product of users and projected item features.
+
+    .. math::
+        \mathcal{L} = \sum_m \mathrm{BPR}(\mathbf{u}, \mathbf{W}_m \mathbf{x}_m)
+
+    from `FREEDOM <https://arxiv.org/abs/2211.06924>`_, eq. (12). It keeps the
+    projections in the space of the users, and the users in reach of the features.
+    Users have a modality's own embedding where the model gives one, as VBPR does.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import FeatureBPR
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("features", FeatureBPR(), 0.1)]
+        >>> trainer = build(data, "vbpr", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["features"] > 0
+        True
+    """
+
+    requires = frozenset({"feats"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on the batch, summed over modalities."""
+        out = step.out
+        losses = [
+            bpr_loss(*step.triplets(RowBranch(out.modal.get(m, out).user, item)))
+            for m, item in out.feats.items()
+        ]
+        return sum(losses)  # type: ignore[return-value]
+
+
+class L2(Objective):
+    r"""Half the squared norm of a triplet's embeddings.
+
+    .. math::
+        \mathcal{L} = \frac{1}{2 |B|} \sum_{(u, i, j) \in B}
+        \left( \Vert \mathbf{e}_u \Vert^2 + \Vert \mathbf{e}_i \Vert^2 +
+        \Vert \mathbf{e}_j \Vert^2 \right)
+
+    as in `LightGCN <https://arxiv.org/abs/2002.02126>`_.
+
+    Args:
+        rows: ``"ego"``, embeddings before propagation: ``ego_user`` and ``ego_item``
+            of :attr:`Embeddings.aux <pyg_mmrec.embeddings.Embeddings>`; ``"final"``,
+            what ranks; ``"all"``, half the squared norm of the whole tables before
+            propagation, in each step and divided by nothing; or ``"all_final"``, that
+            of all that ranks, over the interactions of the batch: beside a loss that
+            is their mean, what a sum over all nodes is beside one that is their sum.
+        sides: Whose embeddings are penalised, ``"user"``, ``"item"`` or both.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.objectives import L2
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("penalty", L2("final", sides=["item"]), 1e-3)]
+        >>> trainer = build(data, "lightgcn", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["penalty"] > 0
+        True
+    """
+
+    def __init__(
+        self, rows: Rows = "ego", sides: Collection[str] = (USER, ITEM)
+    ) -> None:
+        super().__init__()
+        self.rows = rows
+        self.sides = frozenset(sides)
+        self.requires = frozenset(() if rows.endswith("final") else {"ego"})
+
+    def forward(self, step: Step) -> Tensor:
+        """The penalty on the batch."""
+        if self.rows == "final":
+            rows = step.final_triplets()
+        elif self.rows == "all_final":
+            whole = ((kind, _whole(step, kind)) for kind in (USER, ITEM))
+            return self._squares(whole) / (2 * step.batch.user.numel())
+        else:
+            aux = step.out.aux
+            ego = Branch(aux["ego_user"], aux["ego_item"])
+            if self.rows == "all":
+                return self._squares(zip((USER, ITEM), ego, strict=True)) / 2
+            rows = step.triplets(ego)
+        sides = zip((USER, ITEM, ITEM), rows, strict=True)
+        return self._squares(sides) / (2 * rows[0].size(0))
+
+    def _squares(self, rows: Iterable[tuple[str, Tensor]]) -> Tensor:
+        """Sum of the squares of the sides that are penalised."""
+        squares = [x.square().sum() for side, x in rows if side in self.sides]
+        return sum(squares)  # type: ignore[return-value]
+
+
+def _whole(step: Step, kind: str) -> Tensor:
+    """Final embeddings of all nodes of a type."""
+    rows = step.out.of(kind)
+    index = torch.arange(rows.size(0), device=rows.device)
+    return step.model.final_rows(step.out, kind, index)
+
+
+def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
+    r"""Contrast of two views of the same rows, the mean of both directions.
+
+    .. math::
+        \frac{1}{2n} \sum_{i=1}^n \left( - \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
+        - \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ji}}} \right), \qquad
+        s_{ij} = \cos(\mathbf{a}_i, \mathbf{b}_j) / \tau
+
+    Args:
+        a: Rows of one view, ``[n, d]``.
+        b: The same rows of the other, ``[n, d]``.
+        tau: Temperature.
+        block: Rows compared at a time; memory is ``block * n``.
+    """
+    return _contrast(a, b, tau, block, share=0.5)
+
+
+def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
+    r"""Contrast of the rows of one view with those of another.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n - \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
+
+    with the arguments and the scores of :func:`two_way_contrast`.
+    """
+    return _contrast(a, b, tau, block, share=1.0)
+
+
+def _contrast(a: Tensor, b: Tensor, tau: float, block: int, share: float) -> Tensor:
+    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+    if tau * _MAX_EXPONENT < 1:  # exponentials would leave float32's range
+        scores = a @ b.T / tau
+        log_sums = share * scores.logsumexp(1) + (1 - share) * scores.logsumexp(0)
+        return (log_sums - scores.diagonal()).mean()
+    return _Contrast.apply(a, b, tau, block, share)  # type: ignore[no-any-return]
+
+
+class _Contrast(torch.autograd.Function):
+    """The mean softmax contrast of normalised rows, in blocks of rows.
+
+    The softmax over rows of scores counts by ``share``, that over columns by the
+    rest.
+
+    Scores of a block are recomputed in the backward pass, so memory is ``block *
+    n``. As scores are cosines over ``tau``, one shift by ``1 / tau`` keeps all
+    exponentials in range, and rows and columns share them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor, tau: float, block: int, share: float
+    ) -> Tensor:
+        rows, columns = [], a.new_zeros(b.size(0))
+        for part in a.split(block):
+            exp = _shifted_exp(part, b, tau)
+            rows.append(exp.sum(1))
+            columns += exp.sum(0)
+        row = torch.cat(rows)
+        ctx.save_for_backward(a, b, row, columns)
+        ctx.tau, ctx.block, ctx.share = tau, block, share
+        diagonal = (a * b).sum(1) / tau
+        log_sums = share * row.log() + (1 - share) * columns.log() + 1 / tau
+        return (log_sums - diagonal).mean()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, row, column = ctx.saved_tensors
+        scale = grads[0] / (ctx.tau * a.size(0))
+        grad_a, grad_b = torch.empty_like(a), -a * scale
+        start = 0
+        for part in a.split(ctx.block):
+            stop = start + part.size(0)
+            weight = _shifted_exp(part, b, ctx.tau)
+            weight *= (ctx.share / row[start:stop])[:, None] + (1 - ctx.share) / column
+            grad_a[start:stop] = (weight @ b - b[start:stop]) * scale
+            grad_b += (weight.T @ part) * scale
+            start = stop
+        return grad_a, grad_b, None, None, None
+
+
+def _shifted_exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
+    """``exp((a b^T - 1) / tau)``, ``[block, n]``."""
+    scores = (a / tau) @ b.T
+    return scores.sub_(1 / tau).exp_()
+
+
+def contrast_against(
+    a: Tensor,
+    b: Tensor,
+    others: Tensor,
+    tau: float,
+    cosine: bool = True,
+    block: int = 512,
+) -> Tensor:
+    r"""Contrast of rows with their counterparts among others.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n - \log \frac{e^{s(\mathbf{a}_i, \mathbf{b}_i)}}
+        {\sum_j e^{s(\mathbf{a}_i, \mathbf{o}_j)}}
+
+    Args:
+        a: Rows, ``[n, d]``.
+        b: Their counterparts, ``[n, d]``.
+        others: What they are told from, with the counterparts, ``[m, d]``.
+        tau: Temperature.
+        cosine: Whether :math:`s` is the cosine over ``tau``; else the inner product.
+        block: Rows compared at a time; memory is ``block * m``.
+    """
+    if cosine:
+        a, b, others = (F.normalize(x, dim=-1) for x in (a, b, others))
+    sums = [
+        checkpoint(_log_sum, part, others, tau, use_reentrant=False)
+        for part in a.split(block)
+    ]
+    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
+
+
+def _log_sum(part: Tensor, others: Tensor, tau: float) -> Tensor:
+    return (part @ others.T / tau).logsumexp(1)
+
+
+def fusion_contrast(
+    modal: Tensor, fused: Tensor, tau: float, block: int = 512
+) -> Tensor:
+    r"""Contrast of rows with others of the same nodes, and with their own kind.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n - \log \frac{e^{\cos(\mathbf{a}_i, \mathbf{b}_i) /
+        \tau}}{\sum_j e^{\cos(\mathbf{a}_i, \mathbf{b}_j) / \tau} + \sum_{j \neq i}
+        e^{\cos(\mathbf{a}_i, \mathbf{a}_j) / \tau}}
+
+    Args:
+        modal: Rows of one modality :math:`\mathbf{a}`, ``[n, d]``.
+        fused: Rows of the fusion :math:`\mathbf{b}`, ``[n, d]``.
+        tau: Temperature.
+        block: Rows compared at a time; memory is ``2 * block * n``.
+    """
+    a, b = F.normalize(modal, dim=-1), F.normalize(fused, dim=-1)
+    sums = [
+        checkpoint(_log_sums, part, a, b, start * block, tau, use_reentrant=False)
+        for start, part in enumerate(a.split(block))
+    ]
+    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
+
+
+def _log_sums(part: Tensor, a: Tensor, b: Tensor, start: int, tau: float) -> Tensor:
+    """Logarithms of the denominators of some rows, ``[block]``."""
+    own = part @ a.T
+    own.diagonal(start).fill_(-torch.inf)  # an item is no negative of itself
+    return (torch.cat([part @ b.T, own], dim=1) / tau).logsumexp(1)
