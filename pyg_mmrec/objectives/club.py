@@ -174,7 +174,8 @@ class FittedBound(GenericUniqueObjective):
     def frozen_q(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the network says of rows, without a gradient to its parameters."""
         frozen = {name: p.detach() for name, p in self.q.named_parameters()}
-        return functional_call(self.q, frozen, (x,))  # type: ignore[no-any-return]
+        out: tuple[Tensor, Tensor] = functional_call(self.q, frozen, (x,))
+        return out
 
     def inner_step(self, step: Step) -> None:
         """Fit the network to the batch's pairs."""

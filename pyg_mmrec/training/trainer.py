@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -293,10 +293,11 @@ class Trainer:
             for term, part in zip(self.terms, steps, strict=True):
                 term.objective.inner_step(part)
             values = [t.objective(s) for t, s in zip(self.terms, steps, strict=True)]
-            loss = sum(t.weight * v for t, v in zip(self.terms, values, strict=True))
+            weighted = [t.weight * v for t, v in zip(self.terms, values, strict=True)]
+            loss = reduce(torch.add, weighted)
         with self.phase("backward"):
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[union-attr]
+            loss.backward()
         with self.phase("optimiser"):
             self.optimizer.step()
         return torch.stack([value.detach() for value in values])
