@@ -265,7 +265,8 @@ def rescale(x: Tensor, length: float = 1.0) -> Tensor:
         x: Rows, ``[..., d]``.
         length: Their new length.
     """
-    return _Rescale.apply(x, length)  # type: ignore[no-any-return]
+    out: Tensor = _Rescale.apply(x, length)
+    return out
 
 
 def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,10 +19,10 @@ from typing import BinaryIO
 
 from pyg_mmrec.errors import MMRecError
 
-try:
+if sys.platform == "win32":
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _CHUNK = 1 << 20
 _PART = re.compile(r"\.mmrec-[0-9a-f]{16}\.part")

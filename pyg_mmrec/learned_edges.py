@@ -77,7 +77,10 @@ class LearnedAdjacency(Adjacency):
 
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over neighbours, differentiable in ``x`` and the weights."""
-        return _WeightedSum.apply(full_precision(x), self.edge_weight, self.pattern)  # type: ignore[no-any-return]
+        out: Tensor = _WeightedSum.apply(
+            full_precision(x), self.edge_weight, self.pattern
+        )
+        return out
 
 
 def edge_products(x: Tensor, pattern: EdgePattern) -> Tensor:
@@ -90,7 +93,8 @@ def edge_products(x: Tensor, pattern: EdgePattern) -> Tensor:
     Returns:
         ``[E]``.
     """
-    return _EdgeProducts.apply(full_precision(x), pattern)  # type: ignore[no-any-return]
+    out: Tensor = _EdgeProducts.apply(full_precision(x), pattern)
+    return out
 
 
 class _WeightedSum(torch.autograd.Function):

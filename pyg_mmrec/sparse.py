@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 Combine = Literal["mean", "last", "sum"]
 Pair = tuple[Tensor, Tensor]
@@ -28,9 +27,9 @@ class _SparseDense(torch.autograd.Function):
         return multiply(csr, x)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[None, None, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
         # Through apply, so that a second derivative would work as well.
-        grad = _SparseDense.apply(ctx.csr_t, ctx.csr, grads[0])  # type: ignore[attr-defined]
+        grad = _SparseDense.apply(ctx.csr_t, ctx.csr, grads[0])
         return None, None, grad
 
 
@@ -173,7 +172,8 @@ def sparse_dense(csr: Tensor, csr_t: Tensor, x: Tensor) -> Tensor:
     Returns:
         ``[n, d]``.
     """
-    return _SparseDense.apply(csr, csr_t, x)  # type: ignore[no-any-return]
+    out: Tensor = _SparseDense.apply(csr, csr_t, x)
+    return out
 
 
 def light_propagation(
@@ -187,4 +187,5 @@ def light_propagation(
         combine: See :class:`~pyg_mmrec.nn.Propagate`.
         step: One step in both directions, a symmetric linear map.
     """
-    return _LightPropagation.apply(*pair, num_layers, combine, step)  # type: ignore[no-any-return]
+    out: Pair = _LightPropagation.apply(*pair, num_layers, combine, step)
+    return out

@@ -420,9 +420,9 @@ def test_a_step_reads_nothing_off_the_device(dataset, method, monkeypatch) -> No
     trainer = training.trainer
     trainer.model.train()
     generator = torch.Generator().manual_seed(0)
-    for data, batch in training.steps.epoch(trainer._view(), generator):
+    for data, batch in training.steps.epoch(trainer.view(), generator):
         reads.clear()
-        trainer._step(data, batch)
+        trainer.step(data, batch)
         assert not reads, dict(reads)
 
 

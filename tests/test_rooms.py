@@ -168,7 +168,7 @@ def test_a_method_is_read_whole_in_few_files() -> None:
     assert len(files) == len(available())
     counts = sorted(map(len, files.values()))
     assert counts[len(counts) // 2] <= 6, files
-    assert counts[-1] <= 11, max(files.items(), key=lambda item: len(item[1]))
+    assert counts[-1] <= 8, max(files.items(), key=lambda item: len(item[1]))
 
 
 def test_files_of_methods_and_their_parts_are_short() -> None:
@@ -176,7 +176,7 @@ def test_files_of_methods_and_their_parts_are_short() -> None:
         name: lines
         for name, path in MODULES.items()
         if room(name).endswith(PARTS)
-        if (lines := len(path.read_text().splitlines())) > 315
+        if (lines := len(path.read_text().splitlines())) > 325
     }
     assert set(long) <= {"pyg_mmrec.methods.parts.mmssl"}, long
 

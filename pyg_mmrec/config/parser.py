@@ -45,9 +45,7 @@ class Parser(argparse.ArgumentParser):
         """Print one sentence and leave with code 2."""
         self.exit(2, f"{self.prog}: {message}\n")
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Any = None, namespace: Any = None
-    ) -> tuple[argparse.Namespace, list[str]]:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse what is known; ``--field_name`` is taken for ``--field-name``."""
         given = sys.argv[1:] if args is None else args
         return super().parse_known_args([self._dashed(a) for a in given], namespace)

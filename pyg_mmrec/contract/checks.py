@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -249,11 +250,8 @@ def by_messages() -> Iterator[None]:
             edge_index = edge_index.edge_index
         return fast(self, x, edge_index, edge_weight, size)
 
-    WeightedConv.forward = forward  # type: ignore[method-assign]
-    try:
+    with patch.object(WeightedConv, "forward", forward):
         yield
-    finally:
-        WeightedConv.forward = fast  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -355,7 +355,8 @@ def _labels(store: Any) -> dict[str, Tensor]:
 
 def _bound(cls: type, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a constructor by name; places on disk as they are from anywhere."""
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    own: Any = cls
+    signature = inspect.signature(own.__init__)
     found: dict[str, Any] = {}
     for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
         extra = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args, get_type_hints
 
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.assembly import configure
@@ -78,13 +78,13 @@ def read_dimension(text: str, hint: Any = None) -> Dimension:
     if rest not in ([], ["log"]) or not (_is_number(low) and _is_number(high)):
         raise _malformed(text)
     if float in (hint, *get_args(hint)):
-        low, high = float(low), float(high)  # type: ignore[arg-type]
-    if not low < high or (rest and low <= 0):  # type: ignore[operator]
+        low, high = float(low), float(high)
+    if not low < high or (rest and low <= 0):
         raise MMRecError(
             f"the range {text!r} needs its lower end first, and above 0 if it is "
             f"logarithmic"
         )
-    return Dimension(name, low=low, high=high, log=bool(rest))  # type: ignore[arg-type]
+    return Dimension(name, low=low, high=high, log=bool(rest))
 
 
 def _malformed(text: str) -> MMRecError:
@@ -104,7 +104,7 @@ def _value(word: str) -> Value:
     return {"true": True, "false": False, "none": None}.get(word.lower(), word)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     finite = isinstance(value, (int, float)) and abs(value) < float("inf")
     return finite and not isinstance(value, bool)
 

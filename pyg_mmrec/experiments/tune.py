@@ -50,8 +50,9 @@ def check_optuna() -> None:
 
 def _log(path: Path) -> Any:
     """The file of a study's trials, whose lines and lock Ctrl-C does not break."""
+    backend: Any = _optuna().storages.journal.JournalFileBackend
 
-    class Log(_optuna().storages.journal.JournalFileBackend):  # type: ignore[misc]
+    class Log(backend):
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
             with interrupts_held():
                 super().append_logs(logs)

@@ -190,7 +190,8 @@ def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     Returns:
         ``[B, n]``, in full precision.
     """
-    return _ChosenScores.apply(full_precision(user), full_precision(item), index)  # type: ignore[no-any-return]
+    out: Tensor = _ChosenScores.apply(full_precision(user), full_precision(item), index)
+    return out
 
 
 def info_bpr_loss(scores: Tensor) -> Tensor:

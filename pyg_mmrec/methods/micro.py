@@ -23,57 +23,6 @@ from pyg_mmrec.objectives.basic import fusion_contrast
 Items = Literal["batch", "all"]
 
 
-class FusionContrast(Objective):
-    r"""Each modality of an item finds the item's fusion among those of others.
-
-    .. math::
-        \mathcal{L} = \sum_m \frac{1}{|B|} \sum_{i \in B} - \log \frac{e^{\cos(
-        \mathbf{h}_i^m, \mathbf{h}_i) / \tau}}{\sum_{j \in B} e^{\cos(\mathbf{h}_i^m,
-        \mathbf{h}_j) / \tau} + \sum_{j \neq i} e^{\cos(\mathbf{h}_i^m,
-        \mathbf{h}_j^m) / \tau}}
-
-    over the batch's items :math:`B`, each once, from `"Latent Structure Mining with
-    Contrastive Modality Fusion for Multimedia Recommendation"
-    <https://arxiv.org/abs/2111.00678>`_ (MICRO), where it runs over all items. Reads
-    the items of the branches in ``groups['latent']`` of
-    :class:`~pyg_mmrec.embeddings.Embeddings`: the fusion, then each modality.
-
-    Args:
-        tau: Temperature, above 0.
-        items: ``"batch"``, positive and negative ones, or ``"all"``, whose time is
-            quadratic in their number in each step.
-
-    Raises:
-        MMRecError: If ``tau`` is not above 0.
-
-    Example:
-        >>> from pyg_mmrec import Synthetic, Term, build
-        >>> from pyg_mmrec.methods.micro import FusionContrast
-        >>> data = Synthetic(num_users=50, num_items=40)
-        >>> terms = [Term("fusion", FusionContrast(tau=0.5), 0.1)]
-        >>> trainer = build(data, "micro", terms=terms, epochs=1, progress=False)
-        >>> trainer.fit().history[0]["fusion"] > 0
-        True
-    """
-
-    requires = frozenset({"latent"})
-    num_neg = 0
-
-    def __init__(self, tau: float = 0.5, items: Items = "batch") -> None:
-        super().__init__()
-        self.tau = positive("tau", tau)
-        self.items = items
-
-    def forward(self, step: Step) -> Tensor:
-        """The loss on these items, summed over modalities."""
-        items = [branch.item for branch in step.out.groups["latent"]]
-        batch = self.items == "batch"
-        rows = [x.index_select(0, step.items) if batch else dense(x) for x in items]
-        fused, *modal = rows
-        losses = [fusion_contrast(x, fused, self.tau) for x in modal]
-        return torch.stack(losses).sum()
-
-
 @register(
     "micro",
     paper="Latent Structure Mining with Contrastive Modality Fusion for Multimedia "
@@ -174,3 +123,54 @@ class MICRO(LatentStructure):
             Term("l2", L2(rows="final"), c.l2),
         ]
         return [term for term in terms if term.weight != 0]
+
+
+class FusionContrast(Objective):
+    r"""Each modality of an item finds the item's fusion among those of others.
+
+    .. math::
+        \mathcal{L} = \sum_m \frac{1}{|B|} \sum_{i \in B} - \log \frac{e^{\cos(
+        \mathbf{h}_i^m, \mathbf{h}_i) / \tau}}{\sum_{j \in B} e^{\cos(\mathbf{h}_i^m,
+        \mathbf{h}_j) / \tau} + \sum_{j \neq i} e^{\cos(\mathbf{h}_i^m,
+        \mathbf{h}_j^m) / \tau}}
+
+    over the batch's items :math:`B`, each once, from `"Latent Structure Mining with
+    Contrastive Modality Fusion for Multimedia Recommendation"
+    <https://arxiv.org/abs/2111.00678>`_ (MICRO), where it runs over all items. Reads
+    the items of the branches in ``groups['latent']`` of
+    :class:`~pyg_mmrec.embeddings.Embeddings`: the fusion, then each modality.
+
+    Args:
+        tau: Temperature, above 0.
+        items: ``"batch"``, positive and negative ones, or ``"all"``, whose time is
+            quadratic in their number in each step.
+
+    Raises:
+        MMRecError: If ``tau`` is not above 0.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, Term, build
+        >>> from pyg_mmrec.methods.micro import FusionContrast
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> terms = [Term("fusion", FusionContrast(tau=0.5), 0.1)]
+        >>> trainer = build(data, "micro", terms=terms, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["fusion"] > 0
+        True
+    """
+
+    requires = frozenset({"latent"})
+    num_neg = 0
+
+    def __init__(self, tau: float = 0.5, items: Items = "batch") -> None:
+        super().__init__()
+        self.tau = positive("tau", tau)
+        self.items = items
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on these items, summed over modalities."""
+        items = [branch.item for branch in step.out.groups["latent"]]
+        batch = self.items == "batch"
+        rows = [x.index_select(0, step.items) if batch else dense(x) for x in items]
+        fused, *modal = rows
+        losses = [fusion_contrast(x, fused, self.tau) for x in modal]
+        return torch.stack(losses).sum()

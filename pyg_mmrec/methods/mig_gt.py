@@ -184,7 +184,7 @@ class MIGGT(Recommender):
             item = self._drop(self.item(data), c.item_dropout)
         ids = self.propagate.bipartite(self._drop(user, c.user_dropout), item, adj)
         modal = {
-            m: self.propagate_modal[m].bipartite(  # type: ignore[operator]
+            m: cast(MarkovDiffusion, self.propagate_modal[m]).bipartite(
                 no_user, self._drop(x, c.item_dropout), adj
             )
             for m, x in feats.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -29,14 +28,7 @@ from pyg_mmrec.embeddings import (
     rescale,
     split_branches,
 )
-from pyg_mmrec.graph import (
-    INTERACTS,
-    ITEM,
-    USER,
-    modalities,
-    num_trained,
-    relation,
-)
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, num_trained, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
 from pyg_mmrec.methods.registry import register
@@ -192,21 +184,17 @@ class REARM(Recommender):
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)
-        self.modalities = modalities(data)
+        self.modalities = names = modalities(data)
         c, sides = config, (USER, ITEM)
         layers = {USER: c.num_user_layers, ITEM: c.num_item_layers}
-        names, count = self.modalities, len(self.modalities)
-        channels = partial(
-            NodeFeatures,
-            data,
-            c.dim,
-            names=names,
-            offset=c.feature_offset,
-            id_std=c.id_std,
-            learn=c.learn_features,
-        )
+        starts = {"id_std": c.id_std, "learn": c.learn_features}
         self.channels = nn.ModuleDict(
-            {s: channels(s, interest=s == USER) for s in sides}
+            {
+                s: NodeFeatures(
+                    data, c.dim, s, names, c.feature_offset, s == USER, **starts
+                )
+                for s in sides
+            }
         )
         self.homogeneous = nn.ModuleDict(
             {s: Propagate(n, c.conv, c.dim, "last") for s, n in layers.items() if n}
@@ -221,8 +209,8 @@ class REARM(Recommender):
             weight_dropout=c.weight_dropout,
         )
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
-        meta = partial(MetaNetwork, count, c.dim, c.rank, c.meta_transposed)
-        self.meta = nn.ModuleDict({s: meta() for s in sides if c.meta})
+        sizes = len(names), c.dim, c.rank, c.meta_transposed
+        self.meta = nn.ModuleDict({s: MetaNetwork(*sizes) for s in sides if c.meta})
         self.act = nn.PReLU()
 
     @classmethod

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Any, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
@@ -17,12 +19,25 @@ from pyg_mmrec.edge_weights import modality_weights
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.sand import Distance, FusedGraphPropagate, SampledCLUB
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Preference
-from pyg_mmrec.nn.fusion import fuse
-from pyg_mmrec.objectives import BPR, CLUB, GenericContrast, Objective, SoloSim, Term
-from pyg_mmrec.objectives.generic_unique import SPLIT
+from pyg_mmrec.nn.fusion import FusedGraphPropagate, fuse
+from pyg_mmrec.objectives import (
+    BPR,
+    CLUB,
+    GenericContrast,
+    Objective,
+    SoloSim,
+    Step,
+    Term,
+)
+from pyg_mmrec.objectives.club import (
+    Distance,
+    FittedBound,
+    SharedGaussian,
+    log_densities,
+)
+from pyg_mmrec.objectives.generic_unique import SPLIT, GenericUnique
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -62,8 +77,8 @@ class SAND(Recommender):
     (``learn_mix=False``). The paper splits "each modal representation": here a row
     after propagation. For what concerns a loss see
     :class:`~pyg_mmrec.objectives.SoloSim`, :class:`~pyg_mmrec.objectives.CLUB` and
-    :class:`Distance`; their items are those of the batch, and
-    all in the paper (``loss_items="all"``).
+    :class:`~pyg_mmrec.objectives.club.Distance`; their items are those of the batch,
+    and all in the paper (``loss_items="all"``).
 
     Differs from the authors' code, beside that: it puts a linear map before everything
     (``input_map=True``) and splits what comes out of it (``parts_of="features"``), so
@@ -207,3 +222,91 @@ class SAND(Recommender):
             Term("distance", distance(items=c.loss_items), c.distance_weight),
         ]
         return [term for term in terms if term.weight != 0]
+
+
+class SampledCLUB(FittedBound):
+    r"""A sampled bound of the mutual information between projected halves.
+
+    .. math::
+        \mathcal{L} = \frac{1}{M} \sum_m \max \Big( 0, \frac{1}{2n} \sum_i \big[
+        \log q_\phi(\mathbf{b}_i^m | \mathbf{a}_i^m) - \log q_\phi(
+        \mathbf{b}_{\pi(i)}^m | \mathbf{a}_i^m) \big] \Big), \qquad
+        \mathbf{a}^m = \mathbf{A}^m \mathbf{g}^m, \; \mathbf{b}^m = \mathbf{B}^m
+        \mathbf{q}^m
+
+    with a random permutation :math:`\pi`: what the code of the authors of `SAND
+    <https://arxiv.org/abs/2406.08270v1>`_ does in the place of eq. (13), for which see
+    :class:`~pyg_mmrec.objectives.CLUB`. One :math:`q_\phi` serves all modalities; it
+    is fitted to tell one *modality's* projected half from the other's, not one half
+    from the other. As nothing else trains :math:`\mathbf{A}` and :math:`\mathbf{B}`,
+    they can lower the bound by themselves.
+
+    Differs from the authors' code: :math:`q_\phi` is fitted before the bound is taken
+    and not after, at a rate of its own; with more than two modalities, on all pairs;
+    with one, on the pairs of the bound.
+
+    Args:
+        inner_steps: Steps of :math:`q_\phi` for each step of the model, at least 1.
+        inner_lr: Their learning rate.
+        width: Columns of the projected halves.
+        hidden: Hidden width of each network of :math:`q_\phi`.
+        items: See :class:`~pyg_mmrec.objectives.generic_unique.GenericUniqueObjective`.
+
+    Raises:
+        MMRecError: If there are no inner steps.
+    """
+
+    def __init__(
+        self,
+        inner_steps: int = 50,
+        inner_lr: float = 1e-3,
+        width: int = 32,
+        hidden: int = 8,
+        items: Literal["batch", "all"] = "batch",
+    ) -> None:
+        super().__init__(inner_steps, inner_lr, items)
+        self.sizes = width, hidden
+
+    def build(self, example: GenericUnique) -> None:
+        """Make the projections, the networks and their optimiser."""
+        width, first = self.sizes[0], example.generic[0]
+        self.generic, self.unique = (
+            nn.ModuleList(nn.Linear(x.size(-1), width) for x in example.generic).to(
+                first
+            )
+            for _ in range(2)
+        )
+        self.use(SharedGaussian(*self.sizes).to(first))
+
+    def forward(self, step: Step) -> Tensor:
+        """The bound on the batch's items, the mean over modalities."""
+        generic, unique, shares = self._projected(step)
+        losses = []
+        for a, b, share in zip(generic, unique, shares, strict=True):
+            mean, log_var = self.frozen_q(a)
+            other = b[torch.randperm(b.size(0)).to(b.device)]
+            lead = log_densities(mean, log_var, b)
+            lead = lead - log_densities(mean, log_var, other)
+            losses.append(((lead * share).sum() / 2).clamp(min=0))
+        return torch.stack(losses).mean()
+
+    def pairs(self, step: Step) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Rows, what is told from them, and weights: between modalities."""
+        generic, unique, shares = self._projected(step)
+        pairs = list(combinations(range(len(generic)), 2))
+        fitted = [(x[a], x[b], shares[a]) for x in (generic, unique) for a, b in pairs]
+        return fitted or [(generic[0], unique[0], shares[0])]
+
+    def misfit(self, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Summed over the pairs."""
+        return torch.stack([-(self._log_q(x, y) * w).sum() for x, y, w in pairs]).sum()
+
+    def _log_q(self, x: Tensor, target: Tensor) -> Tensor:
+        mean, log_var = self.q(x)
+        return log_densities(mean, log_var, target)
+
+    def _projected(self, step: Step) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        found = self.of(step)
+        generic = [f(x) for f, x in zip(self.generic, found.generic, strict=True)]
+        unique = [f(x) for f, x in zip(self.unique, found.unique, strict=True)]
+        return generic, unique, found.shares

@@ -43,7 +43,7 @@ MOVED = {
     "Gates": "methods.parts.mde",
     "GlobalAttention": "methods.parts.mig_gt",
     "MetaNetwork": "methods.parts.rearm",
-    "FusedGraphPropagate": "methods.parts.sand:FusedGraphPropagate",
+    "FusedGraphPropagate": "nn.fusion",
     "ModalChannels": "nn.fusion:ModalityGCN",
     "ModalityAttention": "methods.parts.rearm",
     "ModalityMix": "methods.parts.mmssl",

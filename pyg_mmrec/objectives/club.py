@@ -1,4 +1,4 @@
-"""Upper bound of the mutual information between the halves of each modality."""
+"""Keeps halves of a modality apart: a bound of what they share, or distance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -103,6 +104,38 @@ class ConditionalGaussian(nn.Module):
         return mean, log_var.tanh()
 
 
+def log_densities(mean: Tensor, log_var: Tensor, target: Tensor) -> Tensor:
+    """Log-density of each row under its Gaussian, up to a constant, ``[n]``."""
+    gap = (mean - target).square() * (-log_var).exp()
+    return -0.5 * (gap + log_var).sum(-1)
+
+
+class SharedGaussian(nn.Module):
+    """A Gaussian given a row: a network for its mean, and one for its log-variance.
+
+    Args:
+        width: Columns of the input and of the output.
+        hidden: Width of each network's hidden layer.
+
+    Shapes:
+        - **input:** ``[..., width]``
+        - **output:** mean and log-variance, ``[..., width]`` each
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.mean = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width)
+        )
+        self.log_var = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.Tanh()
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance given each row."""
+        return self.mean(x), self.log_var(x)
+
+
 class FittedBound(GenericUniqueObjective):
     r"""A bound under a network :math:`q_\phi` that an optimiser of its own fits.
 
@@ -141,7 +174,8 @@ class FittedBound(GenericUniqueObjective):
     def frozen_q(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the network says of rows, without a gradient to its parameters."""
         frozen = {name: p.detach() for name, p in self.q.named_parameters()}
-        return functional_call(self.q, frozen, (x,))  # type: ignore[no-any-return]
+        out: tuple[Tensor, Tensor] = functional_call(self.q, frozen, (x,))
+        return out
 
     def inner_step(self, step: Step) -> None:
         """Fit the network to the batch's pairs."""
@@ -239,3 +273,39 @@ class CLUB(FittedBound):
         generic, unique, shares = pairs
         mean, log_var = self.q(unique)
         return gaussian_nll(mean, log_var, generic, shares).sum()
+
+
+def distance_loss(generic: Tensor, unique: Tensor, shares: Tensor) -> Tensor:
+    r"""Negative squared distance of normalised rows, summed over modalities.
+
+    Args:
+        generic: ``[M, n, h]``.
+        unique: ``[M, n, h]``.
+        shares: Weights of the items in the mean, ``[M, n]``.
+
+    Returns:
+        A scalar from :math:`-4 M` to 0.
+    """
+    gap = F.normalize(generic, dim=-1) - F.normalize(unique, dim=-1)
+    return -(gap.square().sum(-1) * shares).sum()
+
+
+class Distance(GenericUniqueObjective):
+    r"""Pushes the halves of each modality apart.
+
+    .. math::
+        \mathcal{L} = - \sum_m \frac{1}{n} \sum_i \left\Vert
+        \frac{\mathbf{q}_i^m}{\Vert \mathbf{q}_i^m \Vert} -
+        \frac{\mathbf{g}_i^m}{\Vert \mathbf{g}_i^m \Vert} \right\Vert_2^2
+
+    from `SAND <https://arxiv.org/abs/2406.08270v1>`_, eq. (14), over the batch's items
+    that have the modality. Differs from the paper: halves are L2-normalised, for the
+    distance has no bound otherwise.
+    """
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on the batch's items."""
+        found = self.of(step)
+        pairs = zip(found.generic, found.unique, found.shares, strict=True)
+        losses = [distance_loss(g[None], u[None], s[None]) for g, u, s in pairs]
+        return torch.stack(losses).sum()

@@ -181,7 +181,7 @@ def _losses(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference
     trainer = ours.trainer
     terms = {term.name: term for term in trainer.terms}
     with seeded(_SEED):
-        view = trainer._view()
+        view = trainer.view()
         for term in trainer.terms:
             term.objective.on_epoch_start(ours.model, view, 1)
     for name, loss in theirs.losses.items():
@@ -218,7 +218,7 @@ def _steps(adapter: Adapter, ours: Ours, theirs: Record) -> Iterator[Difference]
     with seeded(_SEED):
         weight = torch.tensor([term.weight for term in trainer.terms])
         losses = [
-            (trainer._step(trainer._view(), b) * weight).sum() for b in theirs.batches
+            (trainer.step(trainer.view(), b) * weight).sum() for b in theirs.batches
         ]
     yield Difference("step", "losses", relative(torch.stack(losses), theirs.steps))
     expected = weights.ours(adapter.weights, theirs.trained, theirs.weights)

@@ -20,6 +20,8 @@ class Peer(ABC):
         module: Their module.
     """
 
+    module: Any  # whose attributes and methods are their own
+
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 

@@ -97,7 +97,7 @@ def write_user_graph(data: HeteroData, folder: Path, k: int = USER_K) -> None:
         user: [mine.tolist() for mine in both]
         for user, both in enumerate(zip(*parts, strict=True))
     }
-    np.save(folder / USER_GRAPH, found, allow_pickle=True)  # type: ignore[arg-type]
+    np.save(folder / USER_GRAPH, np.array(found, dtype=object), allow_pickle=True)
 
 
 def data_options(folder: Path) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class _ToolboxPeer(Peer):
         self.trainer, self.how = trainer, how
 
     def start(self) -> None:
-        self.module.pre_epoch_processing()  # type: ignore[operator]
+        self.module.pre_epoch_processing()
         double(self.module)
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -249,7 +249,7 @@ class _ToolboxPeer(Peer):
     def scores(self, users: Tensor) -> Tensor:
         if self.how.before is not None:
             self.how.before(self.module)
-        return self.module.full_sort_predict([users])  # type: ignore[operator]
+        return self.module.full_sort_predict([users])
 
     def total(self, batch: Batch) -> Tensor:
         loss = self._loss(batch)
@@ -262,7 +262,7 @@ class _ToolboxPeer(Peer):
         rows = torch.stack(columns[:2] if self.how.pairs else columns)
         # As many as there are: some divide by this in the place of the rows.
         with switched(self.module, {"batch_size": batch.user.numel()}):
-            loss = self.module.calculate_loss(rows)  # type: ignore[operator]
+            loss = self.module.calculate_loss(rows)
         return torch.stack(loss).sum() if isinstance(loss, tuple) else loss
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 from pyg_mmrec.errors import MMRecError
 
-try:
+if sys.platform == "win32":  # where a service has one worker
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # Windows, where a service has one worker
-    fcntl = None  # type: ignore[assignment]
 
 Batch = list[dict[str, Any]]
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,7 @@ def write_embeddings(sides: Sequence[tuple[str, pd.Index, Tensor]], path: Path) 
 
 
 def _write_arrays(sides: Sequence[tuple[str, pd.Index, Tensor]], path: Path) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, ids, rows in sides:
         arrays[name] = rows.numpy()
         # Text of fixed width: arrays of objects are only read by unpickling.
@@ -112,7 +112,7 @@ def _write_arrays(sides: Sequence[tuple[str, pd.Index, Tensor]], path: Path) -> 
         values = ids.to_numpy() if number else np.array(ids.tolist())
         arrays[f"{name}_ids"] = values
     with replacing(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
 
 
 def _embedding_tables(

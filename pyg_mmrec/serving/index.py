@@ -19,7 +19,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, USER, train_edges
 from pyg_mmrec.methods import Recommender
 from pyg_mmrec.serving.extension import Content, Extension, Vectors, content_of
-from pyg_mmrec.serving.filters import Columns, columns_of
+from pyg_mmrec.serving.filters import columns_of
 from pyg_mmrec.serving.lists import Exclude, Lists
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.schema import check_index
@@ -44,7 +44,6 @@ class Index(Lists):
         item_titles: A title per item, or ``None``.
         held_out: Interactions of validation and test, ``[2, n]``; none if ``None``.
         item_columns: What else is known of items, a value each, by name.
-        added: Features of the items that joined, the last ones; ``None`` for none.
 
     Raises:
         MMRecError: If an id occurs twice, or their number is not that of the rows.
@@ -61,22 +60,8 @@ class Index(Lists):
         6
     """
 
-    def __init__(
-        self,
-        rows: Branch,
-        seen: Tensor,
-        user_ids: pd.Index,
-        item_ids: pd.Index,
-        item_titles: list[str] | None = None,
-        held_out: Tensor | None = None,
-        item_columns: Columns | None = None,
-        added: Content | None = None,
-    ) -> None:
-        super().__init__(rows, seen, user_ids, item_ids, item_titles, held_out)
-        if item_columns:
-            self.items = replace(self.items, columns=item_columns)
-        self.added = added
-        self.extension: Extension | None = None
+    added: Content | None = None  # features of the items that joined, the last ones
+    extension: Extension | None = None  # the model, for what it has not seen
 
     @classmethod
     def build(
@@ -166,7 +151,7 @@ class Index(Lists):
             MMRecError: If a part is missing, or not what it has to be.
         """
         check_index(state)
-        return cls(
+        index = cls(
             Branch(state["user"], state["item"]),
             state["seen"],
             ids_from_json(state["user_ids"]),
@@ -174,8 +159,10 @@ class Index(Lists):
             state["item_titles"],
             state["held_out"],
             state.get("item_columns"),
-            Content(**state["added"]) if state.get("added") else None,
         )
+        if state.get("added"):
+            index.added = Content(**state["added"])
+        return index
 
     def _replaced(self, **parts: Any) -> Index:
         """Another index, with some parts in the place of its own."""
@@ -183,11 +170,11 @@ class Index(Lists):
             name: getattr(self, name)
             for name in (
                 *("rows", "seen", "user_ids", "item_ids", "item_titles", "held_out"),
-                *("item_columns", "added"),
+                "item_columns",
             )
         }
         other = type(self)(**{**kept, **parts})
-        other.extension = self.extension
+        other.added, other.extension = self.added, self.extension
         return other
 
     def with_columns(self, table: pd.DataFrame) -> Index:
@@ -252,9 +239,8 @@ class Index(Lists):
             item_ids=items.ids,
             item_titles=items.titles,
             item_columns=items.columns,
-            added=extension.added,
         )
-        other.extension = extension
+        other.added, other.extension = extension.added, extension
         return other
 
     def placed_users(self, histories: list[Tensor]) -> Tensor:

@@ -26,19 +26,7 @@ FoldIn = Literal["model", "mean"]
 
 
 class Lists(ABC):
-    """Final embeddings, what each user is known to have taken, and raw ids.
-
-    Args:
-        rows: Final embeddings, ``[U, d]`` and ``[I, d]``.
-        seen: Train interactions (user, item), ``[2, E]``.
-        user_ids: Raw ids of users; position = internal id.
-        item_ids: Raw ids of items.
-        item_titles: A title per item, or ``None``.
-        held_out: Interactions of validation and test, ``[2, n]``; none if ``None``.
-
-    Raises:
-        MMRecError: If an id occurs twice, or their number is not that of the rows.
-    """
+    """What an :class:`~pyg_mmrec.Index` holds, and lists; arguments are its own."""
 
     def __init__(
         self,
@@ -48,13 +36,16 @@ class Lists(ABC):
         item_ids: pd.Index,
         item_titles: list[str] | None = None,
         held_out: Tensor | None = None,
+        item_columns: Columns | None = None,
     ) -> None:
         self.rows = Branch(rows.user.cpu(), rows.item.cpu())
         self.seen = seen.cpu()
         self.held_out = self.seen[:, :0] if held_out is None else held_out.cpu()
         self.user_ids = user_ids
         check_ids("user", user_ids, self.rows.user)
-        self.items = Catalogue(self.rows.item, item_ids, item_titles)
+        self.items = Catalogue(
+            self.rows.item, item_ids, item_titles, item_columns or {}
+        )
         known = torch.cat([self.seen, self.held_out], dim=1)
         self._known = Ragged(known, len(user_ids))
         self._trained = Ragged(self.seen, len(user_ids))

@@ -53,9 +53,9 @@ def save(path: Path | str, state: Mapping[str, Any]) -> None:
     _check_plain(state, "state")
     content = {**state, "format": FORMAT, "version": pyg_mmrec.__version__}
     with replacing(path) as file:
-        hashed = _Hashed(file)
+        hashed: Any = _Hashed(file)  # all of a file that torch.save asks for
         try:
-            torch.save(content, hashed)  # type: ignore[arg-type]
+            torch.save(content, hashed)
         except RuntimeError as error:  # what a full disk comes to inside PyTorch
             raise OSError("the disk may be full") from error
         file.write(_MARK + hashed.digest.digest())

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +244,12 @@ class Trainer:
         self.model.train()
         with seeded(epoch_seed(self.config.seed, epoch), self.device):
             with self.phase("epoch start"):
-                view = self._view()
+                view = self.view()
                 for term in self.terms:
                     term.objective.on_epoch_start(self.model, view, epoch)
             batches = self._drawn(sampler.epoch(view, generator))
             for i, (data, batch) in enumerate(batches, start=1):
-                values = self._step(data, batch)
+                values = self.step(data, batch)
                 totals += values
                 bad = ~values.isfinite()
                 first = bad.int().argmax()
@@ -268,7 +268,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate(epoch)
 
-    def _view(self) -> HeteroData:
+    def view(self) -> HeteroData:
+        """The graph of an epoch: the whole one, or what the method keeps of it."""
         transform = self.model.epoch_graph(self.model.config)
         return self.data if transform is None else transform(self.data)
 
@@ -283,7 +284,7 @@ class Trainer:
                 return
             yield drawn
 
-    def _step(self, data: HeteroData, batch: Any) -> Tensor:
+    def step(self, data: HeteroData, batch: Any) -> Tensor:
         """One optimisation step; returns the terms' values, unweighted, ``[T]``."""
         assert self.optimizer is not None
         with self.phase("forward"):
@@ -293,10 +294,11 @@ class Trainer:
             for term, part in zip(self.terms, steps, strict=True):
                 term.objective.inner_step(part)
             values = [t.objective(s) for t, s in zip(self.terms, steps, strict=True)]
-            loss = sum(t.weight * v for t, v in zip(self.terms, values, strict=True))
+            weighted = [t.weight * v for t, v in zip(self.terms, values, strict=True)]
+            loss = reduce(torch.add, weighted)
         with self.phase("backward"):
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[union-attr]
+            loss.backward()
         with self.phase("optimiser"):
             self.optimizer.step()
         return torch.stack([value.detach() for value in values])

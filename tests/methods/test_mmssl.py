@@ -229,5 +229,5 @@ def test_the_critic_takes_ids_of_a_subgraph(graph) -> None:
     for kind in ("user", "item"):
         part[kind].n_id = torch.arange(part[kind].num_nodes)
     before = weights(trainer.objectives["adversarial"])
-    trainer._step(part, batch)
+    trainer.step(part, batch)
     assert not same(before, weights(trainer.objectives["adversarial"]))

@@ -8,12 +8,14 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.methods.parts.sand import Distance, SampledCLUB, distance_loss
+from pyg_mmrec.methods.sand import SampledCLUB
 from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
 from pyg_mmrec.objectives.basic import one_way_contrast
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
+    Distance,
     club_bound,
+    distance_loss,
     gaussian_nll,
     standardize,
 )

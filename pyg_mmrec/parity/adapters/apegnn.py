@@ -80,19 +80,19 @@ class _ApeGNNPeer(Peer):
         return torch.optim.Adam(self.module.parameters(), LR)
 
     def scores(self, users: Tensor) -> Tensor:
-        user, item = self.module.generate()  # type: ignore[operator]
-        return self.module.rating(user[users], item)  # type: ignore[operator]
+        user, item = self.module.generate()
+        return self.module.rating(user[users], item)
 
     def total(self, batch: Batch) -> Tensor:
         return self._losses(batch)[0]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         _, bpr, penalty = self._losses(batch)
-        return {"bpr": bpr, "l2": penalty / self.module.decay}  # type: ignore[operator]
+        return {"bpr": bpr, "l2": penalty / self.module.decay}
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         columns = {"users": batch.user, "pos_items": batch.pos, "neg_items": batch.neg}
-        return self.module(columns)  # type: ignore[no-any-return]
+        return self.module(columns)
 
 
 ADAPTERS = (

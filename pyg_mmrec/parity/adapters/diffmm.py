@@ -144,21 +144,19 @@ class _DiffMMPeer(Peer):
         return user[users] @ item.T
 
     def _forward(self, graphs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        return self.module.forward_MM(self.interactions, *graphs)  # type: ignore
+        return self.module.forward_MM(self.interactions, *graphs)
 
     def total(self, batch: Batch) -> Tensor:
         found = self.losses(batch)
         contrast = _CONTRAST * len(_MODALITIES) * found["contrast"]
         total = found["bpr"] + contrast + _L2 * found["l2"] + found["denoising"]
-        return total  # type: ignore[no-any-return]
+        return total
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         user, item = self._forward(self.made)
         pair = self.main.pairPredict
         gap = pair(user[batch.user], item[batch.pos], item[batch.neg[:, 0]])
-        views = self.module.forward_cl_MM(  # type: ignore[operator]
-            self.interactions, *self.made
-        )
+        views = self.module.forward_cl_MM(self.interactions, *self.made)
         contrast = self.main.contrastLoss
         sides = ((user, views[::2], batch.user), (item, views[1::2], batch.pos))
         parts = [
@@ -170,7 +168,7 @@ class _DiffMMPeer(Peer):
             "bpr": -gap.sigmoid().log().mean(),
             "denoising": self.denoising,
             "contrast": torch.stack(parts).sum() / len(_MODALITIES),
-            "l2": self.module.reg_loss() / 2,  # type: ignore[operator]
+            "l2": self.module.reg_loss() / 2,
         }
 
     def weights(self) -> dict[str, Tensor]:

@@ -107,7 +107,7 @@ class _MGDNPeer(Peer):
     def total(self, batch: Batch) -> Tensor:
         """Over the batch, of which theirs is a sum: Adam does not see it."""
         found = self.losses(batch)
-        weight: float = self.module.options.l2  # type: ignore[assignment, union-attr]
+        weight: float = self.module.options.l2
         return found["info_bpr"] + weight * found["l2"]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -149,8 +149,10 @@ def _normalised(edges: Tensor, num_nodes: int, cache: Any = None) -> _Sparse:
 class _Layer(nn.Module):
     """``tf.keras.Model``: what is called is ``call``."""
 
+    call: Any
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.call(*args, **kwargs)  # type: ignore[operator]
+        return self.call(*args, **kwargs)
 
 
 class _Dropout(_Layer):

@@ -86,7 +86,7 @@ class _MicroPeer(Peer):
         with switched(self.trainer, {"batch_size": batch.user.numel(), "decay": 1.0}):
             bpr, l2, _ = self.trainer.bpr_loss(*triplets)
         contrast = self.module.batched_contrastive_loss
-        parts = [contrast(x, fused) for x in (image, text)]  # type: ignore[operator]
+        parts = [contrast(x, fused) for x in (image, text)]
         return {"bpr": bpr, "l2": l2, "contrast": parts[0] + parts[1]}
 
     def _forward(self) -> tuple[Tensor, ...]:

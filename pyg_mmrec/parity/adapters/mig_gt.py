@@ -152,7 +152,7 @@ class _MIGGTPeer(Peer):
     def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         with _drawn_by(generator):
             rows, tokens = self.module()
-        num_users: int = self.module.num_users  # type: ignore[assignment]
+        num_users: int = self.module.num_users
         user, item = rows[:num_users], rows[num_users:]
         pairs = torch.stack([batch.user, batch.pos], dim=1)
         with mock.patch.object(torch, "randint", return_value=batch.neg):

@@ -125,7 +125,7 @@ class _RearmPeer(Peer):
         return torch.optim.AdamW(params, LR, weight_decay=0.0)
 
     def scores(self, users: Tensor) -> Tensor:
-        return self.module.full_sort_predict([users])  # type: ignore[operator]
+        return self.module.full_sort_predict([users])
 
     def total(self, batch: Batch) -> Tensor:
         return self._losses(batch)[0]
@@ -141,7 +141,7 @@ class _RearmPeer(Peer):
     def _losses(self, batch: Batch) -> tuple[Any, ...]:
         items = torch.cat([batch.pos[:, None], batch.neg], dim=1)
         users = batch.user[:, None].expand_as(items).contiguous()
-        return self.module.loss(users, items + self.module.n_users)  # type: ignore
+        return self.module.loss(users, items + self.module.n_users)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def _write(data: HeteroData, folder: Path) -> None:
     alone: dict[int, Any] = {
         user: [[], []] for user in range(int(data[USER].num_nodes))
     }
-    np.save(folder / "users.npy", alone, allow_pickle=True)  # type: ignore[arg-type]
+    np.save(folder / "users.npy", np.array(alone, dtype=object), allow_pickle=True)
 
 
 @dataclass(frozen=True)
@@ -105,23 +105,23 @@ class _SANDPeer(ToolboxPeer):
 
     def __init__(self, trainer: Any, how: Toolbox) -> None:
         super().__init__(trainer, how)
-        self.club = double(trainer.club)
+        self.club: Any = double(trainer.club)
         loss = self.module.calculate_loss
         self.halves: tuple[Tensor, ...] = ()
 
         def calculate_loss(rows: Tensor) -> Tensor:
-            value, self.halves = loss(rows, self.club)  # type: ignore[operator]
+            value, self.halves = loss(rows, self.club)
             return value
 
-        self.module.calculate_loss = calculate_loss  # type: ignore[assignment]
+        self.module.calculate_loss = calculate_loss
 
     def total(self, batch: Batch) -> Tensor:
         """The loss, once the network is fitted: they fit it after, for the next."""
         self._loss(batch)
         text, image, *unique = (x.detach() for x in self.halves)
         for _ in range(_STEPS):
-            fit = self.club.learning_loss  # type: ignore[operator]
-            loss = fit(text, image) + fit(*unique)  # type: ignore[operator]
+            fit = self.club.learning_loss
+            loss = fit(text, image) + fit(*unique)
             self.trainer.optimizer_D.zero_grad()
             loss.backward()
             self.trainer.optimizer_D.step()

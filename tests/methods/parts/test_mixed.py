@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.methods.parts.sand import FusedGraphPropagate
+from pyg_mmrec.nn.fusion import FusedGraphPropagate
 
 
 def graphs(count: int) -> list[Adjacency]:
