@@ -11,6 +11,7 @@ from pyg_mmrec.methods.dragon import DRAGON
 from pyg_mmrec.methods.dualgnn import DualGNN
 from pyg_mmrec.methods.freedom import FREEDOM
 from pyg_mmrec.methods.grcn import GRCN
+from pyg_mmrec.methods.itemknn_cbf import ItemKNNCBF
 from pyg_mmrec.methods.lattice import LATTICE
 from pyg_mmrec.methods.layergcn import LayerGCN
 from pyg_mmrec.methods.lgmrec import LGMRec
@@ -53,6 +54,7 @@ __all__ = [
     "ContentKNN",
     "DiffMM",
     "DualGNN",
+    "ItemKNNCBF",
     "LGMRec",
     "LayerGCN",
     "LightGCN",

@@ -67,4 +67,12 @@ ADAPTERS = (
         modalities=("image",),
         notes=(NORMS, "a map and a taste per modality; theirs: one for all of them"),
     ),
+    Adapter(
+        method="itemknn_cbf",
+        code=CODE,
+        load=Toolbox("ItemKNNCBF", {"knn_k": 4, "shrink": 10.0}),
+        weights={},
+        ours={"k": 4, "shrink": 10.0},
+        notes=("nothing to train",),
+    ),
 )
