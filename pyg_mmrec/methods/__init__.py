@@ -6,6 +6,7 @@ from pyg_mmrec.methods.bm3 import BM3
 from pyg_mmrec.methods.bpr import MatrixFactorization
 from pyg_mmrec.methods.br_mrs import BRMRS
 from pyg_mmrec.methods.content_knn import ContentKNN
+from pyg_mmrec.methods.da_mrs import DAMRS
 from pyg_mmrec.methods.diffmm import DiffMM
 from pyg_mmrec.methods.dragon import DRAGON
 from pyg_mmrec.methods.dualgnn import DualGNN
@@ -22,19 +23,24 @@ from pyg_mmrec.methods.mgdn import MGDN
 from pyg_mmrec.methods.mgnm import MGNM
 from pyg_mmrec.methods.micro import MICRO
 from pyg_mmrec.methods.mig_gt import MIGGT
+from pyg_mmrec.methods.mmgcf import MMGCF
 from pyg_mmrec.methods.mmgcn import MMGCN
 from pyg_mmrec.methods.mmssl import MMSSL
+from pyg_mmrec.methods.pgl import PGL
 from pyg_mmrec.methods.popularity import Popularity
 from pyg_mmrec.methods.random import Random
 from pyg_mmrec.methods.rearm import REARM
 from pyg_mmrec.methods.registry import available, get, register
 from pyg_mmrec.methods.sand import SAND
+from pyg_mmrec.methods.selfcf import SelfCF
 from pyg_mmrec.methods.slmrec import SLMRec
+from pyg_mmrec.methods.smore import SMORE
 from pyg_mmrec.methods.vbpr import VBPR
 
 __all__ = [
     "BM3",
     "BRMRS",
+    "DAMRS",
     "DRAGON",
     "FREEDOM",
     "GRCN",
@@ -45,10 +51,13 @@ __all__ = [
     "MGNM",
     "MICRO",
     "MIGGT",
+    "MMGCF",
     "MMGCN",
     "MMSSL",
+    "PGL",
     "REARM",
     "SAND",
+    "SMORE",
     "VBPR",
     "ApeGNN",
     "ContentKNN",
@@ -63,6 +72,7 @@ __all__ = [
     "Random",
     "Recommender",
     "SLMRec",
+    "SelfCF",
     "available",
     "get",
     "register",
