@@ -26,6 +26,7 @@ from pyg_mmrec.methods.mig_gt import MIGGT
 from pyg_mmrec.methods.mmgcf import MMGCF
 from pyg_mmrec.methods.mmgcn import MMGCN
 from pyg_mmrec.methods.mmssl import MMSSL
+from pyg_mmrec.methods.mvgae import MVGAE
 from pyg_mmrec.methods.pgl import PGL
 from pyg_mmrec.methods.popularity import Popularity
 from pyg_mmrec.methods.random import Random
@@ -54,6 +55,7 @@ __all__ = [
     "MMGCF",
     "MMGCN",
     "MMSSL",
+    "MVGAE",
     "PGL",
     "REARM",
     "SAND",

@@ -14,11 +14,10 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
-from pyg_mmrec.edge_weights import normalized
 from pyg_mmrec.embeddings import Branch, Embeddings
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities, relation
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.da_mrs import ConsistentKNN
+from pyg_mmrec.methods.parts.da_mrs import BEHAVIOUR, ConsistentKNN, Repeated
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
@@ -26,7 +25,6 @@ from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.ranking import bpr_margin
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
-BEHAVIOUR = relation(ITEM, "behaviour")
 _LEAST = 1e-9  # of a share whose logarithm is taken, as in the authors' code
 
 
@@ -49,7 +47,8 @@ class DAMRS(Recommender):
     over the graphs of the modalities, see :class:`ConsistentKNN`, and one of
     behaviour: each item with the two that most users took as well, if at least two
     did. Features build graphs alone. The loss is :class:`DenoisedBPR`, plus
-    :math:`\lambda_u` :class:`Agreement` and :math:`\lambda_i` :class:`NeighbourContrast`.
+    :math:`\lambda_u` of :class:`Agreement`, :math:`\lambda_i` of
+    :class:`NeighbourContrast`.
     From `"Improving Multi-modal Recommender Systems by Denoising and Aligning
     Multi-modal Content and User Feedback" <https://doi.org/10.1145/3637528.3671703>`_,
     on LightGCN.
@@ -135,38 +134,6 @@ class DAMRS(Recommender):
             Term("neighbours", NeighbourContrast(c.labels, c.tau), c.item_weight),
         ]
         return [term for term in terms if term.weight != 0]
-
-
-class Repeated(BaseTransform):
-    """Adds ``behaviour``: items that several users took both, each with itself.
-
-    Symmetrically normalised edges of weight 1, from the counts of
-    :class:`~pyg_mmrec.CoOccurrence`.
-
-    Args:
-        least: Users that two items have in common.
-    """
-
-    def __init__(self, least: int = 2) -> None:
-        self.least = least
-
-    def forward(self, data: HeteroData) -> HeteroData:
-        """Add the relation, with ``edge_weight``."""
-        found, num_items = data[relation(ITEM, "co_occurs")], int(data[ITEM].num_nodes)
-        source, centre = found.edge_index
-        index = found.edge_index[
-            :, (found.edge_weight >= self.least) & (source != centre)
-        ]
-        loops = torch.arange(num_items, device=index.device).expand(2, -1)
-        index = torch.cat([loops, index], dim=1)
-        ones = torch.ones(index.size(1), device=index.device)
-        store = data[BEHAVIOUR]
-        store.edge_index = index
-        store.edge_weight = normalized(ones, index, num_items, "sym")
-        return data
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(least={self.least})"
 
 
 def feedback_weights(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:

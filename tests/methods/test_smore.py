@@ -6,13 +6,8 @@ import torch
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation
 from pyg_mmrec.methods import get
-from pyg_mmrec.methods.smore import (
-    POOLED,
-    MaxEdges,
-    ModalityPreference,
-    SomeKNN,
-    SpectrumFilter,
-)
+from pyg_mmrec.methods.parts.smore import ModalityPreference, SpectrumFilter
+from pyg_mmrec.methods.smore import POOLED, MaxEdges, SomeKNN
 from pyg_mmrec.training.trainer import Trainer
 
 from ..conftest import make_graph

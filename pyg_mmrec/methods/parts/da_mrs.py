@@ -1,4 +1,4 @@
-"""What DA-MRS alone uses: item graphs on which all modalities agree."""
+"""What DA-MRS alone uses: item graphs on which all modalities, or users, agree."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from pyg_mmrec.graph import (
     modalities,
     num_trained,
     presence,
+    relation,
 )
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.transforms.checks import check_finite, check_k
 from pyg_mmrec.transforms.listening import append_edges
+
+BEHAVIOUR = relation(ITEM, "behaviour")
 
 
 class ConsistentKNN(BaseTransform):
@@ -102,6 +105,37 @@ class ConsistentKNN(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(k={self.k})"
+
+
+class Repeated(BaseTransform):
+    """Adds ``behaviour``: items that several users took both, each with itself.
+
+    Symmetrically normalised edges of weight 1, from the counts of
+    :class:`~pyg_mmrec.CoOccurrence`.
+
+    Args:
+        least: Users that two items have in common.
+    """
+
+    def __init__(self, least: int = 2) -> None:
+        self.least = least
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Add the relation, with ``edge_weight``."""
+        found, num_items = data[relation(ITEM, "co_occurs")], int(data[ITEM].num_nodes)
+        source, centre = found.edge_index
+        index = found.edge_index[
+            :, (found.edge_weight >= self.least) & (source != centre)
+        ]
+        loops = torch.arange(num_items, device=index.device).expand(2, -1)
+        index = torch.cat([loops, index], dim=1)
+        store = data[BEHAVIOUR]
+        store.edge_index = index
+        store.edge_weight = normalized(_ones(index), index, num_items, "sym")
+        return data
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(least={self.least})"
 
 
 def _directions(data: HeteroData, name: str) -> tuple[Tensor, Tensor]:
