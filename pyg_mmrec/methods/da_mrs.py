@@ -22,7 +22,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.ranking import bpr_margin
+from pyg_mmrec.objectives.basic import bpr_margin
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
 _LEAST = 1e-9  # of a share whose logarithm is taken, as in the authors' code

@@ -13,12 +13,11 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Weight, Width, option
-from pyg_mmrec.embeddings import Embeddings
+from pyg_mmrec.embeddings import Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
-from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 

@@ -13,15 +13,14 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
-from pyg_mmrec.nn.inputs import rescale
 from pyg_mmrec.objectives import BPR, Term
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.contrast import one_way_contrast
+from pyg_mmrec.objectives.basic import one_way_contrast
 from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges, pruned
 
 
