@@ -70,10 +70,6 @@ def train_both(
     """
     fixed = {"progress": False, "device": "cpu"}
     config, train = configure(adapter.method, preset, {**fixed, **ours})
-    if not adapter.weights:
-        raise MMRecError(
-            f"the method {adapter.method!r} has nothing to train: leave --train out"
-        )
     if not isinstance(adapter.load, AnySize):
         raise MMRecError(
             f"the authors' code of {adapter.method!r} can be compared at small widths "
