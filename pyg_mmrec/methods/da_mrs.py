@@ -252,28 +252,32 @@ class NeighbourContrast(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's distinct items."""
-        views = F.normalize(step.out.aux["item_views"], dim=-1)
-        parts = [
-            checkpoint(
-                self._of, views.index_select(1, index), views, use_reentrant=False
+        views, parts = F.normalize(step.out.aux["item_views"], dim=-1), []
+        for index in step.items.split(self.block):
+            rows = views.index_select(1, index)
+            labels = self._labels(rows, views)
+            # Its exponentials are computed again in the backward pass, not kept.
+            loss = checkpoint(
+                _misses, rows, views, self.tau, *labels, use_reentrant=False
             )
-            for index in step.items.split(self.block)
-        ]
+            parts.append(loss)
         return torch.stack(parts).sum() / (views.size(0) * step.items.numel())
 
-    def _of(self, rows: Tensor, views: Tensor) -> Tensor:
-        """Sum of the losses of some items, ``[G, b, d]`` among ``[G, I, d]``."""
-        cosines = rows @ views.mT
-        near, own = self._labels(cosines.detach())
-        exp = (cosines / self.tau).exp()
-        total = exp.sum(-1)
-        agreed, single = exp.gather(-1, near).sum(-1), exp.gather(-1, own).sum(-1)
-        shares = agreed / total, single / (total - agreed)
-        return -torch.stack([(share + _LEAST).log() for share in shares]).sum()
-
-    def _labels(self, cosines: Tensor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def _labels(self, rows: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """Items that all graphs put near, and that each does, ``[G, b, labels]``."""
-        share = cosines.softmax(dim=-1)
+        share = (rows @ views.mT).softmax(dim=-1)
         count = min(self.labels, share.size(-1))
         near = (share.sum(0) + share).topk(count, dim=-1).indices
-        return near, share.scatter(-1, near, 0.0).topk(count, dim=-1).indices
+        return near, share.scatter_(-1, near, 0.0).topk(count, dim=-1).indices
+
+
+def _misses(
+    rows: Tensor, views: Tensor, tau: float, near: Tensor, own: Tensor
+) -> Tensor:
+    """Sum of the losses of some items, ``[G, b, d]`` among ``[G, I, d]``."""
+    exp = (rows @ views.mT / tau).exp()
+    total = exp.sum(-1)
+    agreed, single = exp.gather(-1, near).sum(-1), exp.gather(-1, own).sum(-1)
+    shares = agreed / total, single / (total - agreed)
+    return -torch.stack([(share + _LEAST).log() for share in shares]).sum()

@@ -85,20 +85,23 @@ def test_who_is_absent_is_no_expert() -> None:
 
 
 @pytest.mark.parametrize("squash", [True, False])
-def test_losses_beside_a_loop(graph, squash) -> None:
+@pytest.mark.parametrize("batch", [True, False])
+def test_losses_beside_a_loop(graph, squash, batch) -> None:
     model, data, _ = build("mvgae", graph)
     step = step_of(model.eval(), data)
-    aux, batch, total = step.out.aux, step.batch, 0.0
+    aux, drawn, total = step.out.aux, step.batch, 0.0
     assert aux["means"].shape == (4, 70, 8)  # two modalities, ids and all
     for mean in aux["means"]:
         z = mean.sigmoid() if squash else mean
-        for u, i in zip(batch.user.tolist(), batch.pos.tolist(), strict=True):
-            scores = [float(z[u] @ z[40 + j]) for j in batch.neg.flatten().tolist()]
+        for u, i, own in zip(*(part.tolist() for part in drawn), strict=True):
+            others = drawn.neg.flatten().tolist() if batch else own
+            scores = [float(z[u] @ z[40 + j]) for j in others]
             pos, neg = (1 / (1 + math.exp(-x)) for x in (z[u] @ z[40 + i], max(scores)))
-            total += math.log(1 + math.exp(neg - pos)) / len(batch.user)
-    found = Reconstruction(noise=0.0, squash=squash)(step)
+            total += math.log(1 + math.exp(neg - pos)) / len(drawn.user)
+    found = Reconstruction(0.0, squash, 2, batch)(step)
     assert float(found) == pytest.approx(total, rel=1e-5)
-    assert float(Reconstruction(1.0, squash)(step)) != pytest.approx(total, rel=1e-5)
+    noisy = Reconstruction(1.0, squash, 2, batch)(step)
+    assert float(noisy) != pytest.approx(total, rel=1e-5)
 
     normal, total = torch.distributions.Normal(0.0, 1.0), 0.0
     for mean, log_var in zip(aux["means"], aux["log_vars"], strict=True):
@@ -107,8 +110,8 @@ def test_losses_beside_a_loop(graph, squash) -> None:
     assert float(Divergence()(step)) == pytest.approx(total / 4, rel=1e-5)
 
 
-def test_what_ranks_are_sigmoids_of_the_product(graph) -> None:
-    model, data, _ = build("mvgae", graph)
+def test_what_ranks_are_means_of_the_product(graph) -> None:
+    model, data, _ = build("mvgae", graph, squash=True)
     out, rows = model.eval()(data), model.rows(data)
     assert torch.allclose(torch.cat(rows), out.aux["means"][-1].sigmoid())
     for i, branch in enumerate(out.modal.values()):

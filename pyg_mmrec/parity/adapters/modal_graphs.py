@@ -280,9 +280,15 @@ ADAPTERS = (
             "dim": _DIM // 2,
             "hidden": _DIM,
             "noise": 0.0,
+            "squash": True,
+            "batch_negatives": True,
             "beta": 0.1 * math.log(2),
         },
         own=("user.table.weight", "item.table.weight"),
+        choices={
+            "a user's own negatives; theirs: a batch's": {"batch_negatives": False},
+            "means as they are; theirs: sigmoids of them": {"squash": False},
+        },
         notes=(
             "items looked up in their own rows; theirs: in those of users, mended for "
             "the comparison",
