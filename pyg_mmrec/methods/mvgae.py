@@ -75,7 +75,7 @@ class MVGAE(Recommender):
         squash: bool = option(False, "put a sigmoid over samples and means")
 
     provides = frozenset({"modal", "gaussians"})
-    # The authors': they search the rate in 1e-4 to .1, beta in .01, .1 and 1. On planted
+    # The authors', who search the rate in 1e-4 to .1, beta in .01, .1 and 1. On planted
     # data recall@20 is .37 without sigmoids and .16 with them.
     presets = {name: {"squash": True} for name in ("baby", "sports", "clothing")}
     ablations = {"divergence": {"beta": 0.0}, "noise": {"noise": 0.0}}
