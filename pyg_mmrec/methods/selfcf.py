@@ -69,7 +69,7 @@ class SelfCF(Recommender):
 
     provides = frozenset({"predictor"})
     # The authors search L in 1 and 2, the dropout in .1, .2 and .5. Those of tiktok are
-    # not theirs: after 10 epochs recall@20 on its validation is .079 and rising, while it
+    # not theirs: after 10 epochs recall@20 on validation is .079 and rising, while it
     # stays at .062 with edges dropped and a rate of 1e-3.
     presets = {"tiktok": {"lr": 1e-2, "drop_edges": 0.0}}
     ablations = {"pruning": {"drop_edges": 0.0}}
