@@ -368,6 +368,19 @@ def test_users_of_common_items_are_written_for_it(tmp_path) -> None:
         assert counts == [c for c in sorted(common, reverse=True)[:3] if c]
 
 
+def test_items_that_several_took_both_are_written_for_it(tmp_path) -> None:
+    data = make_graph(20, 8)
+    toolbox.write_item_graph(data, tmp_path, k=3)
+    found = np.load(tmp_path / toolbox.ITEM_GRAPH, allow_pickle=True).item()
+    user, item = train_edges(data)
+    taken = [set(user[item == i].tolist()) for i in range(8)]
+    for i, (neighbours, counts) in found.items():
+        common = [len(taken[i] & taken[j]) for j in range(8)]
+        assert counts == [common[j] for j in neighbours]
+        common[i] = 0
+        assert counts == [c for c in sorted(common, reverse=True)[:3] if c > 1]
+
+
 def test_its_failure_is_one_sentence(dataset, checkout) -> None:
     path = checkout / "src/utils/utils.py"
     path.write_text(path.read_text().replace("def init_seed", "def no_seed"))

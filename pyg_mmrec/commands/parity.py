@@ -71,7 +71,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     if args.train and args.data is None:
         raise MMRecError("--train needs a data set: name it in --data")
     for method in args.methods:
-        find(ADAPTERS, method)
+        if not find(ADAPTERS, method).weights and args.train:
+            raise MMRecError(f"{method!r} has nothing to train: leave --train out")
         parse_options(get(method), args.ours)
     args.theirs = dict(map(option_of_theirs, args.theirs))
     return args

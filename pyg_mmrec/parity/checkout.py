@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# For images, plots and logs, which training has none of.
+# For images, plots, logs and options that are not compared, which training lacks.
 UNUSED = (
     "PIL",
     "dgl",
     "lmdb",
     "matplotlib",
     "setproctitle",
+    "sparsesvd",
     "torchvision",
     "visdom",
     "wandb",

@@ -157,6 +157,8 @@ def compare(
         ours = Ours(adapter, data, theirs.weights, options or {}, own)
         found = list(_graphs(adapter, ours.data, theirs))
         found.append(_forward(ours, theirs))
+        if not theirs.batches:
+            return found
         ours.model.train()
         found += _losses(adapter, ours, theirs)
         found += _steps(adapter, ours, theirs)

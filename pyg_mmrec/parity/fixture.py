@@ -117,9 +117,14 @@ def _record_arrays(record: Record) -> dict[str, Tensor]:
         for group, found in groups.items()
         for name, x in found.items()
     }
-    parts = zip(Batch._fields, zip(*record.batches, strict=True), strict=True)
-    batches = {f"batch{_SEP}{name}": torch.cat(part) for name, part in parts}
-    sizes = torch.tensor([len(batch.user) for batch in record.batches])
+    empty = [torch.empty(0, dtype=torch.long)]  # of what is not trained
+    batches = {
+        f"batch{_SEP}{name}": torch.cat(
+            [getattr(b, name) for b in record.batches] or empty
+        )
+        for name in Batch._fields
+    }
+    sizes = torch.tensor([len(b.user) for b in record.batches], dtype=torch.long)
     more = {"users": record.users, "scores": record.scores, "steps": record.steps}
     return {**arrays, **batches, **more, f"batch{_SEP}sizes": sizes}
 

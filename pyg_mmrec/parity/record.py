@@ -57,7 +57,7 @@ def record(
     Args:
         peer: Their model.
         adapter: How it stands beside ours.
-        batches: A batch a step.
+        batches: A batch a step; none for a method that is not trained.
         users: Whose scores to take.
         freeze: Whether to train what ours are made of alone.
     """
@@ -66,7 +66,7 @@ def record(
     trained = used & set(params)
     if freeze:
         trained &= weights.used(adapter.trained)
-    alone = sorted(set(params) - weights.used(adapter.trained))
+    alone = sorted(set(params) - weights.used(adapter.trained)) if batches else []
     fill(params[name] for name in params if name in used)
     if freeze:
         for name in alone:
@@ -78,10 +78,12 @@ def record(
     peer.start()
     found.graphs = {name: some_rows(peer.graph(name)) for name in adapter.graphs}
     leaves = {name: params[name] for name in sorted(trained)}
-    for name, loss in peer.losses(batches[0]).items():
+    for name, loss in (peer.losses(batches[0]) if batches else {}).items():
         found.losses[name] = loss.detach()
         found.gradients[name] = gradients(loss, leaves)
     found.scores = _scores(peer, users)
+    if not batches:
+        return found
     peer.module.train()
     optimizer, steps = peer.optimizer(), []
     for batch in batches:

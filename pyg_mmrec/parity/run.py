@@ -81,6 +81,7 @@ def run_theirs(
     freeze: bool = True,
 ) -> Record:
     """What theirs computes; see :func:`run`, and :func:`record` for ``freeze``."""
+    steps = steps if adapter.weights else 0  # nothing to train
     batches = draw_batches(data, batch_size, steps, adapter.num_neg)
     users = torch.arange(min(int(data[USER].num_nodes), _MOST_SCORED))
     sources = adapter.load.sources(checkout)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS, USER, features, modalities, relation
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, features, modalities, relation
 from pyg_mmrec.parity.checkout import double, plain
 from pyg_mmrec.parity.peer import LR, Peer, switched
 from pyg_mmrec.sampling.sampler import Batch
@@ -30,6 +30,7 @@ from pyg_mmrec.transforms import CoOccurrence
 NAME = "graph"  # of the data set that is written for it
 FEATURES = ("vision.npy", "text.npy")  # it knows two modalities
 USER_GRAPH, USER_K = "users.npy", 40  # the number is written into its code
+ITEM_GRAPH, ITEM_K = "items.npy", 2  # and this one into a file's name
 # Tensors of its models that are registered as parameters where there is no GPU.
 _PLAIN = ("result_embed",)
 
@@ -86,18 +87,37 @@ def write_user_graph(data: HeteroData, folder: Path, k: int = USER_K) -> None:
         folder: The data set's own folder, as :func:`write_data` returns it.
         k: Neighbours of a user.
     """
-    counted = CoOccurrence(k, USER, weight="count")(data.clone())
-    store = counted[relation(USER, "co_occurs")]
-    neighbour, centre = store.edge_index.cpu().numpy()
+    _write_counts(data, folder / USER_GRAPH, USER, k)
+
+
+def write_item_graph(data: HeteroData, folder: Path, k: int = ITEM_K) -> None:
+    """Write items that two users or more have in common, as DA-MRS' preprocessing does.
+
+    Args:
+        data: The graph.
+        folder: The data set's own folder, as :func:`write_data` returns it.
+        k: Neighbours of an item.
+    """
+    _write_counts(data, folder / ITEM_GRAPH, ITEM, k, least=2)
+
+
+def _write_counts(
+    data: HeteroData, path: Path, node_type: str, k: int, least: int = 1
+) -> None:
+    """Neighbours of each node, and what they have in common with it."""
+    counted = CoOccurrence(k, node_type, weight="count")(data.clone())
+    store = counted[relation(node_type, "co_occurs")]
+    kept = store.edge_weight >= least
+    neighbour, centre = store.edge_index[:, kept].cpu().numpy()
     order = np.argsort(centre, kind="stable")
-    ends = np.cumsum(np.bincount(centre, minlength=int(data[USER].num_nodes)))[:-1]
-    columns = neighbour[order], store.edge_weight.cpu().numpy()[order]
+    ends = np.cumsum(np.bincount(centre, minlength=int(data[node_type].num_nodes)))[:-1]
+    columns = neighbour[order], store.edge_weight[kept].cpu().numpy()[order]
     parts = [np.split(column, ends) for column in columns]
     found = {
-        user: [mine.tolist() for mine in both]
-        for user, both in enumerate(zip(*parts, strict=True))
+        node: [mine.tolist() for mine in both]
+        for node, both in enumerate(zip(*parts, strict=True))
     }
-    np.save(folder / USER_GRAPH, np.array(found, dtype=object), allow_pickle=True)
+    np.save(path, np.array(found, dtype=object), allow_pickle=True)
 
 
 def data_options(folder: Path) -> dict[str, Any]:
@@ -113,6 +133,7 @@ def data_options(folder: Path) -> dict[str, Any]:
         "inter_splitting_label": "x_label",
         "field_separator": "\t",
         "user_graph_dict_file": USER_GRAPH,
+        "item_graph_dict_file": ITEM_GRAPH,
         "filter_out_cod_start_users": False,
         "seed": 0,
     }

@@ -20,7 +20,7 @@ from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.trainer import Trainer
 
 METHODS = available()
-UNTRAINED = {"content_knn", "popularity", "random"}
+UNTRAINED = {"content_knn", "itemknn_cbf", "popularity", "random"}
 TRAINED = [m for m in METHODS if m not in UNTRAINED]
 USING_FEATURES = [m for m in METHODS if get(m).uses_features]
 SMALL = {"dim": 8, "k": 3, "user_k": 3, "item_k": 3}

@@ -53,6 +53,10 @@ def test_a_wrong_source_folder_is_one_sentence_and_exit_code_2() -> None:
         ((*MGCN, "--data", "tiktko"), ("'tiktko'", "did you mean 'tiktok'")),
         ((*MGCN, "--data", "tiktok", "--write-fixture"), ("leave --data out",)),
         ((*MGCN, "--train"), ("--train needs a data set",)),
+        (
+            ("itemknn_cbf", "--source", "nowhere", "--data", "tiktok", "--train"),
+            ("'itemknn_cbf' has nothing to train",),
+        ),
         ((*MGCN, "--theirs", "knn_k"), ("NAME=VALUE", "'knn_k'")),
     ],
 )

@@ -25,7 +25,8 @@ def test_computes_what_the_authors_code_does(path: Path) -> None:
     found = compare(ADAPTERS[path.stem], data, theirs)
     far = [x for x in found if not x.value < CLOSE]
     assert not far
-    assert {x.part for x in found} >= {"forward", "loss", "gradient", "step"}
+    parts = {"forward", "loss", "gradient", "step"} if theirs.batches else {"forward"}
+    assert {x.part for x in found} >= parts
     assert path.stat().st_size < fixture.LARGEST
 
 

@@ -42,7 +42,8 @@ def newcomers(ext: Extension, seed: int = 5) -> Content:
 
 def test_some_methods_place_new_items_and_some_cannot() -> None:
     assert {"vbpr", "freedom", "rearm"} <= set(PLACED)
-    ids = {"bpr", "lightgcn", "layergcn", "apegnn", "mgdn", "popularity", "random"}
+    ids = {"bpr", "lightgcn", "layergcn", "apegnn", "mgdn", "selfcf"}
+    ids |= {"popularity", "random"}
     assert set(METHODS) - set(PLACED) == ids
 
 

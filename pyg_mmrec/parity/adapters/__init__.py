@@ -14,6 +14,7 @@ from pyg_mmrec.parity.adapters import (
     mmssl,
     modal_graphs,
     rearm,
+    recent,
     sand,
 )
 
@@ -30,6 +31,7 @@ ADAPTERS: dict[str, Adapter] = {
         mmssl,
         modal_graphs,
         rearm,
+        recent,
         sand,
     )
     for adapter in module.ADAPTERS

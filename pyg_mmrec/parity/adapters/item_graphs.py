@@ -11,19 +11,19 @@ from pyg_mmrec.parity.batches import BATCH_SIZE
 from pyg_mmrec.parity.toolbox import Toolbox
 from pyg_mmrec.parity.weights import Moved, gained, rows, turned
 
-_PROJECTIONS = {
+PROJECTIONS = {
     "project.linear.image.weight": "image_trs.weight",
     "project.linear.image.bias": "image_trs.bias",
     "project.linear.text.weight": "text_trs.weight",
     "project.linear.text.bias": "text_trs.bias",
 }
-_IDS = {
+IDS = {
     "user.table.weight": "user_embedding.weight",
     "item.table.weight": "item_id_embedding.weight",
 }
 
 
-def _features(prefix: str) -> dict[str, Moved]:
+def learned_features(prefix: str) -> dict[str, Moved]:
     """Features that are trained, by our name of the modality in theirs."""
     return {
         prefix.format(m): gained(f"{m}_embedding.weight") for m in ("image", "text")
@@ -39,7 +39,8 @@ def _always_rebuilt(module: Any) -> None:
     del module.__dict__["build_item_graph"]
 
 
-_LEARNED = {"features stay frozen": {"learn_features": False}}
+LEARNED = {"features stay frozen": {"learn_features": False}}
+
 
 ADAPTERS = (
     Adapter(
@@ -57,9 +58,9 @@ ADAPTERS = (
             terms={"feature_bpr": "reg_weight"},
         ),
         weights={
-            **_IDS,
-            **_PROJECTIONS,
-            **_features("project.content.{}.offset.table.weight"),
+            **IDS,
+            **PROJECTIONS,
+            **learned_features("project.content.{}.offset.table.weight"),
         },
         ours={
             "learn_features": True,
@@ -75,7 +76,7 @@ ADAPTERS = (
         },
         choices={
             "weights of the modalities uniform": {"modality_weights": {}},
-            **_LEARNED,
+            **LEARNED,
         },
     ),
     Adapter(
@@ -87,8 +88,8 @@ ADAPTERS = (
             terms={"contrast": "cl_loss", "l2": "reg_weight"},
         ),
         weights={
-            **_IDS,
-            **_features("purify.{}.content.offset.table.weight"),
+            **IDS,
+            **learned_features("purify.{}.content.offset.table.weight"),
             "purify.image.widen.weight": "image_trs.weight",
             "purify.image.widen.bias": "image_trs.bias",
             "purify.text.widen.weight": "text_trs.weight",
@@ -115,7 +116,7 @@ ADAPTERS = (
             "l2": 0.01,
         },
         choices={
-            **_LEARNED,
+            **LEARNED,
         },
         graphs={
             "norm_adj": bipartite_matrix(INTERACTS),
@@ -135,16 +136,16 @@ ADAPTERS = (
             pairs=True,
         ),
         weights={
-            **_IDS,
-            **_PROJECTIONS,
-            **_features("project.content.{}.offset.table.weight"),
+            **IDS,
+            **PROJECTIONS,
+            **learned_features("project.content.{}.offset.table.weight"),
             "predictor.weight": "predictor.weight",
             "predictor.bias": "predictor.bias",
         },
         ours={"dim": 8, "num_layers": 2, "l2": 0.0, "learn_features": True},
         joined={"modal": ("inter", "intra")},
         graphs={"norm_adj": bipartite_matrix(INTERACTS)},
-        choices=_LEARNED,
+        choices=LEARNED,
         notes=("no penalty; theirs: norms, not squared, of all embeddings",),
     ),
     Adapter(
@@ -168,7 +169,7 @@ ADAPTERS = (
             sums=("contrast",),
         ),
         weights={
-            **_IDS,
+            **IDS,
             "project.linear.image.weight": turned("item_image_trs"),
             "project.linear.text.weight": turned("item_text_trs"),
             "hypergraphs.image.edges": turned("v_hyper"),
@@ -205,9 +206,9 @@ ADAPTERS = (
             mend=_always_rebuilt,
         ),
         weights={
-            **_IDS,
-            **{f"graphs.{k}": v for k, v in _PROJECTIONS.items()},
-            **_features("graphs.project.content.{}.offset.table.weight"),
+            **IDS,
+            **{f"graphs.{k}": v for k, v in PROJECTIONS.items()},
+            **learned_features("graphs.project.content.{}.offset.table.weight"),
             "logits": "modal_weight",
         },
         ours={
@@ -226,7 +227,7 @@ ADAPTERS = (
         choices={
             "LightGCN's convolutions; theirs: means": {"average": False},
             "graphs normalised before their mix": {"joint": False},
-            **_LEARNED,
+            **LEARNED,
         },
         notes=(
             "similarities have a gradient in each step; theirs: in an epoch's first",

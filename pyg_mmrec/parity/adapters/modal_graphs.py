@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
 from pyg_mmrec.parity.adapters.collaborative import CODE
 from pyg_mmrec.parity.toolbox import Toolbox, write_user_graph
-from pyg_mmrec.parity.weights import Moved, columns, part, stacked
+from pyg_mmrec.parity.weights import Moved, columns, part, stacked, turned
 
 _USERS, _DIM, _K = 40, 8, 4  # of the small graph
 _TWO = (("image", "v_gcn"), ("text", "t_gcn"))
@@ -114,6 +115,41 @@ def _two_modalities(module: Any) -> None:
 
 def _compute(module: Any) -> None:
     module.all_users, module.all_items = module.compute()
+
+
+def _own_rows(module: Any) -> None:
+    """Look items up in their own rows, and draw no noise."""
+    loss = module.calculate_loss
+
+    def shifted(rows: torch.Tensor) -> torch.Tensor:
+        offset = torch.tensor([0, module.n_users, module.n_users])
+        return loss(rows + offset.unsqueeze(-1))
+
+    module.calculate_loss = shifted
+    module.reparametrize = lambda mean, log_var: mean
+
+
+def _mvgae_weights() -> dict[str, Any]:
+    names = ("v_gcn", "t_gcn", "c_gcn")
+    found: dict[str, Any] = {
+        "user.table.weight": columns(*(f"{g}.preference" for g in names)),
+        "item.table.weight": "collaborative",
+        **_linear("widen", "c_gcn.MLP"),
+        **_linear("project.linear.image", "v_gcn.MLP"),
+        **_linear("project.linear.text", "t_gcn.MLP"),
+    }
+    layers = (("convs", 0, 1), ("last_convs", 0, 4), ("last_convs", 1, 5))
+    for i, g in enumerate(names):
+        for ours, place, theirs in layers:
+            conv = f"encoders.{i}.{ours}.{place}"
+            join = conv.replace("convs", "joins")
+            found[f"{conv}.weight"] = turned(f"{g}.conv_embed_{theirs}.weight")
+            found[f"{conv}.bias"] = f"{g}.conv_embed_{theirs}.bias"
+            found |= _linear(join, f"{g}.g_layer{theirs}")
+            if ours == "last_convs":
+                own = f"encoders.{i}.owns.{place}"
+                found |= _linear(own, f"{g}.linear_layer{theirs}")
+    return found
 
 
 _SHARES = "shares that stay a softmax; theirs: free after their start as one"
@@ -224,6 +260,41 @@ ADAPTERS = (
         own=("user.table.weight", "item.table.weight", "preference.table.weight"),
         choices={"the sum of the modalities": {"mean": False}},
         notes=("features projected to one width; theirs: to 256, or not", _MEANS),
+    ),
+    Adapter(
+        method="mvgae",
+        code=CODE,
+        load=Toolbox(
+            "MVGAE",
+            {"embedding_size": _DIM // 2, "n_layers": 1, "beta": 0.1},
+            terms={"divergence": "beta"},
+            first="reconstruction",
+            sums=("reconstruction", "divergence"),
+            bits=True,
+            patch=_narrow("mvgae"),
+            mend=_own_rows,
+            before=lambda module: module.forward(),
+        ),
+        weights=_mvgae_weights(),
+        ours={
+            "dim": _DIM // 2,
+            "hidden": _DIM,
+            "noise": 0.0,
+            "squash": True,
+            "batch_negatives": True,
+            "beta": 0.1 * math.log(2),
+        },
+        own=("user.table.weight", "item.table.weight"),
+        choices={
+            "a user's own negatives; theirs: a batch's": {"batch_negatives": False},
+            "means as they are; theirs: sigmoids of them": {"squash": False},
+        },
+        notes=(
+            "items looked up in their own rows; theirs: in those of users, mended for "
+            "the comparison",
+            "means over the batch, in nats; theirs: sums, in bits",
+            "samples have noise in both, left out of the comparison",
+        ),
     ),
     Adapter(
         method="slmrec",

@@ -1,0 +1,161 @@
+"""What DA-MRS alone uses: item graphs on which all modalities, or users, agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import BaseTransform
+
+from pyg_mmrec.edge_weights import normalized
+from pyg_mmrec.graph import (
+    ITEM,
+    features,
+    knn_relation,
+    modalities,
+    num_trained,
+    presence,
+    relation,
+)
+from pyg_mmrec.ranking.rows import best_columns
+from pyg_mmrec.transforms.checks import check_finite, check_k
+from pyg_mmrec.transforms.listening import append_edges
+
+BEHAVIOUR = relation(ITEM, "behaviour")
+
+
+class ConsistentKNN(BaseTransform):
+    r"""Adds ``knn_<modality>`` among items that every modality finds alike.
+
+    .. math::
+        j \in \mathrm{top}_k \left\{ s^m_{ij} : s^n_{ij} \ge \bar{s}^n
+        \; \forall n \right\}
+
+    with cosines :math:`s` and their means :math:`\bar{s}` over all pairs, from `DA-MRS
+    <https://doi.org/10.1145/3637528.3671703>`_, in blocks of rows. Edges weigh 1,
+    symmetrically normalised; an item is the first of its own ``k`` neighbours. A
+    modality that either item lacks has no say; items that lack it have no edges of it.
+
+    **Shapes:** adds ``data['item', 'knn_<m>', 'item']`` with ``edge_index``
+    :math:`(2, E)`, :math:`E \le I k`, and ``edge_weight`` :math:`(E)`.
+
+    Args:
+        k: Neighbours of an item, itself among them.
+        chunk_size: Items compared at a time; memory is ``chunk_size * I``.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.methods.parts.da_mrs import ConsistentKNN
+        >>> data = ConsistentKNN(5)(Synthetic(num_users=50, num_items=40)[0])
+        >>> data["item", "knn_text", "item"].num_edges <= 200
+        True
+    """
+
+    def __init__(self, k: int, chunk_size: int = 1024) -> None:
+        check_k("ConsistentKNN", k)
+        self.k, self.chunk_size = k, chunk_size
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Add a relation per modality, with ``edge_weight``."""
+        num_items = int(data[ITEM].num_nodes)
+        rows = torch.arange(num_items, device=_device(data))
+        for name, index in self._edges(data, rows, num_items):
+            store = data[knn_relation(ITEM, name)]
+            store.edge_index = index
+            store.edge_weight = normalized(_ones(index), index, num_items, "sym")
+        return data
+
+    def extend(self, data: HeteroData) -> None:
+        """Give new items neighbours among those of before."""
+        first, num_items = num_trained(data, ITEM), int(data[ITEM].num_nodes)
+        rows = torch.arange(first, num_items, device=_device(data))
+        for name, index in self._edges(data, rows, first):
+            store = data[knn_relation(ITEM, name)]
+            append_edges(store, index, _ones(index), num_items, "sym", _ones)
+
+    def _edges(
+        self, data: HeteroData, rows: Tensor, count: int
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Edges of each modality to some items, from themselves and the first ones."""
+        sides = {m: _directions(data, m) for m in modalities(data)}
+        means = {
+            m: _mean_cosine(x[:count], has[:count]) for m, (x, has) in sides.items()
+        }
+        found: dict[str, list[Tensor]] = {m: [rows.new_zeros(2, 0)] for m in sides}
+        for block in rows.split(self.chunk_size):
+            itself = block.unsqueeze(-1) == torch.arange(count, device=block.device)
+            cosines, agreed = {}, ~itself
+            for m, (x, has) in sides.items():
+                cosines[m] = x[block] @ x[:count].T
+                both = has[block].unsqueeze(-1) & has[:count]
+                agreed = agreed & ((cosines[m] >= means[m]) | ~both)
+                cosines[m].masked_fill_(~both, -torch.inf)
+            for m, (_, has) in sides.items():
+                own = block[has[block]].expand(2, -1)
+                scores = cosines[m].masked_fill(~agreed, -torch.inf)
+                value, place = best_columns(scores, self.k)
+                value = value[:, : self.k - 1]  # and itself
+                row, rank = value.isfinite().nonzero(as_tuple=True)
+                found[m] += [own, torch.stack([place[row, rank], block[row]])]
+        for m, edges in found.items():
+            yield m, torch.cat(edges, dim=1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(k={self.k})"
+
+
+class Repeated(BaseTransform):
+    """Adds ``behaviour``: items that several users took both, each with itself.
+
+    Symmetrically normalised edges of weight 1, from the counts of
+    :class:`~pyg_mmrec.CoOccurrence`.
+
+    Args:
+        least: Users that two items have in common.
+    """
+
+    def __init__(self, least: int = 2) -> None:
+        self.least = least
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        """Add the relation, with ``edge_weight``."""
+        found, num_items = data[relation(ITEM, "co_occurs")], int(data[ITEM].num_nodes)
+        source, centre = found.edge_index
+        index = found.edge_index[
+            :, (found.edge_weight >= self.least) & (source != centre)
+        ]
+        loops = torch.arange(num_items, device=index.device).expand(2, -1)
+        index = torch.cat([loops, index], dim=1)
+        store = data[BEHAVIOUR]
+        store.edge_index = index
+        store.edge_weight = normalized(_ones(index), index, num_items, "sym")
+        return data
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(least={self.least})"
+
+
+def _directions(data: HeteroData, name: str) -> tuple[Tensor, Tensor]:
+    """Unit rows of a modality, and which items have it: ``[I, d]``, ``[I]``."""
+    x, present = features(data, name), presence(data, name)
+    check_finite(x, present, name)
+    x = F.normalize(x.detach().float(), dim=-1)
+    has = present & (x != 0).any(dim=1)
+    return x.masked_fill(~has.unsqueeze(-1), 0.0), has
+
+
+def _mean_cosine(x: Tensor, has: Tensor) -> Tensor:
+    """Mean over all pairs: the squared length of the mean direction."""
+    mean = x.double().sum(0) / has.sum().clamp(min=1)
+    return mean.square().sum().float()
+
+
+def _ones(index: Tensor) -> Tensor:
+    return torch.ones(index.size(1), device=index.device)
+
+
+def _device(data: HeteroData) -> torch.device:
+    return features(data, modalities(data)[0]).device
