@@ -91,7 +91,7 @@ class TrainConfig:
     cold_ids: Literal["alike", "drawn"] = option(
         "alike",
         "where cold items alone are ranked, what stands for their ids, which no "
-        "interaction taught: ids of items alike, or what chance drew",
+        "interaction taught: what content tells of them, or what chance drew",
     )
     exclude: tuple[Literal["train", "val", "test"], ...] = option(
         ("train",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import (
     ITEM,
     USER,
-    features,
     modalities,
     num_trained,
     presence,
@@ -25,9 +23,10 @@ from pyg_mmrec.methods import Recommender
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.regression import ContentRegression
 
-LIKE_ITEMS, LIKE_USERS = 10, 20
-"""How many items, or users, a new one takes after."""
+LIKE_USERS = 20
+"""How many users a new one takes after."""
 _BLOCK = 256
 
 
@@ -36,7 +35,8 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
 
     In a graph with cold items, such as that of ``Split("cold")``, their ids and offsets
     are what chance drew at the start of the training, for no interaction taught them.
-    Here they are those of items alike; a method without features stays as it is.
+    Here they are what content tells of them (:func:`like_items`); a method without
+    features stays as it is.
 
     Args:
         model: A trained method.
@@ -68,11 +68,13 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
     return model
 
 
-def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Branch:
-    """Final embeddings as validation and test rank them.
+def ranked_model(
+    model: Recommender, data: HeteroData, config: TrainConfig
+) -> Recommender:
+    """The model whose rows validation, test and an index rank by.
 
-    Where cold items alone are ranked they are those of :func:`settled`, unless
-    ``cold_ids`` says otherwise: as the items would be served.
+    Where cold items alone are ranked it is :func:`settled`, unless ``cold_ids`` says
+    otherwise: as the items would be served.
 
     Args:
         model: The method.
@@ -80,47 +82,30 @@ def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Br
         config: How it is trained and evaluated.
     """
     if config.candidates == "cold" and config.cold_ids == "alike":
-        model = settled(model, data)
-    return model.rows(data)
+        return settled(model, data)
+    return model
 
 
-def like_items(
-    data: HeteroData, k: int = LIKE_ITEMS, new: Tensor | None = None
-) -> Fill:
-    r"""Rows of new items: means over the trained items of the most similar content.
+def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Branch:
+    """Final embeddings of :func:`ranked_model`, whose arguments it takes."""
+    return ranked_model(model, data, config).rows(data)
 
-    .. math::
-        \mathbf{e}_i = \frac{\sum_{j} s_{ij} \mathbf{e}_j}{\sum_j s_{ij}}, \qquad
-        s_{ij} = \frac{1}{|\mathcal{M}_i|} \sum_{m \in \mathcal{M}_i \cap
-        \mathcal{M}_j} \max(\cos(\mathbf{x}_i^m, \mathbf{x}_j^m), 0)
 
-    over the ``k`` greatest :math:`s_{ij}` among items that somebody took: an id that
-    no interaction ever taught says nothing. An item like no other takes the mean of
-    all those.
+def like_items(data: HeteroData, new: Tensor | None = None) -> Fill:
+    """Rows of new items: what their content tells of those that were learned.
+
+    By :class:`~pyg_mmrec.training.regression.ContentRegression` over the trained
+    items that somebody took: an id that no interaction ever taught says nothing. An
+    item without features takes the mean of all those.
 
     Args:
         data: A graph that items have joined, with their features.
-        k: Items that a new one takes after.
         new: Which items; those that joined if ``None``.
     """
-    first, total = num_trained(data, ITEM), int(data[ITEM].num_nodes)
-    taken = train_edges(data)[1].unique()
-    taken = taken[taken < first]
     if new is None:
-        new = torch.arange(first, total, device=taken.device)
-    likeness = torch.zeros(new.numel(), taken.numel(), device=taken.device)
-    count = torch.zeros(new.numel(), 1, device=taken.device)
-    for name in modalities(data):
-        x, has = features(data, name), presence(data, name)
-        has = has & (x != 0).any(dim=1)
-        unit = partial(torch.nn.functional.normalize, dim=-1)
-        rows = unit(x[new].double()) * has[new].unsqueeze(-1)
-        for place in torch.arange(taken.numel(), device=taken.device).split(4096):
-            others = unit(x[taken[place]].double()) * has[taken[place]].unsqueeze(-1)
-            likeness[:, place] += (rows @ others.T).float().clamp(min=0.0)
-        count += has[new].unsqueeze(-1)
-    value, place = best_columns(likeness / count.clamp(min=1.0), k)
-    return _means(taken[place], value, taken)
+        first, total = num_trained(data, ITEM), int(data[ITEM].num_nodes)
+        new = torch.arange(first, total, device=train_edges(data).device)
+    return ContentRegression.of(data).fill(data, new)
 
 
 def like_users(data: HeteroData, k: int = LIKE_USERS) -> Fill:

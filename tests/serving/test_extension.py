@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -20,6 +22,7 @@ from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.serving.extension import Content, Extension, content_of
 from pyg_mmrec.training.likeness import like_items, like_users, settled
+from pyg_mmrec.training.regression import PENALTIES, ContentRegression
 
 METHODS = available()
 PLACED = [m for m in METHODS if get(m).uses_features]
@@ -130,27 +133,85 @@ def test_options_of_methods_keep_it(method, options) -> None:
     assert bool(after.item.isfinite().all())
 
 
-def test_likeness_is_a_weighted_mean_beside_a_loop() -> None:
+def unit_content(data, index: int, taken: list[int]) -> torch.Tensor:
+    parts = []
+    for m in ("image", "text"):
+        x, has = data[ITEM][f"x_{m}"].double(), data[ITEM][f"mask_{m}"]
+        part = x[index] - x[[j for j in taken if has[j]]].mean(dim=0)
+        parts.append(part / part.norm() * bool(has[index]))
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_likeness_is_the_regression_that_foresees_best_beside_a_loop(wide) -> None:
+    """With fewer columns than items, and with more."""
+    data = make_graph(missing=0.3)
+    if wide:
+        data[ITEM].x_image = torch.cat(
+            [data[ITEM].x_image ** n for n in range(1, 9)], 1
+        )
+    edges = train_edges(data)
+    set_interactions(data, edges[:, edges[1] >= 6])
+    generator = torch.Generator().manual_seed(1)
+    taken = sorted(set(train_edges(data)[1].tolist()))
+    z = torch.stack([unit_content(data, i, taken) for i in range(30)])
+    noise = torch.randn(30, 3, generator=generator)
+    table = (z @ torch.randn(z.size(1), 3, generator=generator).double()).float()
+    table = table + 2.0 * noise + torch.tensor([3.0, 0.0, -1.0])
+
+    def foreseen(known: list[int], index: int, penalty: float, mean) -> torch.Tensor:
+        x, y = z[known], table[known].double() - mean
+        inner = x.T @ x + penalty * torch.eye(x.size(1))
+        return z[index] @ torch.linalg.solve(inner, x.T @ y) + mean
+
+    mean = table[taken].double().mean(dim=0)
+
+    def error(penalty: float) -> float:
+        gaps = []
+        for i in taken:
+            rest = [j for j in taken if j != i]
+            gaps.append(foreseen(rest, i, penalty, mean) - table[i])
+        return float(torch.stack(gaps).square().mean())
+
+    best = min(PENALTIES, key=error)
+    assert PENALTIES[0] < best < PENALTIES[-1]
+    new = torch.tensor([0, 3, 5])
+    found = like_items(data, new)(table)
+    for row, i in zip(found, new.tolist(), strict=True):
+        expected = foreseen(taken, i, best, mean).float()
+        assert torch.allclose(row, expected, atol=1e-4)
+
+
+def test_content_that_tells_nothing_leaves_the_mean() -> None:
+    ext = extension("freedom", missing=0.0)
+    data = ext.graph(newcomers(ext))
+    taken = train_edges(data)[1].unique()
+    table = torch.ones(30, 2, 2)
+    table[:, 1] = 7.0
+    assert torch.allclose(like_items(data)(table), table[taken].mean(0).expand(6, 2, 2))
+    bare = ext.graph(content_of(ext.data, {}, ["x"], placed=False))
+    table = torch.randn(30, 2, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(like_items(bare)(table)[0], table[taken].mean(0), atol=1e-6)
+
+
+def test_the_regression_is_found_anew_for_other_content_alone() -> None:
+    data = make_graph(missing=0.3)
+    first = ContentRegression.of(data)
+    assert ContentRegression.of(data) is first
+    other = copy.copy(data)
+    other[ITEM].x_image = data[ITEM].x_image + 1
+    assert ContentRegression.of(other) is not first
+    assert ContentRegression.of(data) is first
+    ext = extension("freedom")
+    data = ext.graph(newcomers(ext))
+    found = ContentRegression.of(data)
+    later, _ = ext.with_items(newcomers(ext))
+    assert ContentRegression.of(later.graph(newcomers(ext, 6))) is found
+
+
+def test_users_alike_are_a_weighted_mean_beside_a_loop() -> None:
     ext = extension("freedom")
     data = ext.graph(newcomers(ext), torch.tensor([[0, 0, 1], [1, 2, 5]]))
-    table = torch.randn(30, 3, generator=torch.Generator().manual_seed(1))
-    found = like_items(data, k=4)(table)
-    taken = set(data["user", "interacts", "item"].edge_index[1].tolist())
-    for place in range(6):
-        i, scores = 30 + place, {}
-        own = [m for m in ("image", "text") if data[ITEM][f"mask_{m}"][i]]
-        for j in sorted(taken):
-            total = 0.0
-            for m in own:
-                x, has = data[ITEM][f"x_{m}"].double(), data[ITEM][f"mask_{m}"]
-                if has[j]:
-                    cosine = torch.cosine_similarity(x[i], x[j], dim=0)
-                    total += max(float(cosine), 0.0)
-            scores[j] = total / len(own)
-        near = sorted(scores, key=lambda j: -scores[j])[:4]
-        weight = torch.tensor([scores[j] for j in near])
-        expected = (weight[:, None] * table[near]).sum(0) / weight.sum()
-        assert torch.allclose(found[place], expected, atol=1e-5)
     users = torch.randn(40, 3)
     rows = like_users(data, k=3)(users)
     sets: list[set[int]] = [set() for _ in range(42)]
