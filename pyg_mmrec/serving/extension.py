@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,12 @@ class Content:
             {m: torch.cat([x, other.x[m]]) for m, x in self.x.items()},
             {m: torch.cat([has, other.present[m]]) for m, has in self.present.items()},
         )
+
+    def without(self, names: Iterable[str]) -> Content:
+        """The same items, all of which lack some modalities."""
+        gone = {name: torch.zeros_like(self.x[name]) for name in names}
+        nobody = {name: torch.zeros_like(self.present[name]) for name in gone}
+        return Content({**self.x, **gone}, {**self.present, **nobody})
 
     def rows(self, index: Tensor) -> Content:
         """Some of them, by their places, ``[n]``."""
