@@ -143,7 +143,8 @@ def run(
         result = trainer.fit(resume, hooks, score_test)
         data = trainer.data
         ranked = ranked_model(model, data, trainer.config)
-        index = Index.build(ranked.rows(data), data, dataset, ranked)
+        kind = trainer.config.cold_ids
+        index = Index.build(ranked.rows(data), data, dataset, ranked, kind)
         if folder is not None and not done:
             write_results(folder, description, result, graph_seconds, trainer, index)
     if score_test:

@@ -98,7 +98,7 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
             history=state["history"],
             slices=result.get("slices", {}),  # runs of before have none
         ),
-        Index.from_tensors(state["index"]).with_model(ranked, data),
+        Index.from_tensors(state["index"]).with_model(ranked, data, train.cold_ids),
         model,
         data,
         train,

@@ -78,9 +78,10 @@ class Explorer:
         self.run, self.dataset, self.pictures = run, dataset, pictures
         self.index = run.index
         extension = self.index.extension
-        # Where cold items alone were ranked, it has their ids as content tells them.
+        # Where cold items alone were ranked, it has their ids as they were ranked.
         model = run.model if extension is None else extension.model
-        self.attribution = Attribution(model, dataset[0], self.index.added)
+        kind = run.train_config.cold_ids
+        self.attribution = Attribution(model, dataset[0], self.index.added, kind)
 
     @classmethod
     def open(cls, folder: Path | str, pictures: Path | str | None = None) -> Explorer:

@@ -66,6 +66,7 @@ class Attribution:
         model: The trained method.
         base: The graph of its data set, without the method's relations.
         added: Items that joined, after those of the graph; ``None`` for none.
+        cold_ids: As of :class:`~pyg_mmrec.TrainConfig`.
 
     Example:
         >>> from pyg_mmrec import Synthetic, build
@@ -82,9 +83,14 @@ class Attribution:
     """
 
     def __init__(
-        self, model: Recommender, base: HeteroData, added: Content | None = None
+        self,
+        model: Recommender,
+        base: HeteroData,
+        added: Content | None = None,
+        cold_ids: str = "alike",
     ) -> None:
-        self.model, self.base, self.added = model, base, added
+        self.model, self.base = model, base
+        self.added, self.cold_ids = added, cold_ids
         names = modalities(base) if model.uses_features else []
         self.names = (IDS, *names)
         self._found: dict[Kept, tuple[Extension, Branch]] = {}
@@ -154,7 +160,8 @@ class Attribution:
         if transform is not None:
             data = transform(data)
         model = self.model if IDS in kept else without_ids(self.model)
-        rows, extension = model.rows(data), Extension.of(model, data)
+        rows = model.rows(data)
+        extension = Extension.of(model, data, self.cold_ids)
         if self.added is None:
             return extension, rows
         extension, new = extension.with_items(self.added.without(away))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import (
     ITEM,
     USER,
+    features,
     modalities,
     num_trained,
     presence,
@@ -25,22 +27,22 @@ from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.regression import ContentRegression
 
-LIKE_USERS = 20
-"""How many users a new one takes after."""
+LIKE_ITEMS, LIKE_USERS = 10, 20
+"""How many items, or users, a new one takes after."""
 _BLOCK = 256
 
 
-def settled(model: Recommender, data: HeteroData) -> Recommender:
+def settled(model: Recommender, data: HeteroData, how: str = "alike") -> Recommender:
     """A copy whose items that nobody took start as items that join do.
 
     In a graph with cold items, such as that of ``Split("cold")``, their ids and offsets
     are what chance drew at the start of the training, for no interaction taught them.
-    Here they are what content tells of them (:func:`like_items`); a method without
-    features stays as it is.
+    Here they are those of items alike; a method without features stays as it is.
 
     Args:
         model: A trained method.
         data: The graph that it was trained on.
+        how: As of :func:`item_fill`.
 
     Example:
         >>> from pyg_mmrec import Evaluator, Synthetic, build
@@ -61,7 +63,7 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
         cold &= torch.stack(has).any(dim=0)
     index = cold.nonzero().flatten()
     if type(model).uses_features and has and index.numel():
-        fill = like_items(data, new=index)
+        fill = item_fill(data, how, index)
         for module in model.modules():
             if isinstance(module, PerNode):
                 module.settle(ITEM, index, fill)
@@ -81,8 +83,8 @@ def ranked_model(
         data: The graph that it is trained on.
         config: How it is trained and evaluated.
     """
-    if config.candidates == "cold" and config.cold_ids == "alike":
-        return settled(model, data)
+    if config.candidates == "cold" and config.cold_ids != "drawn":
+        return settled(model, data, config.cold_ids)
     return model
 
 
@@ -91,8 +93,60 @@ def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Br
     return ranked_model(model, data, config).rows(data)
 
 
-def like_items(data: HeteroData, new: Tensor | None = None) -> Fill:
-    """Rows of new items: what their content tells of those that were learned.
+def item_fill(data: HeteroData, how: str = "alike", new: Tensor | None = None) -> Fill:
+    """What makes rows of new items, as ``cold_ids`` of a run says.
+
+    Args:
+        data: A graph that items have joined, with their features.
+        how: ``"foreseen"`` for :func:`foreseen_items`, else :func:`like_items`.
+        new: Which items; those that joined if ``None``.
+    """
+    if how == "foreseen":
+        return foreseen_items(data, new)
+    return like_items(data, new=new)
+
+
+def like_items(
+    data: HeteroData, k: int = LIKE_ITEMS, new: Tensor | None = None
+) -> Fill:
+    r"""Rows of new items: means over the trained items of the most similar content.
+
+    .. math::
+        \mathbf{e}_i = \frac{\sum_{j} s_{ij} \mathbf{e}_j}{\sum_j s_{ij}}, \qquad
+        s_{ij} = \frac{1}{|\mathcal{M}_i|} \sum_{m \in \mathcal{M}_i \cap
+        \mathcal{M}_j} \max(\cos(\mathbf{x}_i^m, \mathbf{x}_j^m), 0)
+
+    over the ``k`` greatest :math:`s_{ij}` among items that somebody took: an id that
+    no interaction ever taught says nothing. An item like no other takes the mean of
+    all those.
+
+    Args:
+        data: A graph that items have joined, with their features.
+        k: Items that a new one takes after.
+        new: Which items; those that joined if ``None``.
+    """
+    first, total = num_trained(data, ITEM), int(data[ITEM].num_nodes)
+    taken = train_edges(data)[1].unique()
+    taken = taken[taken < first]
+    if new is None:
+        new = torch.arange(first, total, device=taken.device)
+    likeness = torch.zeros(new.numel(), taken.numel(), device=taken.device)
+    count = torch.zeros(new.numel(), 1, device=taken.device)
+    for name in modalities(data):
+        x, has = features(data, name), presence(data, name)
+        has = has & (x != 0).any(dim=1)
+        unit = partial(torch.nn.functional.normalize, dim=-1)
+        rows = unit(x[new].double()) * has[new].unsqueeze(-1)
+        for place in torch.arange(taken.numel(), device=taken.device).split(4096):
+            others = unit(x[taken[place]].double()) * has[taken[place]].unsqueeze(-1)
+            likeness[:, place] += (rows @ others.T).float().clamp(min=0.0)
+        count += has[new].unsqueeze(-1)
+    value, place = best_columns(likeness / count.clamp(min=1.0), k)
+    return _means(taken[place], value, taken)
+
+
+def foreseen_items(data: HeteroData, new: Tensor | None = None) -> Fill:
+    """Rows of new items: what their content tells of those of all trained items.
 
     By :class:`~pyg_mmrec.training.regression.ContentRegression` over the trained
     items that somebody took: an id that no interaction ever taught says nothing. An

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,13 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.serving.extension import Content, Extension, content_of
-from pyg_mmrec.training.likeness import like_items, like_users, settled
+from pyg_mmrec.training.likeness import (
+    foreseen_items,
+    item_fill,
+    like_items,
+    like_users,
+    settled,
+)
 from pyg_mmrec.training.regression import PENALTIES, ContentRegression
 
 METHODS = available()
@@ -63,6 +70,18 @@ def test_items_one_by_one_in_any_order_are_items_at_once(method, missing) -> Non
         ext, found = ext.with_items(content.rows(torch.tensor([i])))
         one[i] = found[0]
     assert torch.allclose(one, rows, atol=1e-5 * float(rows.abs().max()))
+
+
+def test_foreseen_items_one_by_one_are_items_at_once() -> None:
+    ext = replace(extension("freedom"), cold_ids="foreseen")
+    content = newcomers(ext)
+    whole, rows = ext.with_items(content)
+    assert whole.cold_ids == "foreseen"
+    alike = extension("freedom").with_items(content)[1]
+    assert not torch.allclose(rows, alike, atol=1e-3)
+    for i in (3, 0, 5):
+        ext, found = ext.with_items(content.rows(torch.tensor([i])))
+        assert torch.allclose(found[0], rows[i], atol=1e-5 * float(rows.abs().max()))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -143,7 +162,7 @@ def unit_content(data, index: int, taken: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_likeness_is_the_regression_that_foresees_best_beside_a_loop(wide) -> None:
+def test_the_regression_is_the_one_that_foresees_best_beside_a_loop(wide) -> None:
     """With fewer columns than items, and with more."""
     data = make_graph(missing=0.3)
     if wide:
@@ -176,7 +195,7 @@ def test_likeness_is_the_regression_that_foresees_best_beside_a_loop(wide) -> No
     best = min(PENALTIES, key=error)
     assert PENALTIES[0] < best < PENALTIES[-1]
     new = torch.tensor([0, 3, 5])
-    found = like_items(data, new)(table)
+    found = foreseen_items(data, new)(table)
     for row, i in zip(found, new.tolist(), strict=True):
         expected = foreseen(taken, i, best, mean).float()
         assert torch.allclose(row, expected, atol=1e-4)
@@ -188,10 +207,14 @@ def test_content_that_tells_nothing_leaves_the_mean() -> None:
     taken = train_edges(data)[1].unique()
     table = torch.ones(30, 2, 2)
     table[:, 1] = 7.0
-    assert torch.allclose(like_items(data)(table), table[taken].mean(0).expand(6, 2, 2))
+    assert torch.allclose(
+        foreseen_items(data)(table), table[taken].mean(0).expand(6, 2, 2)
+    )
     bare = ext.graph(content_of(ext.data, {}, ["x"], placed=False))
     table = torch.randn(30, 2, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(like_items(bare)(table)[0], table[taken].mean(0), atol=1e-6)
+    assert torch.allclose(
+        foreseen_items(bare)(table)[0], table[taken].mean(0), atol=1e-6
+    )
 
 
 def test_the_regression_is_found_anew_for_other_content_alone() -> None:
@@ -209,9 +232,27 @@ def test_the_regression_is_found_anew_for_other_content_alone() -> None:
     assert ContentRegression.of(later.graph(newcomers(ext, 6))) is found
 
 
-def test_users_alike_are_a_weighted_mean_beside_a_loop() -> None:
+def test_likeness_is_a_weighted_mean_beside_a_loop() -> None:
     ext = extension("freedom")
     data = ext.graph(newcomers(ext), torch.tensor([[0, 0, 1], [1, 2, 5]]))
+    table = torch.randn(30, 3, generator=torch.Generator().manual_seed(1))
+    found = like_items(data, k=4)(table)
+    taken = set(data["user", "interacts", "item"].edge_index[1].tolist())
+    for place in range(6):
+        i, scores = 30 + place, {}
+        own = [m for m in ("image", "text") if data[ITEM][f"mask_{m}"][i]]
+        for j in sorted(taken):
+            total = 0.0
+            for m in own:
+                x, has = data[ITEM][f"x_{m}"].double(), data[ITEM][f"mask_{m}"]
+                if has[j]:
+                    cosine = torch.cosine_similarity(x[i], x[j], dim=0)
+                    total += max(float(cosine), 0.0)
+            scores[j] = total / len(own)
+        near = sorted(scores, key=lambda j: -scores[j])[:4]
+        weight = torch.tensor([scores[j] for j in near])
+        expected = (weight[:, None] * table[near]).sum(0) / weight.sum()
+        assert torch.allclose(found[place], expected, atol=1e-5)
     users = torch.randn(40, 3)
     rows = like_users(data, k=3)(users)
     sets: list[set[int]] = [set() for _ in range(42)]
@@ -237,12 +278,13 @@ def test_items_that_nobody_took_settle_among_their_like(method) -> None:
     set_interactions(data, edges[:, keep])
     model, data, _ = small(method, data)
     before = {name: x.clone() for name, x in model.named_parameters()}
-    after = dict(settled(model, data).named_parameters())
+    how = "foreseen" if method == "bm3" else "alike"
+    after = dict(settled(model, data, how).named_parameters())
     assert all(torch.equal(x, before[name]) for name, x in model.named_parameters())
     for name, x in after.items():
         was = before[name]
         if method in PLACED and x.size(0) == 30 and not name.startswith("denoisers"):
-            expected = like_items(data, new=cold_of(data))(was)
+            expected = item_fill(data, how, cold_of(data))(was)
             assert torch.allclose(x[cold_of(data)], expected)
             assert torch.equal(x[4:], was[4:])
         elif not name.startswith("denoisers"):
