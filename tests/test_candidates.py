@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluation.candidates import suited_candidates
+from pyg_mmrec.evaluation.candidates import candidate_mask, suited_candidates
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.evaluation.slices import head_items
 from pyg_mmrec.experiments.assembly import build
+from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.graph import INTERACTS, ITEM, interaction_graph, train_edges
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 from pyg_mmrec.training import checkpoint
@@ -228,12 +230,29 @@ def test_cold_items_are_ranked_by_the_ids_of_items_alike() -> None:
     data = Synthetic(num_users=60, num_items=50, split="cold")
     small = {"epochs": 1, "dim": 8, "progress": False, "device": "cpu"}
     trainers = {
-        kind: build(data, "vbpr", cold_ids=kind, **small) for kind in ("alike", "drawn")
+        kind: build(data, "vbpr", cold_ids=kind, **small)
+        for kind in ("alike", "foreseen", "drawn")
     }
     found = {kind: trainer.fit().valid for kind, trainer in trainers.items()}
     for kind, trainer in trainers.items():
         model, graph = trainer.model, trainer.data
-        other = settled(model, graph) if kind == "alike" else model
+        other = model if kind == "drawn" else settled(model, graph, kind)
         expected = Evaluator(graph, "val", candidates="cold")(other.rows(graph))
         assert found[kind]["recall@20"] == expected["recall@20"]
-    assert found["alike"] != found["drawn"]
+    assert len({str(figures) for figures in found.values()}) == 3
+
+
+@pytest.mark.parametrize("kind", ["alike", "foreseen"])
+def test_who_joins_a_cold_run_meets_the_ids_that_were_ranked(kind, tmp_path) -> None:
+    """Histories and new items listened to ids of cold items that chance drew."""
+    data = Synthetic(num_users=60, num_items=50, split="cold")
+    small = {"epochs": 1, "progress": False, "device": "cpu", "cold_ids": kind}
+    done = run(data, "vbpr", output=tmp_path, **small)
+    for one in (done, load_run(tmp_path, data)):
+        cold = candidate_mask(one.data, "cold").nonzero().flatten()
+        assert one.index.extension is not None
+        served = one.index.extension.model
+        assert one.index.extension.cold_ids == kind
+        assert torch.equal(served.rows(one.data).item[cold], one.index.rows.item[cold])
+        drawn = one.model.rows(one.data).item[cold]
+        assert not torch.equal(drawn, one.index.rows.item[cold])

@@ -15,7 +15,9 @@ from pyg_mmrec.commands import benchmark, parity
 from pyg_mmrec.datasets import load
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import load_run
+from pyg_mmrec.experiments.records import key, record_of
 from pyg_mmrec.graph import INTERACTS, train_edges
+from pyg_mmrec.methods import get
 from pyg_mmrec.transforms.split import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +67,29 @@ def test_each_kind_is_trained_resumed_refused_and_opened(
     code, stdout, stderr = command(f"recommend {tmp_path}/out u1 -k 3")
     assert code == 0, stderr
     assert len(stdout.splitlines()) == 4
+
+
+def test_another_draw_of_a_split(timed, command, tmp_path) -> None:
+    """Which items are cold is drawn by a seed of its own."""
+    line = f"train {timed} random --split cold {SMALL.removeprefix('--dim 4')}"
+    cold, told = {}, {}
+    for words in ("", "--split-seed 0", "--split-seed 1", "--seed 1"):
+        out = tmp_path / (words.replace(" ", "") or "none")
+        code, _, stderr = command(f"{line} {words} --output {out}")
+        assert code == 0, stderr
+        cold[words] = (
+            load_run(out).data[INTERACTS].test_label_index[1].unique().tolist()
+        )
+        told[words] = record_of(out, get("random"))
+    assert cold[""] == cold["--split-seed 0"] == cold["--seed 1"]
+    assert cold["--split-seed 1"] != cold[""]
+    record = told["--split-seed 1"]
+    assert record["split"] == {"method": "cold", "seed": 1}
+    assert "--split cold --split-seed 1" in record["command"]
+    assert key(record) != key(told[""])
+    code, _, stderr = command(line.replace("cold", "time") + " --split-seed 1")
+    assert code == 2
+    assert "leave it (--split-seed) out" in stderr
 
 
 def test_ratios_and_a_core(timed, command, tmp_path) -> None:

@@ -10,7 +10,7 @@ from pyg_mmrec.transforms.split import METHODS, split_from
 
 
 def add_split(parser: argparse.ArgumentParser, k_core: bool = True) -> None:
-    """Add ``--split``, ``--ratios`` and ``--k-core``.
+    """Add ``--split``, ``--ratios``, ``--split-seed`` and ``--k-core``.
 
     Args:
         parser: The parser of a command that reads a data set.
@@ -28,6 +28,12 @@ def add_split(parser: argparse.ArgumentParser, k_core: bool = True) -> None:
         metavar=("TRAIN", "VALID", "TEST"),
         help="shares of a split made anew (default: 0.8 0.1 0.1)",
     )  # fmt: skip
+    add(
+        "--split-seed", type=number(int, min=0, max=2**31 - 1), default=None,
+        metavar="N",
+        help="another draw of a split made anew (default: 0); which items are cold "
+        "changes figures far more than --seed does",
+    )  # fmt: skip
     if k_core:
         add(
             "--k-core", type=number(int, min=1, max=1_000_000), default=None,
@@ -40,9 +46,11 @@ def split_of(args: argparse.Namespace) -> dict[str, Any] | None:
     """How the options split, ``None`` for as the files do; checked.
 
     Raises:
-        MMRecError: For ratios that are none.
+        MMRecError: For ratios that are none, or the seed of a split that draws nothing.
     """
-    names = {"method": "split", "ratios": "ratios", "k_core": "k_core"}
+    names = {
+        "method": "split", "ratios": "ratios", "k_core": "k_core", "seed": "split_seed"
+    }  # fmt: skip
     found = {part: getattr(args, name, None) for part, name in names.items()}
     given = {part: value for part, value in found.items() if value is not None}
     if not given:

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.contract.joining import new_nodes
+from pyg_mmrec.contract.kept import Broken, close, require, same
 from pyg_mmrec.contract.small import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
@@ -23,15 +25,6 @@ from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.stopping import EarlyStopping
 from pyg_mmrec.training.trainer import Trainer
-
-
-class Broken(Exception):
-    """What a method does not keep, as a sentence."""
-
-
-def _require(kept: bool, sentence: str) -> None:
-    if not kept:
-        raise Broken(sentence)
 
 
 def no_leak(method: str) -> None:
@@ -52,8 +45,8 @@ def no_leak(method: str) -> None:
         Trainer(model, data, config=replace(train, eval_every=2)).fit()
         rows = model.rows(data)
         found.append([*model.state_dict().values(), rows.user, rows.item])
-    _require(
-        _same(*found),
+    require(
+        same(*found),
         "its weights or embeddings follow validation or test interactions: read "
         "train_edges(data) alone",
     )
@@ -66,13 +59,13 @@ def same_seed(method: str) -> None:
         model, data, train = small(method, make_graph(), seed)
         Trainer(model, data, config=train).fit()
         runs.append(list(model.state_dict().values()))
-    _require(
-        _same(*runs[:2]),
+    require(
+        same(*runs[:2]),
         "two trainings with one seed differ: draw from torch's generator or from the "
         "step's, never from another source",
     )
-    _require(
-        not runs[0] or not _same(*runs[1:]),
+    require(
+        not runs[0] or not same(*runs[1:]),
         "trainings with two seeds are equal: nothing in it is drawn or learned",
     )
 
@@ -98,7 +91,7 @@ def exact_resume(method: str) -> None:
         for epochs, patience in ((2, 9), (5, 1), (6, 9)):
             parts = trained(epochs, patience, "parts")
     found = next(differences(parts, whole), "")
-    _require(
+    require(
         not found,
         f"a training that goes on ends otherwise than one that went through (first in "
         f"{found}): keep what changes over epochs in parameters or buffers, or derive "
@@ -116,7 +109,7 @@ def any_modalities(method: str) -> None:
             Trainer(model, data, config=train).fit()
             rows = model.rows(data)
             lack = ", some items without them" if missing else ""
-            _require(
+            require(
                 bool(rows.user.isfinite().all() and rows.item.isfinite().all()),
                 f"its embeddings are NaN or infinite with {count} modalities{lack}",
             )
@@ -132,8 +125,8 @@ def masks(method: str) -> None:
         model, data, _ = small(method, data)
         rows = model.rows(data)
         found.append([rows.user, rows.item])
-    _require(
-        _close(found[0], found[1]),
+    require(
+        close(found[0], found[1]),
         "its embeddings follow features that mask_<modality> says are missing: read "
         "features by pyg_mmrec.nn's projectors, or multiply them by the mask",
     )
@@ -147,8 +140,8 @@ def subgraph(method: str) -> None:
     for kind in (USER, ITEM):
         part_of[kind].n_id = torch.arange(int(data[kind].num_nodes))
     whole, part = model(data), model(part_of)
-    _require(
-        _close([whole.user, whole.item], [part.user, part.item]),
+    require(
+        close([whole.user, whole.item], [part.user, part.item]),
         "a subgraph of all nodes gives other embeddings: look tables up by n_id, as "
         "pyg_mmrec.nn.NodeEmbedding does",
     )
@@ -167,8 +160,8 @@ def equal_paths(method: str) -> None:
                 total.backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
         results.append([out.user, out.item, *grads])
-    _require(
-        _close(results[0], results[1], tolerance=1e-4),
+    require(
+        close(results[0], results[1], tolerance=1e-4),
         "the fast product and the messages of its layers give other values or "
         "gradients",
     )
@@ -178,9 +171,9 @@ def repeatable(method: str) -> None:
     """Two evaluations are identical, and rows do not depend on how many are read."""
     model, data, _ = small(method, make_graph())
     first, again, few = model.rows(data), model.rows(data), model.rows(data, 7)
-    _require(_same(list(first), list(again)), "two evaluations of it differ")
-    _require(
-        _close(list(first), list(few)),
+    require(same(list(first), list(again)), "two evaluations of it differ")
+    require(
+        close(list(first), list(few)),
         "the rows of final_rows() depend on which others are read with them",
     )
 
@@ -191,7 +184,7 @@ def graph_kept(method: str) -> None:
     before = [(s, k, v.clone()) for s, k, v in _tensors(data)]
     Trainer(model, data, config=train).fit()
     for store, key, value in before:
-        _require(
+        require(
             key in store and torch.equal(store[key], value),
             f"training changes {key!r} of the graph: work on a copy",
         )
@@ -200,7 +193,7 @@ def graph_kept(method: str) -> None:
     set_interactions(denser, edges)
     other, _, _ = small(method, denser)
     shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (model, other)]
-    _require(shapes[0] == shapes[1], "its weights' shapes follow the number of edges")
+    require(shapes[0] == shapes[1], "its weights' shapes follow the number of edges")
 
 
 CHECKS: dict[str, Callable[[str], None]] = {
@@ -213,6 +206,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "equal paths": equal_paths,
     "repeatable": repeatable,
     "graph kept": graph_kept,
+    "new nodes": new_nodes,
 }
 
 
@@ -280,14 +274,3 @@ def _tensors(data: HeteroData) -> Iterator[tuple[Any, str, Tensor]]:
         for key, value in store.items():
             if isinstance(value, Tensor):
                 yield store, key, value
-
-
-def _same(a: list[Tensor], b: list[Tensor]) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _close(a: list[Tensor], b: list[Tensor], tolerance: float = 1e-6) -> bool:
-    return all(
-        torch.allclose(x, y, atol=tolerance, rtol=max(tolerance, 1e-5))
-        for x, y in zip(a, b, strict=True)
-    )

@@ -36,7 +36,7 @@ from pyg_mmrec.hooks import Hook
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
-from pyg_mmrec.training.likeness import ranked_rows
+from pyg_mmrec.training.likeness import ranked_model
 from pyg_mmrec.training.scoring import Result
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
@@ -142,8 +142,9 @@ def run(
         )
         result = trainer.fit(resume, hooks, score_test)
         data = trainer.data
-        rows = ranked_rows(model, data, trainer.config)
-        index = Index.build(rows, data, dataset, model)
+        ranked = ranked_model(model, data, trainer.config)
+        kind = trainer.config.cold_ids
+        index = Index.build(ranked.rows(data), data, dataset, ranked, kind)
         if folder is not None and not done:
             write_results(folder, description, result, graph_seconds, trainer, index)
     if score_test:

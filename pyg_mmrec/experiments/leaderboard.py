@@ -93,7 +93,8 @@ def published_figure(method: str, dataset: str, metric: str) -> float | None:
 def _conditions(record: Mapping[str, Any]) -> str:
     seen = " + ".join(record["modalities"]) or "ids alone"
     split = record["split"]
-    told = ", ".join(str(v) for v in split.values()) if split else "of the files"
+    words = (f"seed {v}" if k == "seed" else str(v) for k, v in (split or {}).items())
+    told = ", ".join(words) or "of the files"
     ranked = record.get("candidates", "all")
     return f"{seen}; split {told}" + ("" if ranked == "all" else f"; {ranked} items")
 

@@ -25,6 +25,7 @@ from pyg_mmrec.training.identity import (
     check_same_origins,
     origins,
 )
+from pyg_mmrec.training.likeness import ranked_model
 from pyg_mmrec.training.resuming import Trained
 from pyg_mmrec.training.schema import Kinds, check_fields, check_type
 from pyg_mmrec.training.scoring import Result
@@ -90,13 +91,14 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     trained.check_weights(weights, str(folder / CHECKPOINT))
     trained.load_weights(weights)
     figures = {name: result[name] for name in _RESULT}
+    ranked = ranked_model(model.eval(), data, train)
     return Run(
         Result(
             **figures,
             history=state["history"],
             slices=result.get("slices", {}),  # runs of before have none
         ),
-        Index.from_tensors(state["index"]).with_model(model.eval(), data),
+        Index.from_tensors(state["index"]).with_model(ranked, data, train.cold_ids),
         model,
         data,
         train,

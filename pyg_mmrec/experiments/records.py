@@ -133,6 +133,7 @@ def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         "split": split.get("method"),
         "ratios": split.get("ratios"),
         "k_core": split.get("k_core"),
+        "split_seed": split.get("seed"),
         "candidates": _candidates(told, split),
         "plug": told["plugs"],
         "ablate": told["ablate"],

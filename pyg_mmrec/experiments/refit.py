@@ -118,7 +118,8 @@ def refit(
         done = accept(output, trainer, description, overwrite, score_test=False)
         found = trainer.fit(resume, hooks, score_test=False)
         rows, data = trainer.model.rows(trainer.data), trainer.data
-        index = Index.build(rows, data, dataset, trainer.model)
+        kind = trainer.config.cold_ids
+        index = Index.build(rows, data, dataset, trainer.model, kind)
         if not done:
             write_results(output, description, found, seconds, trainer, index)
     return Run(found, index, trainer.model, trainer.data, trainer.config, seconds)

@@ -48,7 +48,7 @@ from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.serving.extension import content_of
 from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.training import checkpoint
-from pyg_mmrec.training.likeness import like_items, like_users
+from pyg_mmrec.training.likeness import item_fill, like_users
 from pyg_mmrec.training.trainer import Trainer
 
 
@@ -200,7 +200,7 @@ def grown_data(
         names,
         {USER: _no_rows, ITEM: _no_rows}
         | ({USER: like_users(listening)} if len(user_ids) > first else {})
-        | ({ITEM: like_items(listening)} if content.count else {}),
+        | ({ITEM: item_fill(listening, extension.cold_ids)} if content.count else {}),
     )
 
 

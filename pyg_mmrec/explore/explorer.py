@@ -21,7 +21,7 @@ from pyg_mmrec.experiments.loading import load_run, made_again
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
 from pyg_mmrec.explore.cards import Card, Pictures
 from pyg_mmrec.explore.paths import OTHERS, paths, relations_of
-from pyg_mmrec.explore.why import Attribution
+from pyg_mmrec.explore.why import Attribution, Shares
 from pyg_mmrec.graph import strongest, train_edges
 from pyg_mmrec.serving.ids import code_of, codes_of
 
@@ -55,7 +55,7 @@ class Reason:
     Args:
         title: Of the item.
         score: Its score.
-        shares: What each source adds, which sums to the score; empty for a new user.
+        shares: What each source adds, which sums to the score.
         paths: Title of an item taken, relation, and weight of the path.
     """
 
@@ -77,7 +77,11 @@ class Explorer:
     def __init__(self, run: Run, dataset: Dataset, pictures: Pictures) -> None:
         self.run, self.dataset, self.pictures = run, dataset, pictures
         self.index = run.index
-        self.attribution = Attribution(run.model, dataset[0])
+        extension = self.index.extension
+        # Where cold items alone were ranked, it has their ids as they were ranked.
+        model = run.model if extension is None else extension.model
+        kind = run.train_config.cold_ids
+        self.attribution = Attribution(model, dataset[0], self.index.added, kind)
 
     @classmethod
     def open(cls, folder: Path | str, pictures: Path | str | None = None) -> Explorer:
@@ -141,25 +145,18 @@ class Explorer:
         frame = self.index.recommend(raw, k)
         items = codes_of("item", frame["item"].tolist(), self.index.item_ids)
         shares = self.attribution.shares(code, items.tolist())
-        found = []
-        for place, item in enumerate(items.tolist()):
-            parts = {n: float(x[place]) for n, x in shares.parts.items()}
-            parts = {**parts, _REST: float(shares.rest[place])}
-            found.append(self._card(item, f"score {shares.score[place]:.3f}", parts))
+        found = self._shared(items.tolist(), shares)
         taken = [self._card(i) for i in self._taken(code).tolist()]
         return Recommended(taken, found, [plain(i) for i in frame["item"].tolist()])
 
     def for_items(self, raws: Sequence[Any], k: int = 10) -> Recommended:
         """What whoever took some items gets."""
         frame = self.index.recommend(history=list(raws), k=k)
-        items = codes_of("item", frame["item"].tolist(), self.index.item_ids).tolist()
-        scores = frame["score"].tolist()
-        found = [
-            self._card(item, f"score {score:.3f}")
-            for item, score in zip(items, scores, strict=True)
-        ]
-        codes = codes_of("item", list(raws), self.index.item_ids).tolist()
-        taken = [self._card(i) for i in codes]
+        items = codes_of("item", frame["item"].tolist(), self.index.item_ids)
+        codes = codes_of("item", list(raws), self.index.item_ids)
+        shares = self.attribution.shares_of(codes, items.tolist())
+        found = self._shared(items.tolist(), shares)
+        taken = [self._card(i) for i in codes.tolist()]
         return Recommended(taken, found, [plain(i) for i in frame["item"].tolist()])
 
     def why_user(self, user: Any, item: Any) -> Reason:
@@ -167,20 +164,13 @@ class Explorer:
         code = code_of("user", user, self.index.user_ids)
         place = code_of("item", item, self.index.item_ids)
         shares = self.attribution.shares(code, [place])
-        parts = {name: float(x[0]) for name, x in shares.parts.items()}
-        parts[_REST] = float(shares.rest[0])
-        score = float(shares.score[0])
-        return Reason(
-            self._title(place), score, parts, self._paths(self._taken(code), place)
-        )
+        return self._reason(place, shares, self._taken(code))
 
     def why_items(self, taken: Sequence[Any], item: Any) -> Reason:
         """Why whoever took some items gets another."""
         codes = codes_of("item", list(taken), self.index.item_ids)
         place = code_of("item", item, self.index.item_ids)
-        frame = self.index.recommend(history=list(taken), k=1, allow=[item])
-        score = float(frame["score"].iloc[0]) if len(frame) else float("nan")
-        return Reason(self._title(place), score, {}, self._paths(codes, place))
+        return self._reason(place, self.attribution.shares_of(codes, [place]), codes)
 
     def around(self, raw: Any, k: int = 8) -> dict[str, list[Card]]:
         """An item, its neighbours in each relation, and those of its embedding."""
@@ -219,6 +209,17 @@ class Explorer:
         """
         return modality_contribution(self.run.model, self.run.data)
 
+    def _shared(self, items: Sequence[int], shares: Shares) -> list[Card]:
+        """Cards of items with their scores, and what these come from."""
+        return [
+            self._card(item, f"score {shares.score[i]:.3f}", _parts(shares, i))
+            for i, item in enumerate(items)
+        ]
+
+    def _reason(self, item: int, shares: Shares, taken: Tensor) -> Reason:
+        parts, score = _parts(shares, 0), float(shares.score[0])
+        return Reason(self._title(item), score, parts, self._paths(taken, item))
+
     def _paths(self, taken: Tensor, item: int) -> list[tuple[str, str, float]]:
         found = paths(self.run.data, taken, item)
         return [(self._title(s.item), s.relation, s.weight) for s in found]
@@ -241,6 +242,11 @@ class Explorer:
             note or f"item {raw}",
             shares or {},
         )
+
+
+def _parts(shares: Shares, place: int) -> dict[str, float]:
+    parts = {name: float(x[place]) for name, x in shares.parts.items()}
+    return {**parts, _REST: float(shares.rest[place])}
 
 
 def relation_words(name: str) -> str:

@@ -17,6 +17,7 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.graph import ITEM, USER, modalities
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.methods import Recommender
+from pyg_mmrec.serving.extension import Content, Extension
 
 IDS = "ids"
 Kept = frozenset[str]
@@ -57,11 +58,15 @@ class Attribution:
     training in each case: what features taught the ids in training counts for the
     ids, and features that a method trained along belong to neither and stay.
 
-    Scores of all :math:`2^{|P|}` cases are computed once, when first asked for.
+    Embeddings of all :math:`2^{|P|}` cases are computed once, when first asked for.
+    Somebody who was not there in training is folded in anew in each of them, and items
+    that joined are placed anew.
 
     Args:
         model: The trained method.
         base: The graph of its data set, without the method's relations.
+        added: Items that joined, after those of the graph; ``None`` for none.
+        cold_ids: As of :class:`~pyg_mmrec.TrainConfig`.
 
     Example:
         >>> from pyg_mmrec import Synthetic, build
@@ -77,11 +82,18 @@ class Attribution:
         True
     """
 
-    def __init__(self, model: Recommender, base: HeteroData) -> None:
+    def __init__(
+        self,
+        model: Recommender,
+        base: HeteroData,
+        added: Content | None = None,
+        cold_ids: str = "alike",
+    ) -> None:
         self.model, self.base = model, base
+        self.added, self.cold_ids = added, cold_ids
         names = modalities(base) if model.uses_features else []
         self.names = (IDS, *names)
-        self._rows: dict[Kept, Branch] = {}
+        self._found: dict[Kept, tuple[Extension, Branch]] = {}
         self._lock = threading.Lock()
 
     def shares(self, user: int, items: Iterable[int]) -> Shares:
@@ -92,10 +104,30 @@ class Attribution:
             items: Indices of the items, ``n``.
         """
         index = torch.tensor(list(items), dtype=torch.long)
-        value = {kept: self._scores(kept, user, index) for kept in self._cases()}
+        return self._shared(
+            {kept: self._scores(kept, user, index) for kept in self._cases()}
+        )
+
+    def shares_of(self, history: Tensor, items: Iterable[int]) -> Shares:
+        """The same for somebody new, who took some items.
+
+        Args:
+            history: Indices of what was taken, ``[h]``.
+            items: Indices of the items, ``n``.
+        """
+        index, value = torch.tensor(list(items), dtype=torch.long), {}
+        for kept in self._cases():
+            extension, rows = self._of(kept)
+            with torch.no_grad():
+                value[kept] = rows.item[index] @ extension.user_rows([history])[0]
+        return self._shared(value)
+
+    def _shared(self, value: dict[Kept, Tensor]) -> Shares:
+        """Shapley values of the scores in each case."""
+        whole = value[frozenset(self.names)]
         count, parts = len(self.names), {}
         for name in self.names:
-            share = torch.zeros(len(index))
+            share = torch.zeros_like(whole)
             for kept in self._cases():
                 if name not in kept:
                     size = len(kept)
@@ -103,28 +135,37 @@ class Attribution:
                     gain = value[kept | {name}] - value[kept]
                     share += weight / factorial(count) * gain
             parts[name] = share
-        return Shares(value[frozenset(self.names)], parts, value[frozenset()])
+        return Shares(whole, parts, value[frozenset()])
 
     def _cases(self) -> list[Kept]:
         sizes = range(len(self.names) + 1)
         return [frozenset(c) for size in sizes for c in combinations(self.names, size)]
 
     def _scores(self, kept: Kept, user: int, items: Tensor) -> Tensor:
-        with self._lock:  # the page asks from several threads
-            if kept not in self._rows:
-                self._rows[kept] = self._rows_with(kept)
-        rows = self._rows[kept]
+        _, rows = self._of(kept)
         return rows.item[items] @ rows.user[user]
 
+    def _of(self, kept: Kept) -> tuple[Extension, Branch]:
+        with self._lock:  # the page asks from several threads
+            if kept not in self._found:
+                self._found[kept] = self._with(kept)
+        return self._found[kept]
+
     @torch.no_grad()
-    def _rows_with(self, kept: Kept) -> Branch:
-        """Final embeddings when only some sources are there."""
-        data = without_modalities(self.base, set(self.names) - kept - {IDS})
+    def _with(self, kept: Kept) -> tuple[Extension, Branch]:
+        """Model, graph and embeddings when only some sources are there."""
+        away = set(self.names) - kept - {IDS}
+        data = without_modalities(self.base, away)
         transform = self.model.graph(self.model.config)
         if transform is not None:
             data = transform(data)
         model = self.model if IDS in kept else without_ids(self.model)
-        return model.rows(data)
+        rows = model.rows(data)
+        extension = Extension.of(model, data, self.cold_ids)
+        if self.added is None:
+            return extension, rows
+        extension, new = extension.with_items(self.added.without(away))
+        return extension, Branch(rows.user, torch.cat([rows.item, new]))
 
 
 def without_modalities(data: HeteroData, names: Iterable[str]) -> HeteroData:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Embeddings, LazyRows, RowBranch
 from pyg_mmrec.graph import (
     ITEM,
     USER,
@@ -20,6 +20,8 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.sparse import multiply
+
+_BLOCK = 4096  # items at a time
 
 
 @register("content_knn", paper="(mean cosine of features to the user's items)")
@@ -44,30 +46,65 @@ class ContentKNN(Recommender):
     provides = frozenset({"modal"})
 
     def forward(self, data: HeteroData) -> Embeddings:
-        """Embeddings ``[U, D]`` and ``[I, D]``, the modalities side by side."""
-        names = modalities(data)
-        widths = [features(data, name).size(1) for name in names]
-        sides = zip(*(_branch(data, name) for name in names), strict=True)
-        user, item = (torch.cat(side, dim=-1) for side in sides)
-        parts = (side.split(widths, dim=-1) for side in (user, item))
-        modal = dict(zip(names, map(Branch, *parts), strict=True))
+        """Branches of the modalities, whose rows are computed as they are read.
+
+        Beside the features nothing as wide as all of them is kept.
+        """
+        size = (int(data[node].num_nodes) for node in (USER, ITEM))
+        device = train_edges(data).device
+        user, item = (torch.zeros(n, 0, device=device) for n in size)
+        modal = {name: _branch(data, name) for name in modalities(data)}
         return Embeddings(user, item, modal=modal)
 
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        """The modalities side by side, ``[n, D]``."""
+        sides = ((b.user, b.item) for b in out.branches.values())
+        rows = [side[kind == ITEM].index_select(0, index) for side in sides]
+        return torch.cat([super().final_rows(out, kind, index), *rows], dim=-1)
 
-def _branch(data: HeteroData, modality: str) -> Branch:
+
+def _branch(data: HeteroData, modality: str) -> RowBranch:
     """Unit features of the items, and their means over each user's items."""
-    present = presence(data, modality)
-    x = features(data, modality).float()
+    x, present = features(data, modality), presence(data, modality)
     taken = train_edges(data)[1].unique()
     taken = taken[present[taken]]
-    if taken.numel():
-        x = x - x[taken].mean(dim=0)
-    x = F.normalize(x, dim=-1).masked_fill(~present.unsqueeze(-1), 0.0)
+    centre = x.new_zeros(x.size(1), dtype=torch.float)
+    for index in taken.split(_BLOCK):
+        centre += x[index].float().sum(dim=0) / taken.numel()
+
+    def about(index: Tensor) -> Tensor:
+        return x[index].float() - centre
+
+    def unit(index: Tensor) -> Tensor:
+        has = present[index].unsqueeze(-1)
+        return F.normalize(about(index), dim=-1).masked_fill(~has, 0.0)
+
     user, item = taken_edges(data)
-    known = present[item]
-    num_users, num_items = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
-    count = torch.bincount(user[known], minlength=num_users)
-    weight = count.clamp(min=1).to(x.dtype).reciprocal()[user[known]]
-    edges = torch.stack([item[known], user[known]])
-    means = Adjacency(edges, weight, (num_items, num_users)).csr
-    return Branch(multiply(means, x), x)
+    user, item = user[present[item]], item[present[item]]
+    order = user.argsort(stable=True)
+    item, num_users = item[order], int(data[USER].num_nodes)
+    count = torch.bincount(user, minlength=num_users)
+    first = count.cumsum(0) - count
+    blocks = torch.arange(x.size(0), device=x.device).split(_BLOCK)
+    length = torch.cat([about(index).norm(dim=-1) for index in blocks])
+
+    def mean(index: Tensor) -> Tensor:
+        """Of unit vectors, as a weighted sum of features: no copy of them is made."""
+        many = count[index]
+        ends = F.pad(many.cumsum(0), (1, 0))
+        start = (first[index] - ends[:-1]).repeat_interleave(many)
+        own = item[start + torch.arange(start.numel(), device=start.device)]
+        each = many.clamp(min=1).repeat_interleave(many)
+        weight = (length[own].clamp(min=1e-12) * each).reciprocal()
+        shape = (index.numel(), x.size(0))
+        csr = torch.sparse_csr_tensor(ends, own, weight, shape, check_invariants=False)
+        sums = multiply(csr, x.float())
+        place = torch.arange(index.numel(), device=x.device).repeat_interleave(many)
+        total = weight.new_zeros(index.numel()).index_add_(0, place, weight)
+        return sums - total.unsqueeze(-1) * centre
+
+    width = centre.numel()
+    return RowBranch(
+        LazyRows(mean, (num_users, width), x.device),
+        LazyRows(unit, (x.size(0), width), x.device),
+    )

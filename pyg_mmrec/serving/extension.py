@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from pyg_mmrec.graph import (
     presence,
 )
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.training.likeness import like_items, like_users
+from pyg_mmrec.training.likeness import item_fill, like_users
 from pyg_mmrec.transforms.listening import extend_graph
 
 Vectors = Mapping[str, Any]
@@ -56,6 +56,12 @@ class Content:
             {m: torch.cat([x, other.x[m]]) for m, x in self.x.items()},
             {m: torch.cat([has, other.present[m]]) for m, has in self.present.items()},
         )
+
+    def without(self, names: Iterable[str]) -> Content:
+        """The same items, all of which lack some modalities."""
+        gone = {name: torch.zeros_like(self.x[name]) for name in names}
+        nobody = {name: torch.zeros_like(self.present[name]) for name in gone}
+        return Content({**self.x, **gone}, {**self.present, **nobody})
 
     def rows(self, index: Tensor) -> Content:
         """Some of them, by their places, ``[n]``."""
@@ -153,14 +159,19 @@ class Extension:
         model: The trained method.
         data: The graph that it was trained on, with its relations.
         added: Items that have joined, after those of the graph.
+        cold_ids: What stands for ids that nothing taught, see
+            :func:`~pyg_mmrec.training.likeness.item_fill`.
     """
 
     model: Recommender
     data: HeteroData
     added: Content
+    cold_ids: str = "alike"
 
     @classmethod
-    def of(cls, model: Recommender, data: HeteroData) -> Extension:
+    def of(
+        cls, model: Recommender, data: HeteroData, cold_ids: str = "alike"
+    ) -> Extension:
         """A model and its graph that nothing has joined yet."""
         data = copy.copy(data)
         for node in (USER, ITEM):
@@ -170,7 +181,7 @@ class Extension:
         data[REV_INTERACTS].edge_index = data[INTERACTS].edge_index.flip(0)
         if "edge_weight" in data[INTERACTS]:
             data[REV_INTERACTS].edge_weight = data[INTERACTS].edge_weight
-        return cls(model, data, content_of(data, {}, []))
+        return cls(model, data, content_of(data, {}, []), cold_ids)
 
     @property
     def num_items(self) -> int:
@@ -195,7 +206,7 @@ class Extension:
         index = torch.arange(num_trained(data, ITEM), int(data[ITEM].num_nodes))
         rows = _rows_of(model, data, ITEM, index)
         added = self.added.joined(content)
-        return Extension(self.model, self.data, added), rows
+        return replace(self, added=added), rows
 
     def user_rows(self, histories: Sequence[Tensor]) -> Tensor:
         """Final embeddings of users who were never seen, ``[n, d]``.
@@ -232,10 +243,14 @@ class Extension:
 
     def _grown(self, data: HeteroData) -> Recommender:
         """The model with rows for what joined a graph."""
-        fills = {}
-        for node, like in ((USER, like_users), (ITEM, like_items)):
-            if int(data[node].num_nodes) > num_trained(data, node):
-                fills[node] = like(data)
+        joined = {
+            node
+            for node in (USER, ITEM)
+            if int(data[node].num_nodes) > num_trained(data, node)
+        }
+        fills = {USER: like_users(data)} if USER in joined else {}
+        if ITEM in joined:
+            fills[ITEM] = item_fill(data, self.cold_ids)
         return self.model.grown(fills)
 
 

@@ -70,6 +70,7 @@ class Index(Lists):
         data: HeteroData,
         dataset: Dataset,
         model: Recommender | None = None,
+        cold_ids: str = "alike",
     ) -> Index:
         """The index of a trained model, with the ids of its data set.
 
@@ -78,6 +79,7 @@ class Index(Lists):
             data: The graph that it was trained on.
             dataset: The data set.
             model: The model, for what it has not seen; without, nothing can join.
+            cold_ids: As of :class:`~pyg_mmrec.TrainConfig`.
         """
         index = cls(
             rows,
@@ -87,20 +89,23 @@ class Index(Lists):
             dataset.item_titles,
             _held_out(data),
         )
-        return index if model is None else index.with_model(model, data)
+        return index if model is None else index.with_model(model, data, cold_ids)
 
-    def with_model(self, model: Recommender, data: HeteroData) -> Index:
+    def with_model(
+        self, model: Recommender, data: HeteroData, cold_ids: str = "alike"
+    ) -> Index:
         """The same index with the model that made it, so that others can join.
 
         Args:
             model: The model.
             data: The graph that it was trained on, with its relations.
+            cold_ids: As of :class:`~pyg_mmrec.TrainConfig`.
 
         Raises:
             MMRecError: If the graph has other items than the index.
         """
         other = self._replaced()
-        extension = Extension.of(model, data)
+        extension = Extension.of(model, data, cold_ids)
         if self.added is not None:
             extension = replace(extension, added=self.added)
         count = extension.num_items
@@ -201,7 +206,7 @@ class Index(Lists):
 
         They join the graph, with edges from the trained items that they resemble;
         what a method learned of an item's id they take from those, see
-        :func:`~pyg_mmrec.training.likeness.like_items`; then the method runs. Nothing
+        :func:`~pyg_mmrec.training.likeness.item_fill`; then the method runs. Nothing
         leads from them to others: embeddings and scores of users and of all other
         items stay, and it is the same whether items come one by one or at once.
 

@@ -88,10 +88,11 @@ class TrainConfig:
         "items that are ranked: all, cold (without train interactions) or warm; none: "
         "cold where nothing else is held out, else all",
     )
-    cold_ids: Literal["alike", "drawn"] = option(
+    cold_ids: Literal["alike", "foreseen", "drawn"] = option(
         "alike",
-        "where cold items alone are ranked, what stands for their ids, which no "
-        "interaction taught: ids of items alike, or what chance drew",
+        "what stands for ids that no interaction taught, where cold items alone are "
+        "ranked and of items that join: ids of the ten most alike, what a regression "
+        "on content foresees, or what chance drew (those that join: alike)",
     )
     exclude: tuple[Literal["train", "val", "test"], ...] = option(
         ("train",),

@@ -25,13 +25,14 @@ from pyg_mmrec.methods import Recommender
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.regression import ContentRegression
 
 LIKE_ITEMS, LIKE_USERS = 10, 20
 """How many items, or users, a new one takes after."""
 _BLOCK = 256
 
 
-def settled(model: Recommender, data: HeteroData) -> Recommender:
+def settled(model: Recommender, data: HeteroData, how: str = "alike") -> Recommender:
     """A copy whose items that nobody took start as items that join do.
 
     In a graph with cold items, such as that of ``Split("cold")``, their ids and offsets
@@ -41,6 +42,7 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
     Args:
         model: A trained method.
         data: The graph that it was trained on.
+        how: As of :func:`item_fill`.
 
     Example:
         >>> from pyg_mmrec import Evaluator, Synthetic, build
@@ -61,27 +63,47 @@ def settled(model: Recommender, data: HeteroData) -> Recommender:
         cold &= torch.stack(has).any(dim=0)
     index = cold.nonzero().flatten()
     if type(model).uses_features and has and index.numel():
-        fill = like_items(data, new=index)
+        fill = item_fill(data, how, index)
         for module in model.modules():
             if isinstance(module, PerNode):
                 module.settle(ITEM, index, fill)
     return model
 
 
-def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Branch:
-    """Final embeddings as validation and test rank them.
+def ranked_model(
+    model: Recommender, data: HeteroData, config: TrainConfig
+) -> Recommender:
+    """The model whose rows validation, test and an index rank by.
 
-    Where cold items alone are ranked they are those of :func:`settled`, unless
-    ``cold_ids`` says otherwise: as the items would be served.
+    Where cold items alone are ranked it is :func:`settled`, unless ``cold_ids`` says
+    otherwise: as the items would be served.
 
     Args:
         model: The method.
         data: The graph that it is trained on.
         config: How it is trained and evaluated.
     """
-    if config.candidates == "cold" and config.cold_ids == "alike":
-        model = settled(model, data)
-    return model.rows(data)
+    if config.candidates == "cold" and config.cold_ids != "drawn":
+        return settled(model, data, config.cold_ids)
+    return model
+
+
+def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Branch:
+    """Final embeddings of :func:`ranked_model`, whose arguments it takes."""
+    return ranked_model(model, data, config).rows(data)
+
+
+def item_fill(data: HeteroData, how: str = "alike", new: Tensor | None = None) -> Fill:
+    """What makes rows of new items, as ``cold_ids`` of a run says.
+
+    Args:
+        data: A graph that items have joined, with their features.
+        how: ``"foreseen"`` for :func:`foreseen_items`, else :func:`like_items`.
+        new: Which items; those that joined if ``None``.
+    """
+    if how == "foreseen":
+        return foreseen_items(data, new)
+    return like_items(data, new=new)
 
 
 def like_items(
@@ -121,6 +143,23 @@ def like_items(
         count += has[new].unsqueeze(-1)
     value, place = best_columns(likeness / count.clamp(min=1.0), k)
     return _means(taken[place], value, taken)
+
+
+def foreseen_items(data: HeteroData, new: Tensor | None = None) -> Fill:
+    """Rows of new items: what their content tells of those of all trained items.
+
+    By :class:`~pyg_mmrec.training.regression.ContentRegression` over the trained
+    items that somebody took: an id that no interaction ever taught says nothing. An
+    item without features takes the mean of all those.
+
+    Args:
+        data: A graph that items have joined, with their features.
+        new: Which items; those that joined if ``None``.
+    """
+    if new is None:
+        first, total = num_trained(data, ITEM), int(data[ITEM].num_nodes)
+        new = torch.arange(first, total, device=train_edges(data).device)
+    return ContentRegression.of(data).fill(data, new)
 
 
 def like_users(data: HeteroData, k: int = LIKE_USERS) -> Fill:

@@ -18,6 +18,7 @@ from pyg_mmrec.transforms.k_core import KCore
 Method = Literal["random", "time", "global-time", "leave-one-out", "cold"]
 METHODS: tuple[str, ...] = get_args(Method)
 _SHARES = (0.8, 0.1, 0.1)
+_PARTS = ("method", "ratios", "seed", "k_core")
 _ONE_EACH = (1.0, 1e-12, 1e-12)  # however small a share is, one is held out
 TRAIN, VAL, TEST = range(3)
 
@@ -145,12 +146,13 @@ def split_from(told: Mapping[str, Any], seed: int = 0) -> BaseTransform:
     """A split from plain values, which a file can hold.
 
     Args:
-        told: ``"method"`` and ``"ratios"`` of :class:`Split`, and ``"k_core"`` for a
-            :class:`KCore` before it; each may be left out.
-        seed: Seed of the split.
+        told: ``"method"``, ``"ratios"`` and ``"seed"`` of :class:`Split`, and
+            ``"k_core"`` for a :class:`KCore` before it; each may be left out.
+        seed: Seed of the split, if it is left out.
 
     Raises:
-        MMRecError: For a name that is none of these.
+        MMRecError: For a name that is none of these, and for the seed of a split by
+            time, which draws nothing.
 
     Example:
         >>> from pyg_mmrec.transforms import split_from
@@ -161,10 +163,15 @@ def split_from(told: Mapping[str, Any], seed: int = 0) -> BaseTransform:
         ])
     """
     for name in told:
-        if name not in ("method", "ratios", "k_core"):
-            raise unknown("part of 'split'", name, ("method", "ratios", "k_core"))
+        if name not in _PARTS:
+            raise unknown("part of 'split'", name, _PARTS)
     values = {k: v for k, v in told.items() if k != "k_core"}
-    split = Split(seed=seed, **values)
+    if "seed" in told and told.get("method") in ("time", "global-time"):
+        raise MMRecError(
+            f"a split by {told['method']!r} draws nothing, so a seed is of no use "
+            f"(got {told['seed']}): leave it (--split-seed) out"
+        )
+    split = Split(**{"seed": seed, **values})
     if "k_core" not in told:
         return split
     return Compose([KCore(told["k_core"]), split])

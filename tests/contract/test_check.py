@@ -52,6 +52,9 @@ BROKEN = {
     "exact resume": (FORWARD, (
         "        self.calls = getattr(self, 'calls', 0) + self.training\n"
     ) + FORWARD),
+    "new nodes": (OUT, (
+        "        return Embeddings(out.user - out.user.mean(0), out.item)\n"
+    )),
 }  # fmt: skip
 
 
@@ -99,3 +102,17 @@ def test_a_broken_method_fails_there(name, check, tmp_path) -> None:
     found = contract.check(get(str(path)).name, name)
     assert found
     assert "Error" not in found  # broken as a method, not as Python
+
+
+def test_a_table_that_cannot_grow_is_told(check, tmp_path) -> None:
+    """As users write it first: a row per item in an Embedding of torch."""
+    text = GOOD.replace(
+        "self.item = NodeEmbedding(self.num_items, config.dim, ITEM)",
+        "self.item = torch.nn.Embedding(self.num_items, config.dim)",
+    )
+    text = text.replace("self.item(data)", "self.item.weight")
+    path = tmp_path / "rigid.py"
+    path.write_text(text.replace("{name}", "rigid"))
+    found = contract.check(get(str(path)).name, "new nodes")
+    assert "NodeEmbedding" in found
+    assert "Error" not in found

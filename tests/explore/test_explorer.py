@@ -57,7 +57,11 @@ def test_a_history_and_an_item(explorer) -> None:
     assert [card.title for card in found.taken] == ["item i3", "item i5"]
     assert found.taken[0].picture is not None
     reason = explorer.why_items(["i3", "i5"], found.items[0])
-    assert (reason.shares, reason.score) == ({}, pytest.approx(expected["score"][0]))
+    assert reason.score == pytest.approx(expected["score"][0], abs=1e-5)
+    assert tuple(reason.shares) == explorer.sources
+    assert sum(reason.shares.values()) == pytest.approx(reason.score, abs=1e-5)
+    for card, score in zip(found.cards, expected["score"], strict=True):
+        assert sum(card.shares.values()) == pytest.approx(score, abs=1e-5)
     around = explorer.around("i3", k=4)
     assert set(around) == {"by its embedding", "knn_image", "knn_text", "mixed"}
     users = explorer.users_of("i3", 2)

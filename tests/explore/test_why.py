@@ -9,6 +9,7 @@ from pyg_mmrec import Synthetic, build
 from pyg_mmrec.explore.paths import OTHERS, paths
 from pyg_mmrec.explore.why import Attribution, without_ids, without_modalities
 from pyg_mmrec.graph import ITEM, strongest, train_edges
+from pyg_mmrec.serving.extension import Extension, content_of
 
 DATA = Synthetic(num_users=50, num_items=40)
 
@@ -36,6 +37,30 @@ def test_shares_sum_to_the_scores_that_are_served(method) -> None:
         # BM3 reads features in training alone.
         counts = name == "ids" or method != "bm3"
         assert bool(share.abs().max() > 0) == counts, name
+
+
+@pytest.mark.parametrize("method", ["freedom", "vbpr", "lightgcn"])
+def test_shares_of_somebody_new_sum_to_the_scores_that_are_served(method) -> None:
+    trainer = trained(method)
+    model, data, history = trainer.model.eval(), trainer.data, torch.tensor([3, 9, 17])
+    extension, rows, added = Extension.of(model, data), model.rows(data), None
+    items = rows.item
+    if model.uses_features:
+        generator = torch.Generator().manual_seed(2)
+        text = torch.randn(2, data[ITEM].x_text.size(1), generator=generator)
+        added = content_of(extension.data, {"text": text}, ["a", "b"])
+        extension, new = extension.with_items(added)
+        items, history = torch.cat([items, new]), torch.tensor([3, 9, 17, 40])
+    expected = items @ extension.user_rows([history])[0]
+    attribution = Attribution(model, DATA[0], added)
+    shares = attribution.shares_of(history, range(len(items)))
+    torch.testing.assert_close(shares.score, expected, atol=1e-5, rtol=1e-4)
+    total = shares.rest + torch.stack(list(shares.parts.values())).sum(0)
+    torch.testing.assert_close(total, shares.score, atol=1e-5, rtol=1e-4)
+    for name, share in shares.parts.items():
+        assert float(share.abs().max()) > 0, name
+    known = attribution.shares(3, range(len(items)))
+    torch.testing.assert_close(known.score, items @ rows.user[3])
 
 
 def test_shares_are_means_over_the_orders_in_which_sources_come() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +22,14 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.serving.extension import Content, Extension, content_of
-from pyg_mmrec.training.likeness import like_items, like_users, settled
+from pyg_mmrec.training.likeness import (
+    foreseen_items,
+    item_fill,
+    like_items,
+    like_users,
+    settled,
+)
+from pyg_mmrec.training.regression import PENALTIES, ContentRegression
 
 METHODS = available()
 PLACED = [m for m in METHODS if get(m).uses_features]
@@ -61,6 +71,18 @@ def test_items_one_by_one_in_any_order_are_items_at_once(method, missing) -> Non
         ext, found = ext.with_items(content.rows(torch.tensor([i])))
         one[i] = found[0]
     assert torch.allclose(one, rows, atol=1e-5 * float(rows.abs().max()))
+
+
+def test_foreseen_items_one_by_one_are_items_at_once() -> None:
+    ext = replace(extension("freedom"), cold_ids="foreseen")
+    content = newcomers(ext)
+    whole, rows = ext.with_items(content)
+    assert whole.cold_ids == "foreseen"
+    alike = extension("freedom").with_items(content)[1]
+    assert not torch.allclose(rows, alike, atol=1e-3)
+    for i in (3, 0, 5):
+        ext, found = ext.with_items(content.rows(torch.tensor([i])))
+        assert torch.allclose(found[0], rows[i], atol=1e-5 * float(rows.abs().max()))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -131,6 +153,86 @@ def test_options_of_methods_keep_it(method, options) -> None:
     assert bool(after.item.isfinite().all())
 
 
+def unit_content(data, index: int, taken: list[int]) -> torch.Tensor:
+    parts = []
+    for m in ("image", "text"):
+        x, has = data[ITEM][f"x_{m}"].double(), data[ITEM][f"mask_{m}"]
+        part = x[index] - x[[j for j in taken if has[j]]].mean(dim=0)
+        parts.append(part / part.norm() * bool(has[index]))
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_regression_is_the_one_that_foresees_best_beside_a_loop(wide) -> None:
+    """With fewer columns than items, and with more."""
+    data = make_graph(missing=0.3)
+    if wide:
+        data[ITEM].x_image = torch.cat(
+            [data[ITEM].x_image ** n for n in range(1, 9)], 1
+        )
+    edges = train_edges(data)
+    set_interactions(data, edges[:, edges[1] >= 6])
+    generator = torch.Generator().manual_seed(1)
+    taken = sorted(set(train_edges(data)[1].tolist()))
+    z = torch.stack([unit_content(data, i, taken) for i in range(30)])
+    noise = torch.randn(30, 3, generator=generator)
+    table = (z @ torch.randn(z.size(1), 3, generator=generator).double()).float()
+    table = table + 2.0 * noise + torch.tensor([3.0, 0.0, -1.0])
+
+    def foreseen(known: list[int], index: int, penalty: float, mean) -> torch.Tensor:
+        x, y = z[known], table[known].double() - mean
+        inner = x.T @ x + penalty * torch.eye(x.size(1))
+        return z[index] @ torch.linalg.solve(inner, x.T @ y) + mean
+
+    mean = table[taken].double().mean(dim=0)
+
+    def error(penalty: float) -> float:
+        gaps = []
+        for i in taken:
+            rest = [j for j in taken if j != i]
+            gaps.append(foreseen(rest, i, penalty, mean) - table[i])
+        return float(torch.stack(gaps).square().mean())
+
+    best = min(PENALTIES, key=error)
+    assert PENALTIES[0] < best < PENALTIES[-1]
+    new = torch.tensor([0, 3, 5])
+    found = foreseen_items(data, new)(table)
+    for row, i in zip(found, new.tolist(), strict=True):
+        expected = foreseen(taken, i, best, mean).float()
+        assert torch.allclose(row, expected, atol=1e-4)
+
+
+def test_content_that_tells_nothing_leaves_the_mean() -> None:
+    ext = extension("freedom", missing=0.0)
+    data = ext.graph(newcomers(ext))
+    taken = train_edges(data)[1].unique()
+    table = torch.ones(30, 2, 2)
+    table[:, 1] = 7.0
+    assert torch.allclose(
+        foreseen_items(data)(table), table[taken].mean(0).expand(6, 2, 2)
+    )
+    bare = ext.graph(content_of(ext.data, {}, ["x"], placed=False))
+    table = torch.randn(30, 2, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(
+        foreseen_items(bare)(table)[0], table[taken].mean(0), atol=1e-6
+    )
+
+
+def test_the_regression_is_found_anew_for_other_content_alone() -> None:
+    data = make_graph(missing=0.3)
+    first = ContentRegression.of(data)
+    assert ContentRegression.of(data) is first
+    other = copy.copy(data)
+    other[ITEM].x_image = data[ITEM].x_image + 1
+    assert ContentRegression.of(other) is not first
+    assert ContentRegression.of(data) is first
+    ext = extension("freedom")
+    data = ext.graph(newcomers(ext))
+    found = ContentRegression.of(data)
+    later, _ = ext.with_items(newcomers(ext))
+    assert ContentRegression.of(later.graph(newcomers(ext, 6))) is found
+
+
 def test_likeness_is_a_weighted_mean_beside_a_loop() -> None:
     ext = extension("freedom")
     data = ext.graph(newcomers(ext), torch.tensor([[0, 0, 1], [1, 2, 5]]))
@@ -177,12 +279,13 @@ def test_items_that_nobody_took_settle_among_their_like(method) -> None:
     set_interactions(data, edges[:, keep])
     model, data, _ = small(method, data)
     before = {name: x.clone() for name, x in model.named_parameters()}
-    after = dict(settled(model, data).named_parameters())
+    how = "foreseen" if method == "bm3" else "alike"
+    after = dict(settled(model, data, how).named_parameters())
     assert all(torch.equal(x, before[name]) for name, x in model.named_parameters())
     for name, x in after.items():
         was = before[name]
         if method in PLACED and x.size(0) == 30 and not name.startswith("denoisers"):
-            expected = like_items(data, new=cold_of(data))(was)
+            expected = item_fill(data, how, cold_of(data))(was)
             assert torch.allclose(x[cold_of(data)], expected)
             assert torch.equal(x[4:], was[4:])
         elif not name.startswith("denoisers"):
