@@ -5,6 +5,7 @@ from pyg_mmrec.plots.contribution import plot_contribution
 from pyg_mmrec.plots.embeddings import plot_embeddings
 from pyg_mmrec.plots.graph import plot_graph
 from pyg_mmrec.plots.history import plot_history
+from pyg_mmrec.plots.popularity import plot_popularity
 from pyg_mmrec.plots.style import drawn, save
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "plot_embeddings",
     "plot_graph",
     "plot_history",
+    "plot_popularity",
     "save",
 ]
