@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -28,7 +28,8 @@ class Charts:
             tables: Rows of epochs by run.
             column: The column.
         """
-        from bokeh.models import HoverTool, Legend, LegendItem
+        from bokeh.models import HoverTool
+        from bokeh.models.annotations import Legend, LegendItem
 
         several = len(tables) > 1
         height = max(300, _LINE * len(tables) + 70)
@@ -37,7 +38,7 @@ class Charts:
         for i, (run, table) in enumerate(tables.items()):
             curve = table.dropna(subset=column)
             color = COLORS[i % len(COLORS)]
-            source = {"x": curve["epoch"], "y": curve[column]}
+            source: dict[str, Any] = {"x": curve["epoch"], "y": curve[column]}
             source["run"] = [run] * len(curve)
             line = figure.line(
                 "x", "y", source=source, color=color, line_width=1.6,
@@ -102,10 +103,9 @@ class Charts:
         return name
 
 
-def columns_of(tables: Sequence[pd.DataFrame]) -> list[str]:
-    """Columns of epochs that can be drawn, in the order in which they come."""
-    names = [str(c) for table in tables for c in table]
-    return [n for n in dict.fromkeys(names) if n not in ("epoch", "seconds")]
+def columns_of(table: pd.DataFrame) -> list[str]:
+    """Columns of epochs that can be drawn."""
+    return [n for n in map(str, table) if n not in ("epoch", "seconds")]
 
 
 def _figure(width: int, height: int, x: str, y: str, axis: Any = "linear") -> Any:

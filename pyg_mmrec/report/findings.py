@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 import torch
@@ -180,8 +179,3 @@ def reasons(found: Mapping[str, Findings], part: str) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def plain_ids(dataset: Dataset, users: Sequence[int]) -> list[Any]:
-    """Raw ids of users."""
-    return [dataset.user_ids[user] for user in users]

@@ -17,6 +17,7 @@ from pyg_mmrec.report.blocks import (
     Cell,
     Chart,
     Folded,
+    Row,
     Section,
     Table,
     Words,
@@ -28,6 +29,7 @@ from pyg_mmrec.report.findings import Findings, reasons
 from pyg_mmrec.report.reported import Reported
 
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+_COLUMNS = 3  # of tables of options
 _MOST_PAIRS = 15  # beyond which each is held against the best alone
 
 
@@ -98,11 +100,11 @@ def _pairs(pairs: pd.DataFrame, best: str) -> tuple[str, list[Block]]:
         title = f"{best} against each"
         pairs = pairs[(pairs["a"] == best) | (pairs["b"] == best)]
     rows = [
-        [Cell(f"{p.a} less {p.b}"), *figures([p.difference]),
-         Cell(f"{p.low:.4f} to {p.high:.4f}", number=True),
-         Cell(f"{p.effect:+.2f}", number=True), Cell(_chance(p.t), number=True),
-         Cell(_chance(p.wilcoxon), number=True), Cell("tie" if p.tie else "")]
-        for p in pairs.itertuples()
+        [Cell(f"{p['a']} less {p['b']}"), *figures([p["difference"]]),
+         Cell(f"{p['low']:.4f} to {p['high']:.4f}", number=True),
+         Cell(f"{p['effect']:+.2f}", number=True), Cell(_chance(p["t"]), number=True),
+         Cell(_chance(p["wilcoxon"]), number=True), Cell("tie" if p["tie"] else "")]
+        for p in pairs.to_dict("records")
     ]  # fmt: skip
     head = ["pair", "difference", "95 % over users", "effect", "p (t)", "p (Wilcoxon)",
             ""]  # fmt: skip
@@ -135,7 +137,7 @@ def options_section(runs: Sequence[Reported]) -> Section:
     return Section("Options", blocks)
 
 
-def _options(run: Reported) -> Table:
+def _options(run: Reported) -> Row:
     given = {**run.told["config"], **run.told["train_config"]}
     rows = []
     for name, value in given.items():
@@ -148,7 +150,9 @@ def _options(run: Reported) -> Table:
     for word in ("plugs", "ablate", "modalities"):
         if run.told.get(word):
             rows.insert(0, [Cell(word), Cell(_value(run.told[word])), Cell("")])
-    return Table(["option", "value", "preset"], rows)
+    size = -(-len(rows) // _COLUMNS)
+    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+    return Row([Table(["option", "value", "preset"], part) for part in parts])
 
 
 def _value(value: Any) -> str:
@@ -156,9 +160,9 @@ def _value(value: Any) -> str:
         return " ".join(map(str, value)) or "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k}={v}" for k, v in value.items()) or "none"
-    return {True: "yes", False: "no"}.get(value, str(value)) if (
-        isinstance(value, bool)
-    ) else str(value)  # fmt: skip
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def cost_section(runs: Sequence[Reported], charts: Charts) -> Section:

@@ -79,7 +79,7 @@ def data_section(dataset: Dataset | None, why: str) -> Section:
         "users": card.users, "items": card.items,
         **{f"{name} interactions": n for name, n in card.parts.items()},
         "interactions in the files": card.read, "of these repeated": card.repeated,
-        "pairs that are not there": f"{card.sparsity:.3%}",
+        "pairs that are not there": f"{100 * card.sparsity:.3f} %",
     }  # fmt: skip
     degrees = [
         [Cell(f"of {'a user' if n == 'user' else 'an item'}"),
@@ -88,9 +88,10 @@ def data_section(dataset: Dataset | None, why: str) -> Section:
         for n, d in card.degrees.items()
     ]  # fmt: skip
     covered = [
-        [Cell(f"{row.modality} of {row.node}s"), *figures([row.present, row.total]),
-         Cell(f"{100 * row.share:.1f} %", number=True)]
-        for row in card.coverage.itertuples()
+        [Cell(f"{row['modality']} of {row['node']}s"),
+         *figures([row["present"], row["total"]]),
+         Cell(f"{100 * row['share']:.1f} %", number=True)]
+        for row in card.coverage.to_dict("records")
     ]  # fmt: skip
     left: list[Block] = [
         Table(["", ""], [[Cell(name), *figures([value])]
@@ -116,7 +117,7 @@ def curves_section(runs: Sequence[Reported], charts: Charts) -> Section:
     watched = {n: t for n, t in trained.items() if monitor in t}
     if len(trained) == 1:
         [(name, table)] = trained.items()
-        names = columns_of([table])
+        names = columns_of(table)
         names.sort(key=lambda column: "@" not in column)
         blocks.append(Row([_curve(charts, name, table, c) for c in names]))
         return Section("Curves", blocks)
@@ -124,7 +125,7 @@ def curves_section(runs: Sequence[Reported], charts: Charts) -> Section:
         text = f"{monitor} on validation; a click on a name hides its curve."
         blocks = [Words(text), Chart(charts.curves("monitor", watched, monitor))]
     for name, table in trained.items():
-        losses = [c for c in columns_of([table]) if "@" not in c]
+        losses = [c for c in columns_of(table) if "@" not in c]
         parts = Row([_curve(charts, name, table, c) for c in losses])
         blocks.append(Folded(f"losses of {name}", [parts]))
     still = [run.name for run in runs if run.name not in trained]
@@ -153,7 +154,7 @@ def slices_section(runs: Sequence[Reported]) -> Section:
         index=list(told), dtype=float,
     ).dropna(axis=1, how="all")  # fmt: skip
     first = next(iter(told.values()))
-    head = ["", *(_with_users(n, first.get(n, {}).get("users")) for n in values)]
+    head = ["", *(_with_users(n, first.get(n, {})) for n in map(str, values))]
     shown = values.sort_values(EVERYTHING, ascending=False, kind="stable")
     text = (
         f"{monitor} on test; the darker, the nearer to the best of a column. In "
@@ -162,8 +163,8 @@ def slices_section(runs: Sequence[Reported]) -> Section:
     return Section("Slices", [Words(text), Table(head, _shaded(shown))])
 
 
-def _with_users(name: str, users: float | None) -> str:
-    return name if users is None else f"{name} ({int(users):,})"
+def _with_users(name: str, part: Mapping[str, float]) -> str:
+    return f"{name} ({int(part['users']):,})" if part else name
 
 
 def _one_run(slices: Mapping[str, Mapping[str, float]]) -> Table:
