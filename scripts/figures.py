@@ -12,6 +12,7 @@ if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,10 +71,9 @@ def halves(runs: Runs, dataset: Dataset) -> Drawn:
         out = done.model.eval()(done.data)
         parts = generic_unique(out, done.data, everyone)
         names = [*out.branches]
-    rows = {f"{n}, generic": x for n, x in zip(names, parts.generic, strict=True)}
-    rows |= {f"{n}, unique": x for n, x in zip(names, parts.unique, strict=True)}
-    shown = {f"{n}, {half}": rows[f"{n}, {half}"] for n in names
-             for half in ("generic", "unique")}  # fmt: skip
+    shown = {}
+    for name, *both in zip(names, parts.generic, parts.unique, strict=True):
+        shown |= {f"{name}, generic": both[0], f"{name}, unique": both[1]}
     lines = ["mean cosine of an item's halves:"]
     keys = [*shown]
     for i, one in enumerate(keys):
@@ -185,7 +185,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         raise MMRecError(f"name an exhibit and a data set: figures.py {USAGE}")
     if argv[0] not in EXHIBITS:
         raise unknown("exhibit", argv[0], EXHIBITS)
-    args = parse(argv[1], argv, method="popularity", extend=add_own)
+    method = case(EXHIBITS[argv[0]].cases[0])["method"]
+    args = parse(argv[1], argv, method=method, extend=add_own)
     if args.methods and not EXHIBITS[args.name].more:
         raise MMRecError(f"{args.name} is of {EXHIBITS[args.name].paper} alone")
     if len(args.seeds) > 1:
@@ -195,6 +196,7 @@ def read(argv: list[str]) -> argparse.Namespace:
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # a line a font's table
     argv = sys.argv[1:]
     if "--list" in argv:
         for name, one in EXHIBITS.items():

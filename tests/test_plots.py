@@ -15,13 +15,16 @@ from pyg_mmrec.plots import (
     drawn,
     plot_comparison,
     plot_contribution,
+    plot_density,
     plot_embeddings,
     plot_graph,
+    plot_heat,
     plot_history,
     plot_popularity,
     save,
 )
 from pyg_mmrec.plots.contribution import table_of
+from pyg_mmrec.plots.density import circle_density
 from pyg_mmrec.plots.graph import neighbours
 from pyg_mmrec.plots.style import shortened
 from pyg_mmrec.transforms import KNN
@@ -159,6 +162,41 @@ def test_popularity_falls_and_adds_up() -> None:
         assert degrees.sum() == row.numel()
     held = np.asarray(shares.get_lines()[0].get_ydata())
     assert held[-1] == pytest.approx(100)
+
+
+def test_a_density_goes_round_and_is_one_in_all() -> None:
+    random = np.random.default_rng(0)
+    cloud = random.normal(size=(200, 2)) * 0.3 + (-1.0, 0.0)  # around pi
+    angles = np.linspace(-np.pi, np.pi, 1001)
+    density = circle_density(cloud, angles)
+    assert density[1:].mean() * 2 * np.pi == pytest.approx(1, abs=1e-2)
+    assert density[0] == pytest.approx(density[-1], rel=1e-6)
+    assert density[0] > 5 * density[500]
+    turn = np.array([[-1.0, 0.0], [0.0, -1.0]])  # by pi
+    turned = circle_density(cloud @ turn, angles)
+    assert turned[500] > 5 * turned[0]
+
+
+def test_densities_are_placed_together() -> None:
+    rows = {"generic": torch.randn(30, 4), "unique": torch.randn(30, 4) + 5}
+    axes = plot_density(rows, most=20).axes
+    points = [a.collections[-1].get_offsets() for a in axes[:2]]
+    assert [len(p) for p in points] == [20, 20]
+    assert max(np.abs(p).max() for p in points) == pytest.approx(1)
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    with pytest.raises(MMRecError, match="one width"):
+        plot_density({"a": torch.randn(9, 2), "b": torch.randn(9, 3)})
+    with pytest.raises(MMRecError, match="'a' needs three rows"):
+        plot_density({"a": torch.randn(2, 2)})
+
+
+def test_a_heat_map_is_even_about_nothing() -> None:
+    table = pd.DataFrame([[0.1, -0.2, 0.0], [0.0, 0.0, 0.05]], ["u", "v"], list("abc"))
+    axes, bar = plot_heat(table, [(0, 0)], [(1, 2), (0, 1)], "what").axes
+    assert axes.images[0].get_clim() == (-0.2, 0.2)
+    assert [patch.get_xy() for patch in axes.patches] == [(-0.46, -0.46)]
+    assert sorted(lines_of(axes)) == [([2, 1], [1, 0])]
+    assert bar.get_ylabel() == "what"
 
 
 def test_contribution_leaves_missed_users_to_the_title() -> None:

@@ -12,6 +12,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.contribution import modality_contribution
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.plots.style import COLORS, legend_above, new_figure, styled
+from pyg_mmrec.training.likeness import ranked_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +59,7 @@ def plot_contribution(
 
 
 def table_of(one: Run | pd.DataFrame) -> pd.DataFrame:
-    """Users by what serves them, among the items that the run ranked.
+    """Users by what serves them, among the items and by the rows that the run ranked.
 
     Args:
         one: The run, or its table.
@@ -68,8 +69,10 @@ def table_of(one: Run | pd.DataFrame) -> pd.DataFrame:
     """
     if not isinstance(one, Run):
         return one
-    candidates = one.train_config.candidates or "all"
-    return modality_contribution(one.model, one.data, candidates=candidates)
+    config = one.train_config
+    model = ranked_model(one.model, one.data, config)
+    candidates = config.candidates or "all"
+    return modality_contribution(model, one.data, candidates=candidates)
 
 
 def _single(table: pd.DataFrame) -> Figure:

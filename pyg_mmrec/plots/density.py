@@ -72,6 +72,7 @@ def plot_density(rows: Mapping[str, Tensor], most: int = 500, seed: int = 0) -> 
         axes[0, column].set_title(name)
         _circle(axes[1, column], cloud)
     axes[1, 0].set_ylabel("density")
+    axes[1, 0].set_ylim(bottom=0)  # of all, once they are drawn
     return figure
 
 
@@ -89,9 +90,8 @@ def _plane(axes: Axes, cloud: np.ndarray) -> None:
 def _circle(axes: Axes, cloud: np.ndarray) -> None:
     angles = np.linspace(-np.pi, np.pi, 181)
     axes.fill_between(angles, circle_density(cloud, angles), color="#0072B2", alpha=0.7)
-    axes.set_xticks([-np.pi, 0, np.pi], ["−π", "0", "π"])  # noqa: RUF001
+    axes.set_xticks([-np.pi / 2, 0, np.pi / 2], ["−π/2", "0", "π/2"])  # noqa: RUF001
     axes.set(xlabel="direction", xlim=(-np.pi, np.pi))
-    axes.set_ylim(bottom=0)
     grid(axes)
 
 
@@ -99,7 +99,7 @@ def circle_density(cloud: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Gaussian kernel density of directions, which go round, ``[N, 2]`` to ``[A]``.
 
     The cloud is laid once to either side, so that what is near -pi is near pi; the
-    width of the kernel is Scott's for the cloud itself.
+    width of the kernel is Scott's, by the deviation on the circle.
 
     Args:
         cloud: Points around the origin.
@@ -108,6 +108,7 @@ def circle_density(cloud: np.ndarray, angles: np.ndarray) -> np.ndarray:
     from scipy.stats import gaussian_kde
 
     found = np.arctan2(cloud[:, 1], cloud[:, 0])
-    width = len(found) ** -0.2 * found.std(ddof=1)  # Scott's
+    mean = min(float(np.abs(np.exp(1j * found).mean())), 1 - 1e-12)
+    width = len(found) ** -0.2 * np.sqrt(-2 * np.log(mean))  # Scott's, on a circle
     turns = np.concatenate([found - 2 * np.pi, found, found + 2 * np.pi])
     return 3 * gaussian_kde(turns, width / turns.std(ddof=1))(angles)

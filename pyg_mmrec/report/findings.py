@@ -27,6 +27,10 @@ from pyg_mmrec.serving.ids import codes_of
 logger = logging.getLogger(__name__)
 LISTED = 8
 """Items of each list that is shown."""
+_NO_BRANCHES = (
+    "no branches by modality, so what each contributes is unknown (choose a method "
+    "that provides 'modal' or 'feats')"
+)
 _SHARES = (0.25, 0.5, 0.75)  # of the users, by their train interactions
 
 
@@ -103,10 +107,14 @@ class Finder:
         try:
             if found.users is None:
                 found.users = user_metrics(done)
+            if not done.model.provides & {"modal", "feats"}:
+                raise MMRecError(_NO_BRANCHES)
             found.contribution = table_of(done)
+            check_served(found.contribution, done)
         except MMRecError as error:
             part = "users" if found.users is None else "contribution"
             found.missing[part] = str(error)
+            found.contribution = None
 
     def _data(self, run: Reported) -> Dataset:
         """The data as the run saw them: maybe with other modalities."""
@@ -114,6 +122,26 @@ class Finder:
         if key not in self._made:
             self._made[key] = made_again(run.told["source"], run.folder)
         return self._made[key]
+
+
+def check_served(table: pd.DataFrame, done: Run) -> None:
+    """Hold the users that the fusion serves today against what the run told then.
+
+    Args:
+        table: Users by what serves them, within the first 20.
+        done: The run.
+
+    Raises:
+        MMRecError: If another version of the package gives other figures.
+    """
+    told = done.result.test.get("hit_rate@20")
+    served = [k for k in table.index if k.endswith("_fused")]
+    now = float(table.loc[[*served, "synergy", "redundant"], "share"].sum())
+    if told is not None and abs(now - told) > 1e-3:
+        raise MMRecError(
+            f"its weights serve {now:.1%} of the users where the run told {told:.1%}, so "
+            f"it is of another version of the package: train it again"
+        )
 
 
 def maps_of(done: Run) -> dict[str, dict[str, Tensor]]:

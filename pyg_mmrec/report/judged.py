@@ -125,16 +125,13 @@ def options_section(runs: Sequence[Reported]) -> Section:
         "Bold: what departs from the defaults, the method's preset for these data and "
         "the parts switched off."
     )
-    blocks: list[Block] = [Words(text)]
-    for run in runs:
-        table = _options(run)
-        if len(runs) == 1:
-            blocks.append(table)
-            continue
-        count = len(run.changed)
-        told = f"{count} option{'' if count == 1 else 's'} changed"
-        blocks.append(Folded(f"{run.name}: {told if count else 'as preset'}", [table]))
-    return Section("Options", blocks)
+    if len(runs) == 1:
+        return Section("Options", [Words(text), _options(runs[0])])
+    rows = [[Cell(run.name), Cell(_value(run.changed))] for run in runs]
+    every: list[Block] = [Words(text)]
+    every += [Folded(run.name, [_options(run)]) for run in runs]
+    table = Table(["run", "what departs from its preset"], rows)
+    return Section("Options", [table, Folded("all options, run by run", every)])
 
 
 def _options(run: Reported) -> Row:

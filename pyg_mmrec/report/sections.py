@@ -124,10 +124,12 @@ def curves_section(runs: Sequence[Reported], charts: Charts) -> Section:
     if watched:
         text = f"{monitor} on validation; a click on a name hides its curve."
         blocks = [Words(text), Chart(charts.curves("monitor", watched, monitor))]
+    parts: list[Block] = []
     for name, table in trained.items():
         losses = [c for c in columns_of(table) if "@" not in c]
-        parts = Row([_curve(charts, name, table, c) for c in losses])
-        blocks.append(Folded(f"losses of {name}", [parts]))
+        curves = Row([_curve(charts, name, table, c) for c in losses])
+        parts.append(Folded(name, [curves]))
+    blocks.append(Folded("losses, run by run", parts))
     still = [run.name for run in runs if run.name not in trained]
     if still:
         blocks.append(Words(f"Nothing to train: {', '.join(still)}."))

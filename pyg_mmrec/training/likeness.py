@@ -79,9 +79,22 @@ def ranked_rows(model: Recommender, data: HeteroData, config: TrainConfig) -> Br
         data: The graph that it is trained on.
         config: How it is trained and evaluated.
     """
+    return ranked_model(model, data, config).rows(data)
+
+
+def ranked_model(
+    model: Recommender, data: HeteroData, config: TrainConfig
+) -> Recommender:
+    """The method as validation and test rank by it, see :func:`ranked_rows`.
+
+    Args:
+        model: The method.
+        data: The graph that it is trained on.
+        config: How it is trained and evaluated.
+    """
     if config.candidates == "cold" and config.cold_ids == "alike":
-        model = settled(model, data)
-    return model.rows(data)
+        return settled(model, data)
+    return model
 
 
 def like_items(

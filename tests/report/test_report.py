@@ -15,7 +15,8 @@ from pyg_mmrec import run as train
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.per_user import keep_users, user_metrics
 from pyg_mmrec.experiments.significance import compare_pairs, mean_intervals
-from pyg_mmrec.report.findings import best_items, example_users
+from pyg_mmrec.plots.contribution import table_of
+from pyg_mmrec.report.findings import best_items, check_served, example_users
 from pyg_mmrec.report.page import write_report
 from pyg_mmrec.report.reported import read_runs
 
@@ -88,7 +89,8 @@ def test_a_page_of_several(kept, command, tmp_path) -> None:
     assert f"wrote {out}" in stdout
     # Only what has no branches is left out, and it is told why.
     assert stdout.count("left out:") == 1
-    assert "has no branches by modality" in stdout
+    assert "no branches by modality" in stdout
+    assert "seed 0, lightgcn" in stdout  # one reason, told once
     page = out.read_text()
     assert tuple(titles(page)) == SECTIONS
     assert out.stat().st_size < 5_000_000
@@ -169,9 +171,11 @@ def test_what_is_no_run_or_no_page_leaves_nothing(kept, place, command) -> None:
 def test_runs_of_other_data_are_refused(kept, tmp_path) -> None:
     shutil.copytree(kept / "shop", tmp_path / "shop")
     file = tmp_path / "shop/interactions.csv"
-    pd.read_csv(file)[:-20].to_csv(file, index=False)
+    table = pd.read_csv(file)
+    table["item"] = table["item"].to_numpy()[::-1]
+    table.to_csv(file, index=False)
     train(Folder(tmp_path / "shop"), "bpr", output=tmp_path / "other", **SMALL)
-    with pytest.raises(MMRecError, match=r"differ in their train interactions"):
+    with pytest.raises(MMRecError, match=r"differ in their \w+ (of|inter)"):
         read_runs([kept / "runs", tmp_path / "other"])
 
 
@@ -194,6 +198,15 @@ def test_lists_are_those_that_the_test_ranks(kept) -> None:
         assert bool(hidden & set(items[:5])) == bool(hits[user])
         taken = store.edge_index[1][store.edge_index[0] == user].tolist()
         assert not set(taken) & set(items)
+
+
+def test_a_run_of_another_version_is_told(kept) -> None:
+    done = load_run(kept / "runs/vbpr")
+    table = table_of(done)
+    check_served(table, done)
+    done.result.test["hit_rate@20"] += 0.1
+    with pytest.raises(MMRecError, match="another version of the package"):
+        check_served(table, done)
 
 
 def test_intervals_are_those_of_the_pairs() -> None:
