@@ -52,7 +52,8 @@ class Charts:
             markers.append(dots)
         told = [("epoch", "@x{0}"), (column, "@y{0.0000}")]
         told = [("", "@run"), *told] if several else told
-        figure.add_tools(HoverTool(renderers=markers, tooltips=told))
+        mode = "mouse" if several else "vline"  # all runs of an epoch would be a wall
+        figure.add_tools(HoverTool(renderers=markers, tooltips=told, mode=mode))
         if several:
             legend = Legend(
                 items=items, click_policy="hide", label_text_font_size="11px",

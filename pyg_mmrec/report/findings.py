@@ -139,8 +139,8 @@ def check_served(table: pd.DataFrame, done: Run) -> None:
     now = float(table.loc[[*served, "synergy", "redundant"], "share"].sum())
     if told is not None and abs(now - told) > 1e-3:
         raise MMRecError(
-            f"its weights serve {now:.1%} of the users where the run told {told:.1%}, so "
-            f"it is of another version of the package: train it again"
+            f"its weights serve {now:.1%} of the users where the run told {told:.1%}: "
+            f"it is of another version of the package, so train it again"
         )
 
 
