@@ -83,7 +83,9 @@ def _plane(axes: Axes, cloud: np.ndarray) -> None:
     x, y = np.meshgrid(line, line)
     density = gaussian_kde(cloud.T)(np.stack([x.ravel(), y.ravel()])).reshape(x.shape)
     axes.contourf(x, y, density, levels=9, cmap=_COLORS)
-    axes.scatter(*cloud.T, s=2.5, color="black", alpha=0.45, linewidths=0)
+    axes.scatter(
+        cloud[:, 0], cloud[:, 1], s=2.5, color="black", alpha=0.45, linewidths=0
+    )
     axes.set(xticks=[], yticks=[], aspect="equal")
 
 

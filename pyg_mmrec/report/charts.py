@@ -52,12 +52,14 @@ class Charts:
             markers.append(dots)
         told = [("epoch", "@x{0}"), (column, "@y{0.0000}")]
         told = [("", "@run"), *told] if several else told
-        mode = "mouse" if several else "vline"  # all runs of an epoch would be a wall
-        figure.add_tools(HoverTool(renderers=markers, tooltips=told, mode=mode))
+        hover = HoverTool(renderers=markers, tooltips=told)
+        if not several:  # of several, those of all runs would be a wall
+            hover.mode = "vline"
+        figure.add_tools(hover)
         if several:
             legend = Legend(
                 items=items, click_policy="hide", label_text_font_size="11px",
-                spacing=0, padding=4, border_line_color=None, glyph_height=14,
+                spacing=0, border_line_color=None, glyph_height=14,
                 label_height=14,
             )  # fmt: skip
             figure.add_layout(legend, "right")
