@@ -42,6 +42,12 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.objectives import Plug as Plug
     from pyg_mmrec.objectives import Step as Step
     from pyg_mmrec.objectives import Term as Term
+    from pyg_mmrec.plots import plot_comparison as plot_comparison
+    from pyg_mmrec.plots import plot_contribution as plot_contribution
+    from pyg_mmrec.plots import plot_embeddings as plot_embeddings
+    from pyg_mmrec.plots import plot_graph as plot_graph
+    from pyg_mmrec.plots import plot_history as plot_history
+    from pyg_mmrec.plots import plot_popularity as plot_popularity
     from pyg_mmrec.serving.index import Index as Index
     from pyg_mmrec.training.config import TrainConfig as TrainConfig
     from pyg_mmrec.training.trainer import Trainer as Trainer
@@ -75,6 +81,10 @@ _EXPORTS = {
     "experiments.refit": ("refit",),
     "methods": ("Recommender", "available", "get", "register"),
     "objectives": ("Objective", "Plug", "Step", "Term"),
+    "plots": (
+        *("plot_comparison", "plot_contribution", "plot_embeddings", "plot_graph"),
+        *("plot_history", "plot_popularity"),
+    ),
     "serving.index": ("Index",),
     "training.config": ("TrainConfig",),
     "training.trainer": ("Trainer",),

@@ -21,6 +21,7 @@ COMMANDS = {
     "add-items": ("add_items", "items that were not there in training, to a run"),
     "update": ("update", "go on with more interactions, users and items"),
     "explore": ("explore", "a run in a browser: who gets what, and why"),
+    "report": ("report", "runs as one file of HTML, to read and to send"),
     "serve": ("serve", "recommendations of a run by HTTP"),
     "export": ("export", "best items of all users, or embeddings, of a run"),
     "inspect": ("inspect", "what is in a data set, or in a run"),

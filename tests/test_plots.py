@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pyg_mmrec import Synthetic, run
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.contribution import modality_contribution
 from pyg_mmrec.graph import INTERACTS, ITEM, knn_relation, train_edges
@@ -14,11 +15,16 @@ from pyg_mmrec.plots import (
     drawn,
     plot_comparison,
     plot_contribution,
+    plot_density,
     plot_embeddings,
     plot_graph,
+    plot_heat,
     plot_history,
+    plot_popularity,
     save,
 )
+from pyg_mmrec.plots.contribution import table_of
+from pyg_mmrec.plots.density import circle_density
 from pyg_mmrec.plots.graph import neighbours
 from pyg_mmrec.plots.style import shortened
 from pyg_mmrec.transforms import KNN
@@ -89,6 +95,108 @@ def test_a_comparison_has_every_run_and_its_mean() -> None:
     assert runs.get_ydata().tolist() == [0, 0, 1, 1]
     with pytest.raises(MMRecError, match="did you mean 'recall@20'"):
         plot_comparison(ROWS, "recall@2")
+
+
+def test_a_comparison_of_users_shows_intervals_and_ties() -> None:
+    random = np.random.default_rng(0)
+    low, high = random.random(400), random.random(400)
+    values = {"low": low, "high": 0.5 + high, "same": 0.5 + high}
+    users = {n: pd.DataFrame({"recall@20": x}) for n, x in values.items()}
+    (axes,) = plot_comparison(users).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["low", "high", "same"]
+    drawn_as = {bar.get_label(): bar[0].get_ydata().tolist() for bar in axes.containers}
+    assert drawn_as == {
+        "best": [2], "tie with the best": [1], "worse than the best": [0]
+    }  # fmt: skip
+    for bar in axes.containers:
+        (start, end), *_ = bar[2][0].get_segments()
+        assert start[0] < bar[0].get_xdata()[0] < end[0]
+    with pytest.raises(MMRecError, match="did you mean 'recall@20'"):
+        plot_comparison(users, "recall@2")
+    with pytest.raises(MMRecError, match="no runs"):
+        plot_comparison({})
+
+
+@pytest.fixture(scope="module")
+def done():
+    data = Synthetic(num_users=50, num_items=40)
+    return run(data, "vbpr", epochs=6, eval_every=2, dim=8, progress=False)
+
+
+def test_a_run_is_drawn_as_what_it_holds(done) -> None:
+    told = done.result.history
+    figure = plot_history(done)
+    lines = [[x for x, _ in lines_of(axes)] for axes in figure.axes]
+    assert lines == [[x for x, _ in lines_of(axes)] for axes in plot_history(told).axes]
+    table = modality_contribution(done.model, done.data)
+    assert table_of(done).equals(table)
+    (axes,) = plot_contribution({"a": done, "b": table}).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+    wide = sum(bar.get_width() for bars in axes.containers for bar in bars[:1])
+    assert wide == pytest.approx(100 * (1 - table.loc["missed", "share"]))
+    with pytest.raises(MMRecError, match="no method with branches"):
+        plot_contribution({})
+    (axes,) = plot_embeddings(done).axes
+    assert sum(len(c.get_offsets()) for c in axes.collections) == 40
+    assert {c.get_label() for c in axes.collections} <= {
+        "head items", "tail items", "cold items"
+    }  # fmt: skip
+
+
+def test_many_panels_are_drawn_in_lines() -> None:
+    rows = [{"epoch": e, **{f"l{i}": 1.0 for i in range(6)}} for e in (1.0, 2.0)]
+    figure = plot_history(rows)
+    assert [axes.get_title() for axes in figure.axes] == [f"l{i}" for i in range(6)]
+    wide, high = figure.get_size_inches()
+    assert wide == pytest.approx(4 * 3.1)
+    assert high == pytest.approx(2 * 2.7)
+
+
+def test_popularity_falls_and_adds_up() -> None:
+    data = make_graph()
+    ranks, shares = plot_popularity(data).axes
+    edges = train_edges(data)
+    for line, row in zip(ranks.get_lines(), edges, strict=True):
+        degrees = np.asarray(line.get_ydata())
+        assert (np.diff(degrees) <= 0).all()
+        assert degrees.sum() == row.numel()
+    held = np.asarray(shares.get_lines()[0].get_ydata())
+    assert held[-1] == pytest.approx(100)
+
+
+def test_a_density_goes_round_and_is_one_in_all() -> None:
+    random = np.random.default_rng(0)
+    cloud = random.normal(size=(200, 2)) * 0.3 + (-1.0, 0.0)  # around pi
+    angles = np.linspace(-np.pi, np.pi, 1001)
+    density = circle_density(cloud, angles)
+    assert density[1:].mean() * 2 * np.pi == pytest.approx(1, abs=1e-2)
+    assert density[0] == pytest.approx(density[-1], rel=1e-6)
+    assert density[0] > 5 * density[500]
+    turn = np.array([[-1.0, 0.0], [0.0, -1.0]])  # by pi
+    turned = circle_density(cloud @ turn, angles)
+    assert turned[500] > 5 * turned[0]
+
+
+def test_densities_are_placed_together() -> None:
+    rows = {"generic": torch.randn(30, 4), "unique": torch.randn(30, 4) + 5}
+    axes = plot_density(rows, most=20).axes
+    points = [a.collections[-1].get_offsets() for a in axes[:2]]
+    assert [len(p) for p in points] == [20, 20]
+    assert max(np.abs(p).max() for p in points) == pytest.approx(1)
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    with pytest.raises(MMRecError, match="one width"):
+        plot_density({"a": torch.randn(9, 2), "b": torch.randn(9, 3)})
+    with pytest.raises(MMRecError, match="'a' needs three rows"):
+        plot_density({"a": torch.randn(2, 2)})
+
+
+def test_a_heat_map_is_even_about_nothing() -> None:
+    table = pd.DataFrame([[0.1, -0.2, 0.0], [0.0, 0.0, 0.05]], ["u", "v"], list("abc"))
+    axes, bar = plot_heat(table, [(0, 0)], [(1, 2), (0, 1)], "what").axes
+    assert axes.images[0].get_clim() == (-0.2, 0.2)
+    assert [patch.get_xy() for patch in axes.patches] == [(-0.46, -0.46)]
+    assert sorted(lines_of(axes)) == [([2, 1], [1, 0])]
+    assert bar.get_ylabel() == "what"
 
 
 def test_contribution_leaves_missed_users_to_the_title() -> None:

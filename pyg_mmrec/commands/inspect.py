@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pandas as pd
-import torch
 
 from pyg_mmrec.commands.cli import open_dataset, parse
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.datasets.interactions import repeated
-from pyg_mmrec.datasets.sources import reading
+from pyg_mmrec.datasets.card import data_card
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.slices import slice_lines
-from pyg_mmrec.experiments.outputs import CONFIG, HISTORY, RESULT, read_json
-from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
+from pyg_mmrec.experiments.outputs import (
+    CONFIG,
+    HISTORY,
+    RESULT,
+    read_history,
+    read_json,
+)
+from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET [options of the data set], or RUN"
@@ -28,26 +29,17 @@ BARS = "▁▂▃▄▅▆▇█"
 def describe_data(dataset: Dataset) -> Iterator[str]:
     """Counts, coverage, repetitions, sparsity and degrees, a line each."""
     yield str(dataset)
-    with reading(dataset.folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # told when the graph was made
-        again = repeated(dataset.read().interactions)
-    yield f"repeated: {again.sum():,} of {len(again):,} interactions, which count once"
-    data = dataset[0]
-    store, edges = data[INTERACTS], train_edges(data)
-    held_out = (store.val_label_index, store.test_label_index)
-    total = sum(part.size(1) for part in (edges, *held_out))
-    cells = int(data[USER].num_nodes) * int(data[ITEM].num_nodes)
-    yield f"sparsity: {1 - total / cells:.4%} of {cells:,} pairs are not there"
-    for row, (node, name) in enumerate({USER: "a user", ITEM: "an item"}.items()):
-        degree = torch.bincount(edges[row], minlength=int(data[node].num_nodes))
-        low, middle, high = (
-            int(degree.float().quantile(q, interpolation="nearest"))
-            for q in (0.05, 0.5, 0.95)
-        )
+    card = data_card(dataset)
+    yield (
+        f"repeated: {card.repeated:,} of {card.read:,} interactions, which count once"
+    )
+    yield f"sparsity: {card.sparsity:.4%} of {card.pairs:,} pairs are not there"
+    for node, name in {USER: "a user", ITEM: "an item"}.items():
+        of = card.degrees[node]
         yield (
-            f"train interactions of {name}: mean {degree.float().mean():.1f}, median "
-            f"{middle}, 5 % below {low}, 5 % above {high}, most {int(degree.max())}, "
-            f"none for {int((degree == 0).sum())}"
+            f"train interactions of {name}: mean {of.mean:.1f}, median {of.median}, "
+            f"5 % below {of.low}, 5 % above {of.high}, most {of.most}, none for "
+            f"{of.none}"
         )
 
 
@@ -95,28 +87,6 @@ def describe_curve(path: Path, monitor: str) -> Iterator[str]:
         f"  first {values[0]:.4f}, best {values[best]:.4f} at epoch {epochs[best]}, "
         f"last {values[-1]:.4f}"
     )
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """The table of a run's epochs.
-
-    Raises:
-        MMRecError: If it cannot be read.
-    """
-    try:
-        table = pd.read_csv(path)
-        table = table.apply(pd.to_numeric)
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise MMRecError(
-            f"{path} is no table of epochs ({reason}): name the folder of another run"
-        ) from error
-    if "epoch" not in table:
-        raise MMRecError(
-            f"{path} is no table of epochs (it has no column 'epoch'): name the folder "
-            f"of another run"
-        )
-    return table
 
 
 def sparkline(values: Sequence[float], width: int = 64) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pyg_mmrec.datasets.kept import is_kept
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
@@ -115,6 +117,28 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     check_type(value, dict, str(path))
     return value
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """The table of a run's epochs.
+
+    Raises:
+        MMRecError: If it cannot be read.
+    """
+    try:
+        table = pd.read_csv(path)
+        table = table.apply(pd.to_numeric)
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise MMRecError(
+            f"{path} is no table of epochs ({reason}): name the folder of another run"
+        ) from error
+    if "epoch" not in table:
+        raise MMRecError(
+            f"{path} is no table of epochs (it has no column 'epoch'): name the folder "
+            f"of another run"
+        )
+    return table
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -30,13 +30,36 @@ def keep_users(done: Run, folder: Path) -> None:
     path = folder / USERS
     if _agrees(_read(path), done.result.test):
         return
+    table = user_metrics(done)
+    with replacing(path) as file:
+        table.to_parquet(file)
+
+
+def user_metrics(done: Run) -> pd.DataFrame:
+    """Each user's test metrics: a row per user, a column per metric.
+
+    Args:
+        done: The run.
+
+    Raises:
+        MMRecError: If nothing is held out.
+    """
     config = done.train_config
     evaluator = Evaluator(
         done.data, "test", ks=config.ks, candidates=config.candidates or "all"
     )
-    table = evaluator.per_user(ranked_rows(done.model, done.data, config))
-    with replacing(path) as file:
-        table.to_parquet(file)
+    return evaluator.per_user(ranked_rows(done.model, done.data, config))
+
+
+def kept_users(folder: Path, test: Mapping[str, float]) -> pd.DataFrame | None:
+    """The table that lies beside a run, ``None`` if there is none of it.
+
+    Args:
+        folder: Its output folder.
+        test: Its test metrics, which the means have to be.
+    """
+    users = _read(folder / USERS)
+    return users if _agrees(users, test) else None
 
 
 def _read(path: Path) -> pd.DataFrame | None:

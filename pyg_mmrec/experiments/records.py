@@ -78,15 +78,15 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
     told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
     check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
     check_fields(result, _RESULT, str(folder / RESULT))
-    changed = _changed(told, method)
+    changed = changed_options(told, method)
     arguments = told["source"].get("arguments", {})
     ended = datetime.fromtimestamp((folder / RESULT).stat().st_mtime, timezone.utc)
     return {
         **{name: _rounded(result[name]) for name in _KEPT if name in result},
-        "case": _case(told, changed),
+        "case": case_of(told, changed),
         "split": arguments.get("split"),
         "candidates": told["train_config"].get("candidates") or "all",
-        "command": _command(told, changed),
+        "command": command_of(told, changed),
         "date": result.get("date") or ended.date().isoformat(),
     }
 
@@ -98,10 +98,27 @@ def _rounded(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def _changed(told: Mapping[str, Any], method: type[Recommender]) -> dict[str, Any]:
-    """Options of a run that neither a default nor a preset nor an ablation gives."""
+def usual_options(told: Mapping[str, Any], method: type[Recommender]) -> dict[str, Any]:
+    """Options that defaults, presets and ablations give to a run.
+
+    Args:
+        told: What it tells of itself.
+        method: Its method.
+    """
     config, train = configure(method.name, told["dataset"], {}, told["ablate"])
-    usual = {**to_dict(config), **to_dict(train)}
+    return {**to_dict(config), **to_dict(train)}
+
+
+def changed_options(
+    told: Mapping[str, Any], method: type[Recommender]
+) -> dict[str, Any]:
+    """Options of a run that neither a default nor a preset nor an ablation gives.
+
+    Args:
+        told: What it tells of itself.
+        method: Its method.
+    """
+    usual = usual_options(told, method)
     given = {**method.current_options(told["config"]), **told["train_config"]}
     return {
         name: value
@@ -110,8 +127,13 @@ def _changed(told: Mapping[str, Any], method: type[Recommender]) -> dict[str, An
     }
 
 
-def _case(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
-    """As ``compare`` names it: ``vbpr+sand``, ``rearm-meta``, ``sand:lr=0.01``."""
+def case_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    """As ``compare`` names it: ``vbpr+sand``, ``rearm-meta``, ``sand:lr=0.01``.
+
+    Args:
+        told: What a run tells of itself.
+        changed: What :func:`changed_options` returned.
+    """
     named = {k: v for k, v in changed.items() if k not in _LENGTHS}
     words = [f"{name}={_word(value)}" for name, value in named.items()]
     parts = "".join(f"-{part}" for part in told["ablate"])
@@ -119,8 +141,13 @@ def _case(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
     return ":".join([told["method"] + parts + plugs, *words])
 
 
-def _command(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
-    """The command line that makes the run again."""
+def command_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    """The command line that makes the run again.
+
+    Args:
+        told: What it tells of itself.
+        changed: What :func:`changed_options` returned.
+    """
     arguments = told["source"].get("arguments", {})
     own = {name: known for known, name in OWN_NAMES.items()}
     data = own.get(told["dataset"], told["dataset"])

@@ -147,6 +147,22 @@ def resampled_means(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarra
     return found
 
 
+def mean_intervals(users: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
+    """Each method's mean and its bootstrap interval over users, at 95 %.
+
+    Args:
+        users: As of :func:`compare_pairs`.
+        metric: Likewise.
+
+    Returns:
+        A row per method: ``mean``, ``low``, ``high``.
+    """
+    values = np.stack([t[metric].to_numpy(float) for t in users.values()], axis=1)
+    low, high = np.percentile(resampled_means(values), (2.5, 97.5), axis=0)
+    table = {"mean": values.mean(axis=0), "low": low, "high": high}
+    return pd.DataFrame(table, pd.Index(list(users), name="case"))
+
+
 def ties_with_best(pairs: pd.DataFrame, best: str) -> set[str]:
     """Methods that no test tells from the best one."""
     if pairs.empty:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pyg_mmrec.plots.style import COLORS
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -19,8 +21,7 @@ _FOLDERS = ("images", "posters", "pictures")
 _MOST_BYTES = 300_000  # of a picture as it is
 _PIXELS = 300
 _DPI = 130
-# Okabe and Ito's, as in all pictures of the package.
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_COLORS = COLORS[:-1]  # black is for text
 _REST = "#999999"
 
 STYLE = """
@@ -95,16 +96,22 @@ class Pictures:
         return self.found.get(text) or self.found.get(quote(text, safe=""))
 
 
-def cards(found: Sequence[Card], empty: str = "There is nothing to show.") -> str:
+def cards(
+    found: Sequence[Card],
+    empty: str = "There is nothing to show.",
+    size: int | None = None,
+) -> str:
     """Cards side by side.
 
     Args:
         found: The cards.
         empty: What to say if there are none.
+        size: Pixels that the longer side of a picture has at most; large files alone
+            are made smaller if ``None``.
     """
     if not found:
         return f"<p>{escape(empty)}</p>"
-    return f'<div class="cards">{"".join(map(_card, found))}</div>'
+    return f'<div class="cards">{"".join(_card(card, size) for card in found)}</div>'
 
 
 def key(names: Sequence[str]) -> str:
@@ -142,9 +149,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
 
 def drawing(figure: Figure) -> str:
     """A figure of matplotlib as it is."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI)
-    content = base64.b64encode(file.getvalue()).decode()
+    from pyg_mmrec.plots.picture import png
+
+    content = base64.b64encode(png(figure, _DPI)).decode()
     return f'<img class="drawing" src="data:image/png;base64,{content}" alt="">'
 
 
@@ -156,8 +163,8 @@ def _cell(value: str | float) -> str:
     return f"<td>{escape(value)}</td>"
 
 
-def _card(card: Card) -> str:
-    source = None if card.picture is None else _source(card.picture)
+def _card(card: Card, size: int | None) -> str:
+    source = None if card.picture is None else _source(card.picture, size)
     picture = f"<span>{escape(_initials(card.title))}</span>"
     if source is not None:
         picture = f'<img src="{source}" alt="" loading="lazy">'
@@ -170,24 +177,24 @@ def _card(card: Card) -> str:
     )
 
 
-def _source(path: Path) -> str | None:
+def _source(path: Path, size: int | None) -> str | None:
     """A picture as text, small; ``None`` if it cannot be read."""
     kind = path.suffix.lower().removeprefix(".").replace("jpg", "jpeg")
     try:
         content = path.read_bytes()
-        if len(content) > _MOST_BYTES:
-            content, kind = _smaller(content), "jpeg"
+        if size or len(content) > _MOST_BYTES:
+            content, kind = _smaller(content, size or _PIXELS), "jpeg"
     except (OSError, ValueError):
         return None
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _smaller(content: bytes) -> bytes:
+def _smaller(content: bytes, size: int) -> bytes:
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as picture:
         small = picture.convert("RGB")
-        small.thumbnail((_PIXELS, _PIXELS))
+        small.thumbnail((size, size))
         file = io.BytesIO()
         small.save(file, "JPEG")
     return file.getvalue()

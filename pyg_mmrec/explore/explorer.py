@@ -15,7 +15,6 @@ from torch import Tensor
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.ids import plain
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.evaluation.contribution import modality_contribution
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.loading import load_run, made_again
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
@@ -23,6 +22,7 @@ from pyg_mmrec.explore.cards import Card, Pictures
 from pyg_mmrec.explore.paths import OTHERS, paths, relations_of
 from pyg_mmrec.explore.why import Attribution, Shares
 from pyg_mmrec.graph import strongest, train_edges
+from pyg_mmrec.plots.contribution import table_of
 from pyg_mmrec.serving.ids import code_of, codes_of
 
 _REST = "rest"
@@ -207,7 +207,7 @@ class Explorer:
         Raises:
             MMRecError: If the method has no branches.
         """
-        return modality_contribution(self.run.model, self.run.data)
+        return table_of(self.run)
 
     def _shared(self, items: Sequence[int], shares: Shares) -> list[Card]:
         """Cards of items with their scores, and what these come from."""

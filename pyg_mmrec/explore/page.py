@@ -202,7 +202,7 @@ def _run_tab(gradio: Any, explorer: Explorer) -> None:
     def look() -> str:
         parts = []
         if result.history:
-            parts += ["<h3>Epochs</h3>", html.drawing(plot_history(result.history))]
+            parts += ["<h3>Epochs</h3>", html.drawing(plot_history(explorer.run))]
         parts.append("<h3>Whom each modality serves, on test</h3>")
         try:
             parts.append(html.drawing(plot_contribution(explorer.contribution)))

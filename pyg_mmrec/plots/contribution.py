@@ -2,40 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from pyg_mmrec.plots.style import COLORS, new_figure, styled
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.contribution import modality_contribution
+from pyg_mmrec.experiments.experiment import Run
+from pyg_mmrec.plots.style import COLORS, legend_above, new_figure, styled
+from pyg_mmrec.training.likeness import ranked_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _KINDS = ("unique", "synergy", "redundant", "degradation", "partial")
+# Told apart in grey as well: of neighbours in a bar one is light, or hatched.
+_FILLS = (
+    ("#0072B2", ""), ("#E69F00", ""), ("#56B4E9", "///"), ("#F5D08A", "..."),
+    ("#009E73", ""), ("#CCCCCC", "xxx"), ("#D55E00", ""), ("#CC79A7", "\\\\"),
+    ("#333333", ""), ("#FFFFFF", "oo"),
+)  # fmt: skip
 
 
 @styled
-def plot_contribution(table: pd.DataFrame) -> Figure:
-    """The shares of all kinds of users but ``missed``, which the title tells.
+def plot_contribution(
+    contributions: Run | pd.DataFrame | Mapping[str, Run | pd.DataFrame],
+) -> Figure:
+    """The shares of all kinds of users but ``missed``, for whom nothing is found.
+
+    Of one method a bar each, of several a stacked bar each.
 
     Args:
-        table: What :func:`~pyg_mmrec.modality_contribution` returned.
+        contributions: A run of a method with branches by modality, or what
+            :func:`~pyg_mmrec.modality_contribution` returned; of several by their
+            names.
+
+    Raises:
+        MMRecError: If a method has no branches, or there is none.
 
     Example:
-        >>> from pyg_mmrec import Synthetic, build, modality_contribution
-        >>> from pyg_mmrec.plots import plot_contribution
+        >>> from pyg_mmrec import Synthetic, plot_contribution, run
         >>> data = Synthetic(num_users=50, num_items=40)
-        >>> trainer = build(data, "vbpr", epochs=1, progress=False)
-        >>> _ = trainer.fit()
-        >>> table = modality_contribution(trainer.model, trainer.data)
-        >>> figure = plot_contribution(table)
+        >>> done = run(data, "vbpr", epochs=1, progress=False)
+        >>> figure = plot_contribution(done)
         >>> figure.axes[0].get_xlabel()
         'share of users, %'
+        >>> labels = plot_contribution({"vbpr": done}).axes[0].get_yticklabels()
+        >>> [label.get_text() for label in labels]
+        ['vbpr']
     """
+    if isinstance(contributions, Mapping):
+        return _stacked({name: table_of(one) for name, one in contributions.items()})
+    return _single(table_of(contributions))
+
+
+def table_of(one: Run | pd.DataFrame) -> pd.DataFrame:
+    """Users by what serves them, among the items and by the rows that the run ranked.
+
+    Args:
+        one: The run, or its table.
+
+    Raises:
+        MMRecError: If its method has no branches by modality.
+    """
+    if not isinstance(one, Run):
+        return one
+    config = one.train_config
+    model = ranked_model(one.model, one.data, config)
+    candidates = config.candidates or "all"
+    return modality_contribution(model, one.data, candidates=candidates)
+
+
+def _single(table: pd.DataFrame) -> Figure:
     shown = table.drop(index="missed").iloc[::-1]
     figure, axes = new_figure(6.0, 0.8 + 0.32 * len(table))
     bars = axes.barh(
-        shown.index.str.replace("_fused", " + fusion").str.replace("_", " "),
+        words(shown.index),
         100 * shown["share"],
         color=[COLORS[_KINDS.index(name.split("_")[0])] for name in shown.index],
     )
@@ -47,3 +91,30 @@ def plot_contribution(table: pd.DataFrame) -> Figure:
         title=f"held-out item found for {served} of {users} users",
     )
     return figure
+
+
+def _stacked(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    if not tables:
+        raise MMRecError("there is no method with branches by modality to draw")
+    found = {name: table["share"].drop("missed") for name, table in tables.items()}
+    shares = 100 * pd.DataFrame(found).fillna(0.0)
+    kinds = [k for table in found.values() for k in table.index]
+    shares = shares.loc[list(dict.fromkeys(kinds))]
+    shares = shares[shares.sum().sort_values(kind="stable").index]
+    figure, axes = new_figure(7.0, 1.6 + 0.3 * shares.shape[1])
+    left = np.zeros(shares.shape[1])
+    for i, kind in enumerate(shares.index):
+        color, hatch = _FILLS[i % len(_FILLS)]
+        axes.barh(
+            shares.columns, shares.loc[kind], left=left, label=words([kind])[0],
+            color=color, hatch=hatch, edgecolor="black", linewidth=0.5, height=0.7,
+        )  # fmt: skip
+        left += shares.loc[kind].to_numpy()
+    axes.set(xlabel="share of users, %", ylim=(-0.6, shares.shape[1] - 0.4))
+    legend_above(figure, axes, 4)
+    return figure
+
+
+def words(kinds: Sequence[str] | pd.Index) -> list[str]:
+    """Kinds of users as a person reads them."""
+    return [k.replace("_fused", " + fusion").replace("_", " ") for k in kinds]

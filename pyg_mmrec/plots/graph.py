@@ -47,8 +47,7 @@ def plot_graph(
         MMRecError: If there is no such item or relation.
 
     Example:
-        >>> from pyg_mmrec import KNN, Synthetic
-        >>> from pyg_mmrec.plots import plot_graph
+        >>> from pyg_mmrec import KNN, Synthetic, plot_graph
         >>> dataset = Synthetic(num_users=50, num_items=40)
         >>> data = KNN(k=5)(dataset[0])
         >>> figure = plot_graph(data, item=3, titles=dataset.item_titles)

@@ -1,0 +1,1 @@
+"""One run or several as one file of HTML (extra ``report``)."""

@@ -1,0 +1,81 @@
+"""Lists of some users, by title and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets.ids import plain
+from pyg_mmrec.explore.cards import Card, Pictures, cards
+from pyg_mmrec.graph import INTERACTS, LABELS, train_edges
+from pyg_mmrec.report.blocks import Block, Cards, Section, Words
+from pyg_mmrec.report.findings import LISTED, Findings, reasons
+
+_SIZE = 100  # pixels of a picture, which is a few kilobytes
+_FOUND = "✓ taken in test"
+
+
+def examples_section(
+    dataset: Dataset | None,
+    why: str,
+    users: Sequence[int],
+    found: Mapping[str, Findings],
+) -> Section:
+    """What some users took, and what each run would have recommended.
+
+    Args:
+        dataset: The data set.
+        why: Why it is not there.
+        users: Internal ids.
+        found: By run.
+    """
+    if dataset is None:
+        return Section("Examples", left_out=why)
+    section = Section("Examples", left_out=reasons(found, "lists"))
+    if not users:
+        section.left_out = "Nothing is held out for a test"
+        return section
+    shelf = _Shelf(dataset)
+    data = dataset[0]
+    edges, held_out = train_edges(data), data[INTERACTS][LABELS["test"]]
+    shown = {name: one.lists for name, one in found.items() if one.lists}
+    for user in users if shown else ():
+        taken = edges[1][edges[0] == user].tolist()
+        hidden = set(held_out[1][held_out[0] == user].tolist())
+        raw = plain(dataset.user_ids[user])
+        some = f", {LISTED} of them shown" if len(taken) > LISTED else ""
+        section.blocks += [
+            Words(f"User {raw}", kind="title"),
+            Words(f"Took {len(taken)} items in training{some}:"),
+            Cards(cards(shelf.of(taken[:LISTED]), "Nothing.", _SIZE)),
+        ]
+        for name, lists in shown.items():
+            section.blocks += _list(shelf, name, lists[user], hidden)
+    return section
+
+
+def _list(
+    shelf: _Shelf, name: str, items: Sequence[int], hidden: set[int]
+) -> list[Block]:
+    hits = sum(item in hidden for item in items)
+    told = f"{name}, {hits} of {len(items)} taken in test, which holds {len(hidden)}:"
+    return [Words(told), Cards(cards(shelf.of(items, hidden), size=_SIZE))]
+
+
+class _Shelf:
+    """Cards of a data set's items."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.pictures = dataset, Pictures(Path(dataset.folder))
+
+    def of(self, items: Sequence[int], hidden: set[int] | None = None) -> list[Card]:
+        """Cards of items, those among ``hidden`` marked."""
+        titles, ids = self.dataset.item_titles, self.dataset.item_ids
+        found = []
+        for item in items:
+            raw = plain(ids[item])
+            title = titles[item] if titles else f"item {raw}"
+            note = _FOUND if item in (hidden or ()) else ""
+            found.append(Card(title, self.pictures.of(raw), note))
+        return found
