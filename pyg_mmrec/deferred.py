@@ -43,7 +43,10 @@ class Deferred(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key; ``default`` where there is none."""
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __copy__(self) -> Deferred:
         other = Deferred()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -32,8 +32,8 @@ class NeighborSampler:
         data: The graph.
         num_neighbors: Edges to draw for each node and relation, a number a hop;
             ``-1``: all.
-        relations: Relations beside the interactions to draw from, and to have in a
-            subgraph; all of the graph if ``None``.
+        relations: Relations to draw from beside the interactions, which a subgraph then
+            has; all of the graph if ``None``.
 
     Example:
         >>> import torch
@@ -156,6 +156,20 @@ def _rows(relation: Relation, entry: Tensor, index: Tensor | None) -> Tensor:
     """Which edges some entries are."""
     entry = entry if index is None else entry.index_select(0, index)
     return relation.edge.index_select(0, entry)
+
+
+def relations_of(data: HeteroData, reads: Collection[str] | None) -> list[EdgeType]:
+    """The interactions, and the relations of some names; all that there are if none.
+
+    Args:
+        data: The graph.
+        reads: The names.
+    """
+    return [
+        kind
+        for kind in data.edge_types
+        if kind in (INTERACTS, REV_INTERACTS) or reads is None or kind[1] in reads
+    ]
 
 
 def _relation(data: HeteroData, kind: EdgeType) -> Relation:
