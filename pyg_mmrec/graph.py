@@ -72,7 +72,7 @@ def features(
         MMRecError: If the nodes do not carry this modality.
     """
     key = f"x_{modality}"
-    if key not in data[node_type]:
+    if key not in data[node_type].keys():  # noqa: SIM118  (the store itself reads it)
         found = ", ".join(modalities(data, node_type)) or "none"
         raise MMRecError(
             f"the graph has no modality {modality!r} on {node_type!r} nodes "

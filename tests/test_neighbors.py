@@ -14,10 +14,12 @@ from torch_geometric.transforms import Compose
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER
 from pyg_mmrec.sampling import relations
-from pyg_mmrec.sampling.neighbors import NeighborSampler
+from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 from pyg_mmrec.sampling.relations import distinct, draw, draw_distinct, ranges
 from pyg_mmrec.sampling.sampler import NeighborBatchSampler
 from pyg_mmrec.transforms import KNN, BipartiteNorm
+
+from .conftest import make_graph
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -173,3 +175,38 @@ def test_batches_are_those_of_the_whole_graph(graph) -> None:
             taken = data[INTERACTS].edge_index[1][data[INTERACTS].edge_index[0] == u]
             assert not set(drawn) & set(taken.tolist())
     assert sorted(pairs) == sorted(map(tuple, data[INTERACTS].edge_index.T.tolist()))
+
+
+def test_only_the_named_relations_are_in_a_subgraph(graph) -> None:
+    data = whole(graph)
+    knn = (ITEM, "knn_image", ITEM)
+    kinds = relations_of(data, ["knn_image"])
+    part = NeighborSampler(data, [2, 2], kinds)({USER: torch.tensor([3])}, seeded())
+    assert part.edge_types == [INTERACTS, REV_INTERACTS, knn]
+    assert (ITEM, "knn_text", ITEM) in data.edge_types
+    assert relations_of(data, None) == data.edge_types
+
+
+def test_attributes_of_edges_follow(graph) -> None:
+    data = whole(graph)
+    data[INTERACTS].time = torch.arange(data[INTERACTS].edge_index.size(1))
+    part = NeighborSampler(data, [3])({USER: torch.arange(5)}, seeded())
+    for kind in (INTERACTS, REV_INTERACTS):
+        assert torch.equal(part[kind].time, part[kind].e_id)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(0, 99))
+def test_tables_and_sorting_find_the_same(hops, seed) -> None:
+    data = whole(make_graph())
+    found = []
+    for table in (0, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(relations, "_TABLE", table)
+            sampler = NeighborSampler(data, hops)
+            found.append(sampler({USER: torch.tensor([2, 30])}, seeded(seed)))
+    for kind in data.edge_types:
+        a, b = (adjacency(part, kind) for part in found)
+        assert torch.equal(a.edge_index, b.edge_index)
+        assert torch.equal(a.csr_t.to_dense(), b.csr_t.to_dense())
+        assert torch.equal(found[0][kind].e_id, found[1][kind].e_id)
