@@ -226,26 +226,35 @@ def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
             f"the graph has no relation {'-'.join(edge_type)!r} (found: {found}): "
             f"apply the method's graph(config) transform to the data first"
         )
-    store = data[edge_type]
+    store, stamp = data[edge_type], _stamp(data, edge_type)
+    kept = store.__dict__.get("_adjacency")
+    if kept is None or any(a is not b and a != b for a, b in _pairs(kept[0], stamp)):
+        *_, size = stamp
+        found = Adjacency(store.edge_index, store.get("edge_weight"), size)
+        if edge_type == INTERACTS and TRAINED in data[USER]:
+            back = data[REV_INTERACTS]
+            other = Adjacency(back.edge_index, back.get("edge_weight"), size[::-1])
+            Adjacency.listened(found, other)
+        return keep(data, edge_type, found)
+    return kept[1]
+
+
+def keep(data: HeteroData, edge_type: EdgeType, found: Adjacency) -> Adjacency:
+    """Keep a matrix beside the edges of a relation, for :func:`adjacency`."""
+    data[edge_type].__dict__["_adjacency"] = (_stamp(data, edge_type), found)
+    return found
+
+
+def _stamp(data: HeteroData, edge_type: EdgeType) -> tuple:
+    store, (src, _, dst) = data[edge_type], edge_type
     weight = store.get("edge_weight")
-    src, _, dst = edge_type
-    size = (int(data[src].num_nodes), int(data[dst].num_nodes))
-    stamp = (
+    return (
         store.edge_index,
         store.edge_index._version,
         weight,
         None if weight is None else weight._version,
-        size,
+        (int(data[src].num_nodes), int(data[dst].num_nodes)),
     )
-    kept = store.__dict__.get("_adjacency")
-    if kept is None or any(a is not b and a != b for a, b in _pairs(kept[0], stamp)):
-        kept = (stamp, Adjacency(store.edge_index, weight, size))
-        if edge_type == INTERACTS and TRAINED in data[USER]:
-            back = data[REV_INTERACTS]
-            other = Adjacency(back.edge_index, back.get("edge_weight"), size[::-1])
-            Adjacency.listened(kept[1], other)
-        store.__dict__["_adjacency"] = kept
-    return kept[1]
 
 
 def _pairs(old: tuple, new: tuple) -> list[tuple[Any, Any]]:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.deferred import rows
 from pyg_mmrec.errors import MMRecError
 
 USER, ITEM = "user", "item"
@@ -59,19 +60,26 @@ def modalities(data: HeteroData, node_type: str = ITEM) -> list[str]:
     return [key[2:] for key in data[node_type] if key.startswith("x_")]
 
 
-def features(data: HeteroData, modality: str, node_type: str = ITEM) -> Tensor:
-    """Features of a modality, ``[N, d_m]``.
+def features(
+    data: HeteroData,
+    modality: str,
+    node_type: str = ITEM,
+    index: Tensor | None = None,
+) -> Tensor:
+    """Features of a modality, ``[N, d_m]``, or of the nodes that ``index`` names.
 
     Raises:
         MMRecError: If the nodes do not carry this modality.
     """
     key = f"x_{modality}"
-    if key not in data[node_type]:
+    if key not in data[node_type].keys():  # noqa: SIM118  (the store itself reads it)
         found = ", ".join(modalities(data, node_type)) or "none"
         raise MMRecError(
             f"the graph has no modality {modality!r} on {node_type!r} nodes "
             f"(found: {found}): add data[{node_type!r}].{key}"
         )
+    if index is not None:
+        return rows(data[node_type], key, index)
     return data[node_type][key]
 
 

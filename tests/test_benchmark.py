@@ -52,7 +52,7 @@ CPU = torch.device("cpu")
 QUICK = Settings(repeats=2, steps=4)
 PARTS = ["propagation", "epochs", "negatives", "graphs", "evaluation", "growth"]
 TINY = ["--users", "60", "--items", "40", "--methods", "lightgcn", "freedom",
-        "--edges", "1000", "2000", "--repeats", "1", "--steps", "2",
+        "--edges", "1000", "2000", "--hops", "3-2", "--repeats", "1", "--steps", "2",
         "--device", "cpu"]  # fmt: skip
 
 
@@ -67,7 +67,8 @@ def trained(dataset, method="lightgcn", **options) -> Training:
 
 
 def test_the_whole_benchmark(tmp_path) -> None:
-    done = script("benchmark", *TINY, "--output", str(tmp_path))
+    kept = tmp_path / "kept.md"
+    done = script("benchmark", *TINY, "--output", str(tmp_path), "--record", str(kept))
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "benchmark.csv")
     assert list(table["part"].unique()) == PARTS
@@ -80,6 +81,12 @@ def test_the_whole_benchmark(tmp_path) -> None:
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     growth = table[table["part"] == "growth"]
     assert growth["ratio"].iloc[0] == 1
+    ways = {case.split(",")[0] for case in growth["case"]}
+    assert {"lightgcn", "lightgcn 3-2"} <= ways <= {"lightgcn", "lightgcn 3-2",
+                                                    "lightgcn 3-2 by PyG"}  # fmt: skip
+    assert growth["note"].str.contains("a step").all()
+    assert kept.read_text().startswith("# Kept\n\n```bash\npython scripts/benchmark.py")
+    assert "; commit " in kept.read_text()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,8 @@ def test_a_mistake_is_one_sentence(args, words, tmp_path) -> None:
         (["--repeats", "0"], "'repeats' needs to be at least 1"),
         (["--threads", "0"], "'threads' needs to be at least 1"),
         (["--edges", "3"], "'edges' needs to be at least"),
+        (["--hops", "10-x"], "'hops' needs neighbours for each hop"),
+        (["--hops", "10-0"], "'hops' needs neighbours for each hop"),
         (["--device", "tpuu"], "unknown device 'tpuu'"),
     ],
 )

@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import Compose
 
+from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER
-from pyg_mmrec.sampling.neighbors import NeighborSampler, draw_distinct
+from pyg_mmrec.sampling import relations
+from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
+from pyg_mmrec.sampling.relations import distinct, draw, draw_distinct, ranges
 from pyg_mmrec.sampling.sampler import NeighborBatchSampler
 from pyg_mmrec.transforms import KNN, BipartiteNorm
+
+from .conftest import make_graph
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -22,22 +27,40 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(1, 6))
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(-1, 6))
 def test_draws_are_different_and_as_many_as_there_are(counts, k) -> None:
-    picks = draw_distinct(torch.tensor(counts), k, seeded())
-    assert picks.shape == (len(counts), k)
-    for row, count in zip(picks.tolist(), counts, strict=True):
-        drawn = [pick for pick in row if pick >= 0]
-        assert len(set(drawn)) == len(drawn) == min(k, count)
-        assert all(pick < count for pick in drawn)
-        assert row[len(drawn) :] == [-1] * (k - len(drawn))
+    start = torch.tensor([0, *counts]).cumsum(0)
+    rows = torch.arange(len(counts) - 1, -1, -1)
+    entries = draw(start, rows, k or 1, seeded()).tolist()
+    for row in rows.tolist():
+        count = counts[row]
+        length = count if k < 0 else min(k or 1, count)
+        drawn, entries = entries[:length], entries[length:]
+        assert len(set(drawn)) == length
+        assert all(start[row] <= entry < start[row + 1] for entry in drawn)
+    assert not entries
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=8))
+def test_ranges_are_those_of_a_loop(pairs) -> None:
+    want = [n for start, count in pairs for n in range(start, start + count)]
+    start, count = torch.tensor(pairs, dtype=torch.long).view(-1, 2).T
+    assert ranges(start, count).tolist() == want
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 99), max_size=40), st.sampled_from([100, 10_000]))
+def test_different_values_are_in_order(values, size) -> None:
+    found = distinct(torch.tensor(values, dtype=torch.long), size)
+    assert found.tolist() == sorted(set(values))
 
 
 @pytest.mark.parametrize(("count", "k"), [(5, 2), (7, 3), (4, 4), (9, 1)])
 def test_every_set_is_equally_likely(count, k) -> None:
     draws = 20_000
-    picks = draw_distinct(torch.full((draws,), count), k, seeded()).sort(dim=1).values
-    sets, seen = picks.unique(dim=0, return_counts=True)
+    picks = draw_distinct(torch.full((draws,), count), k, seeded())
+    sets, seen = picks.T.sort(dim=1).values.unique(dim=0, return_counts=True)
     expected = math.comb(count, k)
     assert sets.size(0) == expected
     # Five standard deviations of a count.
@@ -77,8 +100,10 @@ def around(data: HeteroData, seeds: dict, hops: int) -> tuple[dict, dict]:
     return nodes, edges
 
 
+@pytest.mark.parametrize("table", [0, 8])
 @pytest.mark.parametrize("hops", [1, 2, 3])
-def test_all_neighbours_are_those_of_a_loop(graph, hops) -> None:
+def test_all_neighbours_are_those_of_a_loop(graph, hops, table, monkeypatch) -> None:
+    monkeypatch.setattr(relations, "_TABLE", table)
     data = whole(graph)
     sampler = NeighborSampler(data, [-1] * hops)
     for seeds in ({USER: [3, 0], ITEM: [5]}, {ITEM: [1]}, {USER: [2]}):
@@ -89,6 +114,19 @@ def test_all_neighbours_are_those_of_a_loop(graph, hops) -> None:
             assert part[kind].num_nodes == len(ids)
         for kind, pairs in edges.items():
             assert edges_of(part, kind) == pairs
+        for kind in (INTERACTS, REV_INTERACTS, (ITEM, "knn_image", ITEM)):
+            check_matrices(part, kind)
+
+
+def check_matrices(part: HeteroData, kind: tuple) -> None:
+    """Those made on the way are those of the edges."""
+    store, found = part[kind], adjacency(part, kind)
+    size = part[kind[0]].num_nodes, part[kind[2]].num_nodes
+    made = Adjacency(store.edge_index, store.get("edge_weight"), size)
+    assert found.size == size
+    for a, b in ((found.csr, made.csr), (found.csr_t, made.csr_t)):
+        assert torch.equal(a.crow_indices(), b.crow_indices())
+        assert torch.equal(a.to_dense(), b.to_dense())
 
 
 def test_a_node_draws_at_most_so_many_and_attributes_follow(graph) -> None:
@@ -137,3 +175,38 @@ def test_batches_are_those_of_the_whole_graph(graph) -> None:
             taken = data[INTERACTS].edge_index[1][data[INTERACTS].edge_index[0] == u]
             assert not set(drawn) & set(taken.tolist())
     assert sorted(pairs) == sorted(map(tuple, data[INTERACTS].edge_index.T.tolist()))
+
+
+def test_only_the_named_relations_are_in_a_subgraph(graph) -> None:
+    data = whole(graph)
+    knn = (ITEM, "knn_image", ITEM)
+    kinds = relations_of(data, ["knn_image"])
+    part = NeighborSampler(data, [2, 2], kinds)({USER: torch.tensor([3])}, seeded())
+    assert part.edge_types == [INTERACTS, REV_INTERACTS, knn]
+    assert (ITEM, "knn_text", ITEM) in data.edge_types
+    assert relations_of(data, None) == data.edge_types
+
+
+def test_attributes_of_edges_follow(graph) -> None:
+    data = whole(graph)
+    data[INTERACTS].time = torch.arange(data[INTERACTS].edge_index.size(1))
+    part = NeighborSampler(data, [3])({USER: torch.arange(5)}, seeded())
+    for kind in (INTERACTS, REV_INTERACTS):
+        assert torch.equal(part[kind].time, part[kind].e_id)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(0, 99))
+def test_tables_and_sorting_find_the_same(hops, seed) -> None:
+    data = whole(make_graph())
+    found = []
+    for table in (0, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(relations, "_TABLE", table)
+            sampler = NeighborSampler(data, hops)
+            found.append(sampler({USER: torch.tensor([2, 30])}, seeded(seed)))
+    for kind in data.edge_types:
+        a, b = (adjacency(part, kind) for part in found)
+        assert torch.equal(a.edge_index, b.edge_index)
+        assert torch.equal(a.csr_t.to_dense(), b.csr_t.to_dense())
+        assert torch.equal(found[0][kind].e_id, found[1][kind].e_id)

@@ -128,6 +128,8 @@ def test_extras_that_are_not_installed(monkeypatch) -> None:
     with pytest.raises(MMRecError, match="needs torch-sparse"):
         check_options("bpr", "none", num_neighbors=(5,), neighbor_sampler="pyg")
     check_options("bpr", "none", num_neighbors=(5,))
+    with pytest.raises(MMRecError, match="'diffmm', which denoises users' rows"):
+        check_options("diffmm", "none", num_neighbors=(5,))
     with pytest.raises(MMRecError, match="'tensorboard' is not installed"):
         check_options("bpr", "none", track=["tensorboard"])
 

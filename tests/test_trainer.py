@@ -236,7 +236,6 @@ def test_inner_parameters_are_trained_by_their_objective_alone(graph) -> None:
 
 
 def test_neighbour_sampled_training_equals_full_with_all_neighbours(graph) -> None:
-    pytest.importorskip("torch_sparse")
     cls = get("freedom")
     config = cls.Config(dim=8, k=3, drop_edges=0.0, num_layers=2)
     data = cls.graph(config)(graph)
@@ -253,7 +252,6 @@ def test_neighbour_sampled_training_equals_full_with_all_neighbours(graph) -> No
 
 @pytest.mark.parametrize("method", ["lightgcn", "rearm"])
 def test_neighbour_sampled_training_runs(method, graph) -> None:
-    pytest.importorskip("torch_sparse")
     cls = get(method)
     config = cls.Config(dim=8)
     data = cls.graph(config)(graph)
@@ -261,6 +259,33 @@ def test_neighbour_sampled_training_runs(method, graph) -> None:
     train = replace(CONFIG, epochs=2, num_neighbors=(3, 2))
     result = Trainer(model, data, config=train).fit()
     assert len(result.history) == 2
+
+
+@pytest.mark.parametrize("method", ["lightgcn", "freedom"])
+def test_neighbour_sampled_training_goes_on_exactly(method, graph, tmp_path) -> None:
+    cls = get(method)
+    config = cls.Config(dim=8)
+    data = cls.graph(config)(graph)
+    found = []
+    for steps in ((3,), (1, 3)):
+        for epochs in steps:
+            with seeded(0):
+                model = cls(data, config)
+            train = replace(CONFIG, epochs=epochs, num_neighbors=(3, 2))
+            output = tmp_path / str(len(steps))
+            Trainer(model, data, config=train, output=output).fit(resume=True)
+        found.append(model.state_dict())
+    for name, weight in found[0].items():
+        assert torch.equal(weight, found[1][name])
+
+
+def test_a_method_of_whole_rows_refuses_subgraphs(graph) -> None:
+    """DiffMM read a subgraph's items as if they were all, and trained on it."""
+    cls = get("diffmm")
+    data = cls.graph(cls.Config())(graph)
+    train = replace(CONFIG, num_neighbors=(3,))
+    with pytest.raises(MMRecError, match="does not go with 'diffmm'"):
+        Trainer(cls(data, cls.Config()), data, config=train)
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,16 @@ def make_trainer(
     return build(dataset, method, **{**fixed, **options, **overrides})
 
 
-def rows(trainings: dict[str, Training], settings: Settings) -> list[Row]:
-    """Rows of each method: the epoch, a step, and the phases of a step."""
+def rows(
+    trainings: dict[str, Training], settings: Settings, reference: str = _REFERENCE
+) -> list[Row]:
+    """Rows of each training: the epoch, a step, and the phases of a step.
+
+    Args:
+        trainings: What to time, by name.
+        settings: How often.
+        reference: Name of the one that ratios are to; the first, if it is not there.
+    """
     peaks = {}
     for name, training in trainings.items():
         training()
@@ -225,7 +233,7 @@ def rows(trainings: dict[str, Training], settings: Settings) -> list[Row]:
     for _ in range(settings.repeats):
         for name, training in trainings.items():
             times[name].append(training())
-    reference = _REFERENCE if _REFERENCE in times else next(iter(times), "")
+    reference = reference if reference in times else next(iter(times), "")
     found = []
     for name, training in trainings.items():
         ours = [t.epoch for t in times[reference]]

@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from torch_geometric.typing import WITH_PYG_LIB, WITH_TORCH_SPARSE
 
 from pyg_mmrec.benchmark.epochs import Training, chosen, make_trainer, rows
+from pyg_mmrec.benchmark.report import seconds
 from pyg_mmrec.benchmark.timing import Row, Settings
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
@@ -59,40 +61,87 @@ def data_of(edges: int, root: Path | str) -> Synthetic:
     )
 
 
+def parsed_hops(text: str) -> tuple[int, ...]:
+    """Neighbours of each hop, as in ``"10-10-10"``.
+
+    Raises:
+        MMRecError: If they are none.
+    """
+    try:
+        hops = tuple(int(word) for word in text.split("-"))
+    except ValueError:
+        hops = ()
+    if not hops or min(hops) < 1:
+        raise MMRecError(
+            f"'hops' needs neighbours for each hop, such as 10-10-10 (got {text!r})"
+        )
+    return hops
+
+
 def measure(
     settings: Settings,
     edges: Iterable[float] = EDGES,
     methods: Sequence[str] = ("lightgcn",),
+    hops: Sequence[str] = (),
 ) -> list[Row]:
     """Time an epoch of each method on data of each size, from its first steps.
 
     One size after the other, so that only one lies in memory; ratios are to the
-    smallest.
+    smallest, and of sampled subgraphs to the whole graph of the same size.
+
+    Args:
+        settings: How often, and how many steps.
+        edges: Numbers of train edges.
+        methods: Their names.
+        hops: Neighbours that subgraphs are sampled with, by our sampler and, where
+            there is what it needs, by PyG's.
     """
     settings = replace(settings, steps=min(settings.steps, _STEPS))
     found: list[Row] = []
     for size in check(edges):
-        found += _one_size(size, methods, settings)
+        found += _one_size(size, methods, hops, settings)
     first: dict[str, float] = {}
     for row in found:
-        method = row.case.split(",")[0]
-        row.ratio = row.seconds / first.setdefault(method, row.seconds)
+        way = row.case.split(",")[0]
+        if way in methods:
+            row.ratio = row.seconds / first.setdefault(way, row.seconds)
     return found
 
 
-def _one_size(size: int, methods: Sequence[str], settings: Settings) -> list[Row]:
+def _ways(method: str, hops: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options of training on the whole graph and on subgraphs, by a name."""
+    found: dict[str, dict[str, Any]] = {method: {}}
+    for text in hops:
+        options = {"num_neighbors": parsed_hops(text)}
+        found[f"{method} {text}"] = options
+        if WITH_TORCH_SPARSE or WITH_PYG_LIB:
+            found[f"{method} {text} by PyG"] = {**options, "neighbor_sampler": "pyg"}
+    return found
+
+
+def _one_size(
+    size: int, methods: Sequence[str], hops: Sequence[str], settings: Settings
+) -> list[Row]:
     # Relations as large as these are not to stay in the user's cache.
     with tempfile.TemporaryDirectory() as folder:
         dataset = data_of(size, folder)
-        trainings = {
-            name: Training(make_trainer(dataset, name, settings), settings.steps)
-            for name in chosen(methods, dataset[0])
-        }
+        whole = []
+        for method in chosen(methods, dataset[0]):
+            trainings = {
+                way: Training(
+                    make_trainer(dataset, method, settings, **options), settings.steps
+                )
+                for way, options in _ways(method, hops).items()
+            }
+            found = {row.case: row for row in rows(trainings, settings, method)}
+            for way in trainings:
+                whole.append(found[way])
+                step = seconds(found[f"{way}: step"].seconds)
+                how = whole[-1].note.rpartition("; ")[0]
+                whole[-1].note = f"{step} a step, {how}"
     count = train_edges(dataset[0]).size(1)
-    whole = [row for row in rows(trainings, settings) if row.case in methods]
     for row in whole:
         row.part, row.case = PART, f"{row.case}, {count} edges"
-        row.note = row.note.rpartition("; ")[0]
     return whole
 
 

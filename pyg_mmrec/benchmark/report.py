@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch_geometric
 
 from pyg_mmrec.benchmark.timing import Row
 from pyg_mmrec.experiments.comparison import markdown
+from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.files import replacing
 
 _CPU = Path("/proc/cpuinfo")
@@ -87,11 +89,32 @@ def save(folder: Path, rows: Sequence[Row], head: str) -> None:
         rows: All that was measured.
         head: What comes before the tables.
     """
-    table = frame(rows)
-    text = f"{head}\n"
-    for part, group in table.groupby("part", sort=False):
-        text += f"\n## {part}\n\n{markdown(shown(group))}"
     with replacing(folder / "benchmark.csv") as file:
-        table.to_csv(file, index=False)
+        frame(rows).to_csv(file, index=False)
     with replacing(folder / "benchmark.md") as file:
-        file.write(text.encode())
+        file.write(_tables(rows, head).encode())
+
+
+def record(path: Path, rows: Sequence[Row], head: str, argv: Sequence[str]) -> None:
+    """Write the tables for others to read: beneath the command and its commit.
+
+    Args:
+        path: Where.
+        rows: All that was measured.
+        head: What it was measured on.
+        argv: Arguments of the command.
+    """
+    command = shlex.join(["python", "scripts/benchmark.py", *argv])
+    at = commit() or "unknown"
+    title = path.stem.replace("_", " ").capitalize()
+    made = f"commit {at.partition('-')[0][:10]}{'-dirty' if '-' in at else ''}"
+    text = f"# {title}\n\n```bash\n{command}\n```\n\n{head}; {made}"
+    with replacing(path) as file:
+        file.write(_tables(rows, text).encode())
+
+
+def _tables(rows: Sequence[Row], head: str) -> str:
+    text = f"{head}\n"
+    for part, group in frame(rows).groupby("part", sort=False):
+        text += f"\n## {part}\n\n{markdown(shown(group))}"
+    return text

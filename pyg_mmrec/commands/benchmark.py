@@ -26,6 +26,7 @@ from pyg_mmrec.benchmark import (
     peer,
     propagation,
     report,
+    timing,
 )
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
@@ -60,6 +61,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         metavar="N", help="train edges of the part growth")  # fmt: skip
     add("--growth-methods", nargs="+", default=["lightgcn"], metavar="NAME",
         help="methods of the part growth")  # fmt: skip
+    add("--hops", nargs="+", default=[], metavar="N-N",
+        help="neighbours of subgraphs in the part growth: 10-10-10")  # fmt: skip
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
@@ -67,8 +70,13 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--repeats", type=int, default=5, metavar="N", help="median of so many")
     add("--threads", type=int, default=None, metavar="N",
         help="threads (default: PyTorch's choice)")  # fmt: skip
+    add("--cpu-time", action="store_true",
+        help="seconds that this process works, not those that pass: for one thread "
+             "of a busy machine")  # fmt: skip
     add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     add("--output", default="runs/benchmark", metavar="DIR", help="folder for results")
+    add("--record", default=None, metavar="FILE",
+        help="Markdown of the tables, with this command and its commit")  # fmt: skip
     add_split(parser)
     args = parser.parse_args(argv)
     check(args)
@@ -89,6 +97,8 @@ def check(args: argparse.Namespace) -> None:
     if args.threads is not None and args.threads < 1:
         raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
     growth.check(args.edges)
+    for hops in args.hops:
+        growth.parsed_hops(hops)
     if args.peer is not None:
         peer.check(args.peer)
         peer.check_methods(args.peer_methods)
@@ -118,7 +128,9 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
-        "growth": lambda: growth.measure(settings, args.edges, args.growth_methods),
+        "growth": lambda: growth.measure(
+            settings, args.edges, args.growth_methods, args.hops
+        ),
     }
     found = {part: run for part, run in found.items() if part in args.only}
     if args.peer is not None:
@@ -142,6 +154,9 @@ def main() -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     head = report.machine(args.settings.device)
+    if args.cpu_time:
+        timing.count_cpu_time()
+        head = f"{head}; CPU seconds"
     print(head, flush=True)
     folder = Path(args.output)
     rows: list[Row] = []
@@ -154,4 +169,6 @@ def main() -> None:
             table = report.frame(rows)
             if not drawn(partial(growth.plot_growth, table), folder / "growth.png"):
                 print("no growth.png, for want of matplotlib: see the extra 'plot'")
+    if args.record is not None:
+        report.record(Path(args.record), rows, head, sys.argv[1:])
     print(f"written to {folder}")

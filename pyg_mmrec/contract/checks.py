@@ -22,6 +22,7 @@ from pyg_mmrec.contract.small import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
 from pyg_mmrec.nn.conv import WeightedConv
+from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.stopping import EarlyStopping
 from pyg_mmrec.training.trainer import Trainer
@@ -144,6 +145,21 @@ def subgraph(method: str) -> None:
         close([whole.user, whole.item], [part.user, part.item]),
         "a subgraph of all nodes gives other embeddings: look tables up by n_id, as "
         "pyg_mmrec.nn.NodeEmbedding does",
+    )
+    if model.whole_graph:
+        return
+    generator = torch.Generator().manual_seed(4)
+    order = {
+        kind: torch.randperm(int(data[kind].num_nodes), generator=generator)
+        for kind in (USER, ITEM)
+    }
+    part = model(NeighborSampler(data, [-1], relations_of(data, model.reads))(order))
+    _require(
+        _close(
+            [whole.user[order[USER]], whole.item[order[ITEM]]], [part.user, part.item]
+        ),
+        "a sampled subgraph of all nodes, in another order, gives other embeddings: "
+        "what it reads has to follow n_id, or 'whole_graph' to say why it cannot",
     )
 
 

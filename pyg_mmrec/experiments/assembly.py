@@ -31,6 +31,7 @@ from pyg_mmrec.objectives import Term, plug
 from pyg_mmrec.plugins import absolute
 from pyg_mmrec.sampling.sampler import check_loader
 from pyg_mmrec.seeding import epoch_seed, seeded
+from pyg_mmrec.training.config import check_sampled
 from pyg_mmrec.training.identity import data_parts
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 from pyg_mmrec.transforms import cached
@@ -103,6 +104,7 @@ def check_options(
     """
     config, train = configure(method, dataset, overrides, ablate)
     resolve_device(train.device)
+    check_sampled(get(method), train.num_neighbors)
     if train.num_neighbors and train.neighbor_sampler == "pyg":
         check_loader()
     check_installed(train.track)

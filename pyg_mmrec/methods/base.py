@@ -85,6 +85,10 @@ class Recommender(nn.Module, ABC):
             ``"default"`` holds for any.
         ablations: Overrides that switch a part off, by name.
         uses_features: Whether it reads modality features.
+        reads: Names of the relations that it reads beside the interactions, so that a
+            sampled subgraph needs no other; all that there are if ``None``.
+        whole_graph: Why it cannot be trained on sampled subgraphs, as a sentence goes
+            on after its name; empty if it can.
         renamed: New names of options by their old ones, which runs of before tell.
 
     Example:
@@ -113,6 +117,8 @@ class Recommender(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Overrides]] = {}
     ablations: ClassVar[Mapping[str, Overrides]] = {}
     uses_features: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...] | None] = None
+    whole_graph: ClassVar[str] = ""
     renamed: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

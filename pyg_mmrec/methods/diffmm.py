@@ -112,6 +112,7 @@ class DiffMM(Recommender):
     provides = frozenset(
         {"contrasted", "denoisers", "ego", "feats", "generate", "modal"}
     )
+    whole_graph = "denoises users' rows over all items, which a subgraph lacks"
     # Layers, steps, k, shares and weights above are those of the authors' code, whose
     # penalty is not halved. So are the presets.
     presets = {

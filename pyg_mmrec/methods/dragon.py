@@ -73,6 +73,7 @@ class DRAGON(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal"})
+    reads = ("mixed", "co_occurs")
     # The authors' lr and penalty (theirs is a mean of squares, beside a loss in bits)
     # and the weights in MMRec; categories take the place of images where those lack.
     presets = {

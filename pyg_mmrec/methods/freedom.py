@@ -69,6 +69,7 @@ class FREEDOM(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})
+    reads = ("mixed",)
     # The authors' weights; categories take the place of images where those lack.
     presets = {
         **{

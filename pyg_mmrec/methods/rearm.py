@@ -136,6 +136,7 @@ class REARM(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"modal"})
+    reads = ("mixed",)
     # The authors' values, but for lr, chosen on validation.
     # Categories take the place of images in data that have no images.
     # fmt: off

@@ -116,9 +116,7 @@ class Content(nn.Module):
 
     def forward(self, data: HeteroData, index: Tensor | None = None) -> Tensor:
         """Rows of the nodes of ``data``, all or by their index."""
-        x = features(data, self.modality, self.node_type)
-        if index is not None:
-            x = x.index_select(0, index)
+        x = features(data, self.modality, self.node_type, index)
         if self.offset is None:
             return x
         offset = self.offset(data)
@@ -186,10 +184,12 @@ class Projector(nn.Module):
 
     def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
         """The same, for methods that read rows of them alone."""
-        rows = {m: features(data, m, self.node_type) for m in self.linear}
+        count = int(data[self.node_type].num_nodes)
         return {
-            m: LazyRows(partial(self.project, data, m), (len(x), self.dim), x.device)
-            for m, x in rows.items()
+            m: LazyRows(
+                partial(self.project, data, m), (count, self.dim), layer.weight.device
+            )
+            for m, layer in self.linear.items()
         }
 
     def project(
@@ -204,8 +204,7 @@ class Projector(nn.Module):
         if node_type == self.node_type:
             x = self.content[modality](data, index)
         else:
-            x = features(data, modality, node_type)
-            x = x if index is None else x.index_select(0, index)
+            x = features(data, modality, node_type, index)
         mask = data[node_type].get(f"mask_{modality}")
         if mask is not None and index is not None:
             mask = mask.index_select(0, index)

@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.data.storage import EdgeStorage, NodeStorage
 
-from pyg_mmrec.adjacency import row_starts
+from pyg_mmrec.adjacency import adjacency, keep
+from pyg_mmrec.deferred import deferred
 from pyg_mmrec.graph import INTERACTS, LABELS, REV_INTERACTS, EdgeType
-
-
-def draw_distinct(
-    count: Tensor, k: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """Different numbers below each of some counts, uniformly: all where they are few.
-
-    `Floyd's algorithm <https://doi.org/10.1145/30401.315746>`_ for all rows at once:
-    ``k`` draws whatever the counts, none of them rejected.
-
-    Args:
-        count: Counts, ``[n]``.
-        k: How many numbers to draw.
-        generator: Source of the draws.
-
-    Returns:
-        ``[n, k]``, ``-1`` behind the numbers of a row that has fewer than ``k``.
-    """
-    picks = count.new_empty(count.numel(), k)
-    lowest = (count - k).clamp(min=0)
-    for step in range(k):
-        top = lowest + step
-        draw = torch.randint(
-            2**62, (count.numel(),), device=count.device, generator=generator
-        )
-        draw = draw % (top + 1)
-        taken = (picks[:, :step] == draw.unsqueeze(-1)).any(dim=1)
-        picks[:, step] = torch.where(taken, top, draw)
-    column, count = torch.arange(k, device=count.device), count.unsqueeze(-1)
-    every = torch.where(column < count, column, -1)
-    return torch.where(count <= k, every, picks)
-
-
-class _Incoming:
-    """Edges of a relation, sorted by the node that they end at."""
-
-    def __init__(self, source: Tensor, centre: Tensor, num_centres: int) -> None:
-        self.edge = centre.argsort(stable=True)
-        self.source = source[self.edge]
-        self.start = row_starts(centre, num_centres)
-
-    def draw(
-        self, centre: Tensor, k: int, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """Sources of ``k`` edges of each centre, and which edges; all if ``-1``."""
-        start = self.start[centre]
-        degree = self.start[centre + 1] - start
-        if k < 0:
-            before = (degree.cumsum(0) - degree - start).repeat_interleave(degree)
-            index = torch.arange(before.numel(), device=centre.device) - before
-        else:
-            picks = draw_distinct(degree, k, generator)
-            index = (start.unsqueeze(-1) + picks)[picks >= 0]
-        return self.source[index], self.edge[index]
+from pyg_mmrec.sampling.relations import Cut, Relation, distinct, draw
 
 
 class NeighborSampler:
@@ -83,6 +32,8 @@ class NeighborSampler:
         data: The graph.
         num_neighbors: Edges to draw for each node and relation, a number a hop;
             ``-1``: all.
+        relations: Relations to draw from beside the interactions, which a subgraph then
+            has; all of the graph if ``None``.
 
     Example:
         >>> import torch
@@ -96,17 +47,20 @@ class NeighborSampler:
         ([7, 9], True)
     """
 
-    def __init__(self, data: HeteroData, num_neighbors: Sequence[int]) -> None:
+    def __init__(
+        self,
+        data: HeteroData,
+        num_neighbors: Sequence[int],
+        relations: Iterable[EdgeType] | None = None,
+    ) -> None:
         self.data = data
         self.num_neighbors = list(num_neighbors)
-        self._incoming: list[tuple[EdgeType, EdgeType, _Incoming]] = []
-        for relation in data.edge_types:
-            if relation == REV_INTERACTS:
-                continue
-            source, centre = data[relation].edge_index
-            self._add(relation, relation, source, centre)
-            if relation == INTERACTS:
-                self._add(relation, REV_INTERACTS, centre, source)
+        kinds = data.edge_types if relations is None else [INTERACTS, *relations]
+        self._relations = {
+            kind: _relation(data, kind)
+            for kind in dict.fromkeys(kinds)
+            if kind != REV_INTERACTS
+        }
         # Where each node stands in the subgraph at hand; -1: not in it.
         self._place = {
             kind: torch.full((int(data[kind].num_nodes),), -1, device=self._device)
@@ -116,12 +70,6 @@ class NeighborSampler:
     @property
     def _device(self) -> torch.device:
         return self.data[INTERACTS].edge_index.device
-
-    def _add(
-        self, of: EdgeType, along: EdgeType, source: Tensor, centre: Tensor
-    ) -> None:
-        num_centres = int(self.data[along[2]].num_nodes)
-        self._incoming.append((of, along, _Incoming(source, centre, num_centres)))
 
     def __call__(
         self, seeds: Mapping[str, Tensor], generator: torch.Generator | None = None
@@ -139,22 +87,27 @@ class NeighborSampler:
         empty = torch.empty(0, dtype=torch.long, device=self._device)
         fresh = {kind: seeds.get(kind, empty) for kind in self._place}
         nodes = {kind: [index] for kind, index in fresh.items()}
-        edges = {of: [empty] for of, _, _ in self._incoming}
+        drawn: dict[EdgeType, list[Tensor]] = {kind: [] for kind in self._relations}
         self._enter(nodes)
         for k in self.num_neighbors:
             found: dict[str, list[Tensor]] = {kind: [empty] for kind in self._place}
-            for of, (src, _, dst), incoming in self._incoming:
-                source, edge = incoming.draw(fresh[dst], k, generator)
-                edges[of].append(edge)
-                found[src].append(source)
+            for kind, relation in self._relations.items():
+                src, _, dst = kind
+                entry = draw(relation.start, fresh[dst], k, generator)
+                found[src].append(relation.source.index_select(0, entry))
+                drawn[kind].append(entry)
+                if kind == INTERACTS:
+                    entry = draw(relation.start_t, fresh[src], k, generator)
+                    found[dst].append(relation.centre.index_select(0, entry))
+                    drawn[kind].append(relation.back.index_select(0, entry))
             fresh = {kind: self._unseen(kind, parts) for kind, parts in found.items()}
             for kind, index in fresh.items():
                 nodes[kind].append(index)
             self._enter(nodes)
         entered = {kind: torch.cat(parts) for kind, parts in nodes.items()}
-        part = self._subgraph(entered, edges)
+        part = self._subgraph(entered, drawn)
         for kind, left in entered.items():
-            self._place[kind][left] = -1
+            self._place[kind].index_fill_(0, left, -1)
         return part
 
     def _enter(self, nodes: Mapping[str, list[Tensor]]) -> None:
@@ -163,44 +116,94 @@ class NeighborSampler:
             first = sum(part.numel() for part in parts[:-1])
             last = first + parts[-1].numel()
             place = torch.arange(first, last, device=self._device)
-            self._place[kind][parts[-1]] = place
+            self._place[kind].index_copy_(0, parts[-1], place)
 
     def _unseen(self, kind: str, found: Sequence[Tensor]) -> Tensor:
-        index = torch.cat(list(found))
-        return index[self._place[kind][index] < 0].unique()
+        place = self._place[kind]
+        index = distinct(torch.cat(list(found)), place.numel())
+        return index[place.index_select(0, index) < 0]
 
     def _subgraph(
-        self, nodes: Mapping[str, Tensor], edges: Mapping[EdgeType, list[Tensor]]
+        self, nodes: Mapping[str, Tensor], drawn: Mapping[EdgeType, list[Tensor]]
     ) -> HeteroData:
         part = HeteroData()
         for kind, index in nodes.items():
-            _copy_rows(self.data[kind], part[kind], index)
             part[kind].n_id, part[kind].num_nodes = index, index.numel()
-        for relation, parts in edges.items():
-            # Both ends of an interaction may have drawn it.
-            chosen = torch.cat(parts).unique()
-            source, centre = self.data[relation].edge_index[:, chosen]
-            places = self._place[relation[0]][source], self._place[relation[2]][centre]
-            self._fill(part, relation, chosen, torch.stack(places))
-        if REV_INTERACTS in self.data.edge_types:
-            back = part[INTERACTS].edge_index.flip(0)
-            self._fill(part, REV_INTERACTS, part[INTERACTS].e_id, back)
+            _copy_rows(self.data[kind], part[kind], index)
+        for kind, relation in self._relations.items():
+            src, _, dst = kind
+            cut = relation.cut(
+                torch.cat(drawn[kind]),
+                (nodes[src], nodes[dst]),
+                (self._place[src], self._place[dst]),
+            )
+            self._fill(part, kind, cut)
+            keep(part, kind, cut.adjacency)
+            if kind == INTERACTS and REV_INTERACTS in self.data.edge_types:
+                self._fill(part, REV_INTERACTS, cut)
         return part
 
-    def _fill(
-        self, part: HeteroData, relation: EdgeType, chosen: Tensor, edge_index: Tensor
-    ) -> None:
-        of = INTERACTS if relation == REV_INTERACTS else relation
-        _copy_rows(self.data[of], part[relation], chosen)
-        part[relation].edge_index, part[relation].e_id = edge_index, chosen
+    def _fill(self, part: HeteroData, kind: EdgeType, cut: Cut) -> None:
+        of = INTERACTS if kind == REV_INTERACTS else kind
+        store, found = part[kind], cut.adjacency
+        store.edge_index = found.edge_index if of == kind else found.back_edges
+        store.edge_weight = found.edge_weight  # PyG leaves out what is None
+        deferred(store).defer("e_id", partial(_rows, self._relations[of], cut.entry))
+        _copy_rows(self.data[of], store)
 
 
-def _copy_rows(whole: NodeStorage | EdgeStorage, part: NodeStorage | EdgeStorage,
-               index: Tensor) -> None:  # fmt: skip
+def _rows(relation: Relation, entry: Tensor, index: Tensor | None) -> Tensor:
+    """Which edges some entries are."""
+    entry = entry if index is None else entry.index_select(0, index)
+    return relation.edge.index_select(0, entry)
+
+
+def relations_of(data: HeteroData, reads: Collection[str] | None) -> list[EdgeType]:
+    """The interactions, and the relations of some names; all that there are if none.
+
+    Args:
+        data: The graph.
+        reads: The names.
+    """
+    return [
+        kind
+        for kind in data.edge_types
+        if kind in (INTERACTS, REV_INTERACTS) or reads is None or kind[1] in reads
+    ]
+
+
+def _relation(data: HeteroData, kind: EdgeType) -> Relation:
+    """A relation to draw from, made once and kept beside its matrix."""
+    whole = adjacency(data, kind)
+    kept = data[kind].__dict__.get("_relation")
+    if kept is None or kept.whole is not whole:
+        kept = data[kind].__dict__["_relation"] = Relation(whole)
+    return kept
+
+
+def _copy_rows(
+    whole: NodeStorage | EdgeStorage,
+    part: NodeStorage | EdgeStorage,
+    index: Tensor | None = None,
+) -> None:
     """Rows of what there is a row of for each node or edge; the rest as it is."""
-    skipped = {"num_nodes", "edge_index", *LABELS.values()}
+    there = {"num_nodes", "edge_index", "edge_weight", *LABELS.values()}
     for key, value in whole.items():
-        if key in skipped:
+        if key in there:
             continue
-        rowwise = whole.is_node_attr(key) or whole.is_edge_attr(key)
-        part[key] = value.index_select(0, index) if rowwise else value
+        if whole.is_node_attr(key) or whole.is_edge_attr(key):
+            deferred(part).defer(key, partial(_select, part, value, index))
+        else:
+            part[key] = value
+
+
+def _select(
+    part: NodeStorage | EdgeStorage,
+    value: Tensor,
+    index: Tensor | None,
+    rows: Tensor | None,
+) -> Tensor:
+    """Some rows of a part's rows; without an index they are its edges'."""
+    index = part["e_id"] if index is None else index
+    index = index if rows is None else index.index_select(0, rows)
+    return value.index_select(0, index)

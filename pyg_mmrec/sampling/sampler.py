@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
-from pyg_mmrec.sampling.neighbors import NeighborSampler
+from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 
 
 class Batch(NamedTuple):
@@ -163,6 +164,8 @@ class NeighborBatchSampler(BatchSampler):
         num_neg: Negatives for each, ``n``.
         exclude: See :class:`NegativeSampler`.
         num_neighbors: Neighbours sampled per relation, one number a hop; -1: all.
+        reads: Names of the relations that are sampled beside the interactions; all of
+            the graph if ``None``.
     """
 
     def __init__(
@@ -172,9 +175,11 @@ class NeighborBatchSampler(BatchSampler):
         num_neg: int = 1,
         exclude: Sequence[str] = ("train",),
         num_neighbors: Sequence[int] = (-1,),
+        reads: Collection[str] | None = None,
     ) -> None:
         super().__init__(data, batch_size, num_neg, exclude)
         self.num_neighbors = list(num_neighbors)
+        self.reads = reads
         self._neighbors: NeighborSampler | None = None
 
     def epoch(
@@ -182,7 +187,9 @@ class NeighborBatchSampler(BatchSampler):
     ) -> Iterator[tuple[HeteroData, Batch]]:
         """One pass over all train interactions, each batch beside its subgraph."""
         if self._neighbors is None or self._neighbors.data is not view:
-            self._neighbors = NeighborSampler(view, self.num_neighbors)
+            self._neighbors = NeighborSampler(
+                view, self.num_neighbors, relations_of(view, self.reads)
+            )
         for user, pos, neg in self._batches(generator):
             users, user = user.unique(return_inverse=True)
             items, item = torch.cat([pos[:, None], neg], dim=1).unique(
@@ -230,6 +237,9 @@ class LoaderBatchSampler(NeighborBatchSampler):
         batches = list(self._batches(generator))
         pairs = torch.cat([_pairs(batch) for batch in batches], dim=1)
         width = 1 + self.num_neg
+        view = copy.copy(view)
+        for kind in set(view.edge_types) - set(relations_of(view, self.reads)):
+            del view[kind]
         loader = LinkNeighborLoader(
             view,
             self.num_neighbors,

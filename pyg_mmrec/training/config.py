@@ -12,6 +12,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.evaluation.candidates import Candidates
 from pyg_mmrec.evaluation.evaluator import MAX_K
 from pyg_mmrec.evaluation.metrics import ACCURACY, COVERAGE
+from pyg_mmrec.methods.base import Recommender
 
 
 def check_monitor(name: str) -> None:
@@ -32,6 +33,23 @@ def check_hops(num_neighbors: Sequence[int]) -> None:
         raise MMRecError(
             f"'num_neighbors' needs -1 (all neighbours) or at least 1 for each hop "
             f"(got {', '.join(map(str, num_neighbors))})"
+        )
+
+
+def check_sampled(method: type[Recommender], num_neighbors: Sequence[int]) -> None:
+    """Refuse sampled subgraphs for a method that has to see the whole graph.
+
+    Args:
+        method: The method.
+        num_neighbors: See :class:`TrainConfig`.
+
+    Raises:
+        MMRecError: With the reason that it gives.
+    """
+    if num_neighbors and method.whole_graph:
+        raise MMRecError(
+            f"'num_neighbors' does not go with {method.name!r}, which "
+            f"{method.whole_graph}: leave the option out"
         )
 
 

@@ -31,7 +31,7 @@ from pyg_mmrec.sampling.sampler import (
 )
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
-from pyg_mmrec.training.config import TrainConfig
+from pyg_mmrec.training.config import TrainConfig, check_sampled
 from pyg_mmrec.training.identity import check_same, data_parts, describe
 from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
 from pyg_mmrec.training.resuming import Progress, Trained
@@ -103,6 +103,7 @@ class Trainer:
         validate: bool = True,
     ) -> None:
         self.config = with_candidates(config or TrainConfig(), data)
+        check_sampled(type(model), self.config.num_neighbors)
         self.device = resolve_device(self.config.device)
         self.validate = validate
         self.phase = record_function
@@ -385,6 +386,7 @@ class Trainer:
                 num_neg,
                 config.exclude,
                 num_neighbors=config.num_neighbors,
+                reads=self.model.reads,
             )
         return BatchSampler(self.data, config.batch_size, num_neg, config.exclude)
 
