@@ -154,8 +154,8 @@ def subgraph(method: str) -> None:
         for kind in (USER, ITEM)
     }
     part = model(NeighborSampler(data, [-1], relations_of(data, model.reads))(order))
-    _require(
-        _close(
+    require(
+        close(
             [whole.user[order[USER]], whole.item[order[ITEM]]], [part.user, part.item]
         ),
         "a sampled subgraph of all nodes, in another order, gives other embeddings: "

@@ -187,7 +187,9 @@ class Projector(nn.Module):
         count = int(data[self.node_type].num_nodes)
         return {
             m: LazyRows(
-                partial(self.project, data, m), (count, self.dim), layer.weight.device
+                partial(self.project, data, m),
+                (count, self.dim),
+                layer.get_parameter("weight").device,
             )
             for m, layer in self.linear.items()
         }
