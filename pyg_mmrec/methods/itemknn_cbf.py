@@ -72,6 +72,8 @@ class ItemKNNCBF(Recommender):
         k: Count = option(10, "items that an item lists, itself among them")
         shrink: Weight = option(10.0, "shrinkage of similarities, h")
 
+    whole_graph = "has a column for each item of the graph, which a subgraph lacks"
+
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
         """For each item, the items that list it."""

@@ -80,6 +80,7 @@ class PGL(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"modal"})
+    reads = ("mixed",)
     # The authors', by their logs; categories take the place of images where those lack.
     presets = {
         name: {
