@@ -119,17 +119,17 @@ def test_interrupted_run_resumes_exactly(graph, tmp_path, monkeypatch) -> None:
     whole.fit()
     stopped = trainer("stopped")
     steps = iter(range(100))
-    original = Trainer._step
+    original = Trainer.step
 
     def interrupted(self, data, batch):
         if next(steps) == 4:  # an epoch has 3 steps
             raise KeyboardInterrupt
         return original(self, data, batch)
 
-    monkeypatch.setattr(Trainer, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stopped.fit()
-    monkeypatch.setattr(Trainer, "_step", original)
+    monkeypatch.setattr(Trainer, "step", original)
     resumed = trainer("stopped")
     resumed.fit(resume=True)
     for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
