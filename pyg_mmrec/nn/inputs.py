@@ -182,11 +182,10 @@ class Projector(nn.Module):
     def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
         """The same, for methods that read rows of them alone."""
         count = int(data[self.node_type].num_nodes)
+        device = next(self.linear.parameters()).device
         return {
-            m: LazyRows(
-                partial(self.project, data, m), (count, self.dim), layer.weight.device
-            )
-            for m, layer in self.linear.items()
+            m: LazyRows(partial(self.project, data, m), (count, self.dim), device)
+            for m in self.linear
         }
 
     def project(
