@@ -230,12 +230,12 @@ def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     kept = store.__dict__.get("_adjacency")
     if kept is None or any(a is not b and a != b for a, b in _pairs(kept[0], stamp)):
         *_, size = stamp
-        made = Adjacency(store.edge_index, store.get("edge_weight"), size)
+        matrix = Adjacency(store.edge_index, store.get("edge_weight"), size)
         if edge_type == INTERACTS and TRAINED in data[USER]:
             back = data[REV_INTERACTS]
             other = Adjacency(back.edge_index, back.get("edge_weight"), size[::-1])
-            Adjacency.listened(made, other)
-        return keep(data, edge_type, made)
+            Adjacency.listened(matrix, other)
+        return keep(data, edge_type, matrix)
     return kept[1]
 
 

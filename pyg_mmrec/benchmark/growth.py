@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PART = "growth"
 EDGES = (100_000, 1_000_000, 10_000_000)
+SAMPLERS = ("torch", "pyg")
 _DEGREE = 25  # interactions of a user, of which 20 are train edges
 _USERS_PER_ITEM = 2
 _LEAST = 1000  # train edges
@@ -83,6 +84,7 @@ def measure(
     edges: Iterable[float] = EDGES,
     methods: Sequence[str] = ("lightgcn",),
     hops: Sequence[str] = (),
+    samplers: Sequence[str] = SAMPLERS,
 ) -> list[Row]:
     """Time an epoch of each method on data of each size, from its first steps.
 
@@ -93,13 +95,13 @@ def measure(
         settings: How often, and how many steps.
         edges: Numbers of train edges.
         methods: Their names.
-        hops: Neighbours that subgraphs are sampled with, by our sampler and, where
-            there is what it needs, by PyG's.
+        hops: Neighbours that subgraphs are sampled with.
+        samplers: What samples them; PyG's is left out where it lacks what it needs.
     """
     settings = replace(settings, steps=min(settings.steps, _STEPS))
     found: list[Row] = []
     for size in check(edges):
-        found += _one_size(size, methods, hops, settings)
+        found += _one_size(size, methods, _sampled(hops, samplers), settings)
     first: dict[str, float] = {}
     for row in found:
         way = row.case.split(",")[0]
@@ -108,19 +110,24 @@ def measure(
     return found
 
 
-def _ways(method: str, hops: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Options of training on the whole graph and on subgraphs, by a name."""
-    found: dict[str, dict[str, Any]] = {method: {}}
-    for text in hops:
-        options = {"num_neighbors": parsed_hops(text)}
-        found[f"{method} {text}"] = options
-        if WITH_TORCH_SPARSE or WITH_PYG_LIB:
-            found[f"{method} {text} by PyG"] = {**options, "neighbor_sampler": "pyg"}
-    return found
+def _sampled(hops: Sequence[str], samplers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options of training on subgraphs, by what comes after a method's name."""
+    if not (WITH_TORCH_SPARSE or WITH_PYG_LIB):
+        samplers = [name for name in samplers if name != "pyg"]
+    return {
+        f" {text}{' by PyG' if name == 'pyg' else ''}": {
+            "num_neighbors": parsed_hops(text), "neighbor_sampler": name,
+        }
+        for text in hops
+        for name in samplers
+    }  # fmt: skip
 
 
 def _one_size(
-    size: int, methods: Sequence[str], hops: Sequence[str], settings: Settings
+    size: int,
+    methods: Sequence[str],
+    sampled: dict[str, dict[str, Any]],
+    settings: Settings,
 ) -> list[Row]:
     # Relations as large as these are not to stay in the user's cache.
     with tempfile.TemporaryDirectory() as folder:
@@ -128,10 +135,10 @@ def _one_size(
         whole = []
         for method in chosen(methods, dataset[0]):
             trainings = {
-                way: Training(
+                f"{method}{way}": Training(
                     make_trainer(dataset, method, settings, **options), settings.steps
                 )
-                for way, options in _ways(method, hops).items()
+                for way, options in {"": {}, **sampled}.items()
             }
             found = {row.case: row for row in rows(trainings, settings, method)}
             for way in trainings:

@@ -63,6 +63,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="methods of the part growth")  # fmt: skip
     add("--hops", nargs="+", default=[], metavar="N-N",
         help="neighbours of subgraphs in the part growth: 10-10-10")  # fmt: skip
+    add("--samplers", nargs="+", default=list(growth.SAMPLERS), metavar="NAME",
+        choices=growth.SAMPLERS, help="of these: torch, pyg")  # fmt: skip
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
@@ -129,7 +131,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
         "growth": lambda: growth.measure(
-            settings, args.edges, args.growth_methods, args.hops
+            settings, args.edges, args.growth_methods, args.hops, args.samplers
         ),
     }
     found = {part: run for part, run in found.items() if part in args.only}

@@ -171,12 +171,9 @@ class Projector(nn.Module):
         names = modalities(data, node_type) if names is None else names
         content = {m: Content(data, m, node_type, learn) for m in names}
         self.content = nn.ModuleDict(content)
-        self.linear = nn.ModuleDict()
-        for m, x in content.items():
-            self.linear[m] = layer = nn.Linear(x.width, dim, bias=bias)
-            nn.init.xavier_normal_(layer.weight)
-            if bias:
-                nn.init.zeros_(layer.bias)
+        self.linear = nn.ModuleDict(
+            {m: _linear(x.width, dim, bias) for m, x in content.items()}
+        )
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
         """Projected features of each modality."""
@@ -185,13 +182,10 @@ class Projector(nn.Module):
     def lazy(self, data: HeteroData) -> Mapping[str, LazyRows]:
         """The same, for methods that read rows of them alone."""
         count = int(data[self.node_type].num_nodes)
+        device = next(self.linear.parameters()).device
         return {
-            m: LazyRows(
-                partial(self.project, data, m),
-                (count, self.dim),
-                layer.get_parameter("weight").device,
-            )
-            for m, layer in self.linear.items()
+            m: LazyRows(partial(self.project, data, m), (count, self.dim), device)
+            for m in self.linear
         }
 
     def project(
@@ -216,6 +210,14 @@ class Projector(nn.Module):
             x = F.dropout(x, self.dropout, self.training)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
+
+
+def _linear(width: int, dim: int, bias: bool) -> nn.Linear:
+    layer = nn.Linear(width, dim, bias=bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 class NodeFeatures(nn.Module):
