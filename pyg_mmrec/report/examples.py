@@ -48,7 +48,7 @@ def examples_section(
         section.blocks += [
             Words(f"User {raw}", kind="title"),
             Words(f"Took {len(taken)} items in training{some}:"),
-            Cards(cards(shelf.of(taken[:LISTED]), "Nothing.", _SIZE)),
+            shelf.show(taken[:LISTED]),
         ]
         for name, lists in shown.items():
             section.blocks += _list(shelf, name, lists[user], hidden)
@@ -60,7 +60,7 @@ def _list(
 ) -> list[Block]:
     hits = sum(item in hidden for item in items)
     told = f"{name}, {hits} of {len(items)} taken in test, which holds {len(hidden)}:"
-    return [Words(told), Cards(cards(shelf.of(items, hidden), size=_SIZE))]
+    return [Words(told), shelf.show(items, hidden)]
 
 
 class _Shelf:
@@ -68,6 +68,15 @@ class _Shelf:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.pictures = dataset, Pictures(Path(dataset.folder))
+
+    def show(self, items: Sequence[int], hidden: set[int] | None = None) -> Block:
+        """Items as cards, or as a line where there is nothing to see on one."""
+        found = self.of(items, hidden)
+        if self.dataset.item_titles or self.pictures.found:
+            return Cards(cards(found, "Nothing.", _SIZE))
+        named = (f"{card.title} ({card.note})" if card.note else card.title
+                 for card in found)  # fmt: skip
+        return Words(", ".join(named) or "Nothing.")
 
     def of(self, items: Sequence[int], hidden: set[int] | None = None) -> list[Card]:
         """Cards of items, those among ``hidden`` marked."""

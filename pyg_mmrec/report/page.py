@@ -81,7 +81,11 @@ def make_sections(runs: Sequence[Reported], charts: Charts) -> list[Section]:
     """
     dataset, why = open_data(runs)
     users = [] if dataset is None else example_users(dataset)
-    best = sorted(runs, key=lambda run: -run.result["valid"].get(run.monitor, 0.0))
+    order = sorted(runs, key=lambda run: -run.result["valid"].get(run.monitor, 0.0))
+    first: dict[str, Reported] = {}  # the best seed of a case stands for it
+    for run in order:
+        first.setdefault(run.case, run)
+    best = [*first.values()]
     mapped, listed = ({r.name for r in best[:n]} for n in (_MAPPED, _LISTED))
     find, found = Finder(dataset, why, users), dict[str, Findings]()
     for place, run in enumerate(runs, 1):
