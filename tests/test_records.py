@@ -92,6 +92,19 @@ def test_what_is_published_is_of_the_own_paper_first() -> None:
     assert verdict(0.09, 0.1) == "below (-10%)"
 
 
+def test_another_split_stands_beside_nothing_published(tmp_path) -> None:
+    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
+    assert json.loads(line)["split"] is None
+    path = tmp_path / "sports.jsonl"
+    for changes, told in (
+        ({}, True),
+        ({"split": {"how": "random"}}, False),
+        ({"candidates": "cold"}, False),
+    ):
+        path.write_text(json.dumps(json.loads(line) | changes) + "\n")
+        assert ("| below (" in leaderboard(path)) == told
+
+
 def test_a_damaged_line_and_an_empty_folder_are_named(tmp_path) -> None:
     path = tmp_path / "synthetic.jsonl"
     path.write_text('{"case": 1}\n')

@@ -20,8 +20,8 @@ _PAPERS = ("rearm", "sand", "br_mrs", "diffmm", "mgnm", "mde")
 _HEAD = """# {name}
 
 Written by `pyg-mmrec record` from the runs in [`{file}`]({file}): no figure here
-is typed by hand. Full ranking over all items but a user's train positives; the
-epoch chosen on validation {monitor}, test scored once; mean ± standard deviation
+is typed by hand. Full ranking over all items but a user's train positives, unless
+a heading says cold or warm items; the epoch chosen on validation {monitor}, test scored once; mean ± standard deviation
 over seeds. *Published* is test {monitor} of the method's own paper, else of the
 first of the five that prints it: reproduced within {tolerance:.0%}, else above or
 below. Papers that saw other modalities are not like for like: the heading of a
@@ -119,7 +119,9 @@ def _columns(records: Sequence[Record]) -> list[str]:
 def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     first = runs[0]
     theirs = None
-    if case == first["method"]:  # as its paper has it, no variant
+    # As its paper has it: no variant, the files' own split, all items ranked.
+    whole = first.get("candidates", "all") == "all" and first["split"] is None
+    if case == first["method"] and whole:
         theirs = published_figure(first["method"], first["dataset"], MONITOR)
     ours = mean(r["test"][MONITOR] for r in runs)
     return [
