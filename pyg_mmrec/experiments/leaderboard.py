@@ -21,12 +21,13 @@ _HEAD = """# {name}
 
 Written by `pyg-mmrec record` from the runs in [`{file}`]({file}): no figure here
 is typed by hand. Full ranking over all items but a user's train positives, unless
-a heading says cold or warm items; the epoch chosen on validation {monitor}, test scored once; mean ± standard deviation
-over seeds. *Published* is test {monitor} of the method's own paper, else of the
-first of the five that prints it: reproduced within {tolerance:.0%}, else above or
-below. Papers that saw other modalities are not like for like: the heading of a
-table says what was seen here. Seconds are as they happened, on a machine that did
-other work as well. {mark}: the best epoch was the last one.
+a heading says cold or warm items; the epoch chosen on validation {monitor}, test
+scored once; mean ± standard deviation over seeds. *Published* is test {monitor} of
+the method's own paper, else of the first of the five that prints it: reproduced
+within {tolerance:.0%}, else above or below. Papers that saw other modalities are not
+like for like: the heading of a table says what was seen here. Seconds are as they
+happened, on a machine that did other work as well. {mark}: the best epoch was the
+last one.
 """
 _MARK = "†"
 
