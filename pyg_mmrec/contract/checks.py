@@ -21,6 +21,7 @@ from pyg_mmrec.contract.kept import Broken, close, require, same
 from pyg_mmrec.contract.small import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
+from pyg_mmrec.nn import Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 from pyg_mmrec.training import checkpoint
@@ -260,7 +261,8 @@ def by_messages() -> Iterator[None]:
             edge_index = edge_index.edge_index
         return fast(self, x, edge_index, edge_weight, size)
 
-    with patch.object(WeightedConv, "forward", forward):
+    readable = patch.object(Propagate, "_light", Propagate._layered)
+    with patch.object(WeightedConv, "forward", forward), readable:
         yield
 
 

@@ -17,7 +17,8 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
-from pyg_mmrec.sparse import Combine, full_precision, light_propagation
+from pyg_mmrec.operators import Combine, light_propagation
+from pyg_mmrec.sparse import full_precision
 
 
 class WeightedConv(MessagePassing):
@@ -231,17 +232,24 @@ class Propagate(nn.Module):
         node sets with edges in both directions.
         """
         if all(isinstance(layer, WeightedConv) for layer in self.layers):
+            if self._pairs.explain:
+                return self._layered(user, item, adj)
             return self._light(user, item, adj)
         both = self(torch.cat([user, item]), adj.union)
         return Branch(*both.split([user.size(0), item.size(0)]))
 
-    @torch.compiler.disable
     def _light(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         pair = full_precision(user), full_precision(item)
-        count, combine = len(self.layers), self.combine
+        entries = adj.entries, adj.back_entries
         return Branch(
-            *light_propagation(pair, count, combine, lambda x: self._pairs(x, adj))
+            *light_propagation(pair, *entries, len(self.layers), self.combine)
         )
+
+    def _layered(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
+        """The same layer by layer, as autograd and an explainer see it."""
+        layers = self.layers_bipartite(user, item, adj)
+        sides = zip(*layers, strict=True)
+        return Branch(*(self._combined(list(side)) for side in sides))
 
     def layers_bipartite(
         self, user: Tensor, item: Tensor, adj: Adjacency
