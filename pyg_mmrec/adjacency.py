@@ -157,6 +157,9 @@ class Adjacency:
     def dropped(self, p: float) -> Adjacency:
         """Without a share of the edges, drawn anew; the rest weighs 1 / (1 - p).
 
+        They stay with a weight of zero, so that nothing is sorted again, and nobody
+        waits for a device to tell their number.
+
         Args:
             p: Share, in ``[0, 1)``; without one, this matrix itself.
         """
@@ -166,8 +169,17 @@ class Adjacency:
         if weight is None:
             weight = torch.ones(self.edge_index.size(1), device=self.edge_index.device)
         weight = F.dropout(weight, p)
-        kept = weight.nonzero().squeeze(-1)
-        return Adjacency(self.edge_index[:, kept], weight[kept], self.size)
+        left = Adjacency(self.edge_index, weight, self.size)
+        for name in ("entries", "entries_t"):
+            start, column, place = getattr(self._places, name)
+            left.__dict__[name] = Entries(start, column, weight[place])
+        return left
+
+    @cached_property
+    def _places(self) -> Adjacency:
+        """The same edges, whose weights tell where each stands in the list."""
+        place = torch.arange(self.edge_index.size(1), device=self.edge_index.device)
+        return Adjacency(self.edge_index, place, self.size)
 
     @cached_property
     def rooted(self) -> Adjacency:
@@ -214,13 +226,13 @@ def _entries(
     return Entries(row_starts(dst, num_dst), src[order], weight[order])
 
 
-@torch.compiler.disable
 def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     """The :class:`Adjacency` of a relation, built once and kept beside its edges.
 
     It is kept as a private attribute of the relation's storage, where PyG neither
     prints, slices nor batches it, and is built anew as soon as the edges or the
-    weights are other tensors or were changed in place.
+    weights are other tensors or were changed in place. Code that is being compiled
+    takes what is kept of the same edges, and leaves the rest to a call outside.
 
     Args:
         data: The graph.
@@ -229,6 +241,16 @@ def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     Raises:
         MMRecError: If the graph has no such relation.
     """
+    if torch.compiler.is_compiling():
+        store = data[edge_type]
+        kept = store.__dict__.get("_adjacency")
+        if kept is not None and kept[0][0] is store.edge_index:
+            return kept[1]
+    return _kept_adjacency(data, edge_type)
+
+
+@torch.compiler.disable
+def _kept_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     if edge_type not in data.edge_types:
         found = ", ".join("-".join(t) for t in data.edge_types)
         raise MMRecError(

@@ -86,7 +86,8 @@ def light_propagation(
 
 
 def _light_propagation(user: Tensor, item: Tensor, *args: Any) -> Pair:
-    forth, back, (num_layers, combine) = Entries(*args[:3]), Entries(*args[3:6]), args[6:]
+    forth, back = Entries(*args[:3]), Entries(*args[3:6])
+    num_layers, combine = args[6:]
     given = x = (user, item)
     total = given if combine == "mean" else None  # of the layers before x
     for _ in range(num_layers):
@@ -132,7 +133,9 @@ def _light_propagation_backward(ctx: Any, *grads: Tensor) -> Grads:
 # Weights that are learned ------------------------------------------------------------
 
 
-def weighted_sum(x: Tensor, weight: Tensor, places: Entries, places_t: Entries) -> Tensor:
+def weighted_sum(
+    x: Tensor, weight: Tensor, places: Entries, places_t: Entries
+) -> Tensor:
     """Sparse @ dense with a gradient for the entries of the sparse matrix.
 
     Args:
@@ -228,8 +231,8 @@ _define(
 )
 _define(
     "pyg_mmrec::light_propagation",
-    f"(Tensor user, Tensor item, {_ENTRIES}, {_ENTRIES_T}, int num_layers, str combine) -> "
-    f"(Tensor, Tensor)",
+    f"(Tensor user, Tensor item, {_ENTRIES}, {_ENTRIES_T}, int num_layers, "
+    f"str combine) -> (Tensor, Tensor)",
     _light_propagation,
     _light_propagation_shape,
     (_light_propagation_backward, _light_propagation_setup),
