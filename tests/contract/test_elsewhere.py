@@ -8,10 +8,10 @@ import torch
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.contract.elsewhere import DEVICE, MixedDevices, elsewhere, train
 from pyg_mmrec.evaluation.evaluator import Evaluator
-from pyg_mmrec.methods import available
+from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.training.trainer import Trainer
 
-TRAINED = [m for m in available() if m not in {"content_knn", "popularity", "random"}]
+TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
 # What waits for the device in a step, and why; of any other method, nothing.
 CRITIC = "methods/parts/mmssl.py: block"
 WAITS = {"mmssl": [("_unique2", CRITIC)] * 4}  # rows of its critic's own part

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.contract import make_graph, small
-from pyg_mmrec.methods import available
+from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.nn.latent_graph import _KEPT
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.sampling.sampler import BatchSampler, SizedBatch
@@ -28,7 +28,7 @@ BY_VALUE = {
 TRAINED = [
     m
     for m in available()
-    if m not in {"content_knn", "popularity", "random", *BY_VALUE}
+    if m not in BY_VALUE and get(m).objectives is not Recommender.objectives
 ]
 
 
