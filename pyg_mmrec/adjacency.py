@@ -12,14 +12,15 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
-from pyg_mmrec.sparse import full_precision, row_starts, sparse_csr, sparse_dense
+from pyg_mmrec.operators import sparse_dense
+from pyg_mmrec.sparse import Entries, full_precision, row_starts, sparse_csr
 
 
 class Adjacency:
     """The matrix of a relation: row = centre, column = neighbour.
 
     Layers under :mod:`pyg_mmrec.nn.conv` take it in the place of ``edge_index``.
-    The CSR of the matrix and of its transpose are built at first use and kept.
+    Its entries by rows and by columns are sorted at first use and kept.
     Edge weights are constants here: to learn them, hand a layer ``edge_index``
     and ``edge_weight`` instead.
 
@@ -50,21 +51,31 @@ class Adjacency:
         self.__dict__.update(state, one_way=False, _transposed=None)
 
     @cached_property
-    def csr(self) -> Tensor:
-        """The matrix as sparse CSR, ``[num_centres, num_neighbours]``."""
-        return _csr(self.edge_index, self.edge_weight, self.size)
+    def entries(self) -> Entries:
+        """The matrix, ``[num_centres, num_neighbours]``."""
+        return _entries(self.edge_index, self.edge_weight, self.size)
 
     @cached_property
-    def csr_t(self) -> Tensor:
-        """Its transpose as sparse CSR, ``[num_neighbours, num_centres]``."""
-        return _csr(self.edge_index.flip(0), self.edge_weight, self.size[::-1])
+    def entries_t(self) -> Entries:
+        """Its transpose, ``[num_neighbours, num_centres]``."""
+        return _entries(self.edge_index.flip(0), self.edge_weight, self.size[::-1])
+
+    @property
+    def csr(self) -> Tensor:
+        """The matrix as sparse CSR, whose parts are those of :attr:`entries`."""
+        return sparse_csr(*self.entries, self.size[::-1])
+
+    @property
+    def back_entries(self) -> Entries:
+        """The entries of the transposed relation, see :meth:`t`."""
+        return self.t().entries if self.one_way else self.entries_t
 
     def t(self) -> Adjacency:
         """The transposed relation, which shares both matrices."""
         if self._transposed is None:
             back = self.back_edges
             other = Adjacency(back, self.edge_weight, self.size[::-1])
-            other.__dict__.update(csr=self.csr_t, csr_t=self.csr)
+            other.__dict__.update(entries=self.entries_t, entries_t=self.entries)
             self._transposed = other
         return self._transposed
 
@@ -126,7 +137,7 @@ class Adjacency:
         weight = degree.to(torch.get_default_dtype())[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
         if not self.one_way:
-            looped.__dict__["csr_t"] = looped.csr  # symmetric
+            looped.__dict__["entries_t"] = looped.entries  # symmetric
         return looped
 
     @cached_property
@@ -146,6 +157,9 @@ class Adjacency:
     def dropped(self, p: float) -> Adjacency:
         """Without a share of the edges, drawn anew; the rest weighs 1 / (1 - p).
 
+        They stay with a weight of zero, so that nothing is sorted again, and nobody
+        waits for a device to tell their number.
+
         Args:
             p: Share, in ``[0, 1)``; without one, this matrix itself.
         """
@@ -155,8 +169,17 @@ class Adjacency:
         if weight is None:
             weight = torch.ones(self.edge_index.size(1), device=self.edge_index.device)
         weight = F.dropout(weight, p)
-        kept = weight.nonzero().squeeze(-1)
-        return Adjacency(self.edge_index[:, kept], weight[kept], self.size)
+        left = Adjacency(self.edge_index, weight, self.size)
+        for name in ("entries", "entries_t"):
+            start, column, place = getattr(self._places, name)
+            left.__dict__[name] = Entries(start, column, weight[place])
+        return left
+
+    @cached_property
+    def _places(self) -> Adjacency:
+        """The same edges, whose weights tell where each stands in the list."""
+        place = torch.arange(self.edge_index.size(1), device=self.edge_index.device)
+        return Adjacency(self.edge_index, place, self.size)
 
     @cached_property
     def rooted(self) -> Adjacency:
@@ -179,7 +202,6 @@ class Adjacency:
         back = Adjacency(self.t().edge_index, None, self.size[::-1])
         return Adjacency.listened(plain, back)
 
-    @torch.compiler.disable
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over neighbours, in full precision.
 
@@ -189,29 +211,28 @@ class Adjacency:
         Returns:
             ``[num_centres, d]``, differentiable in ``x``.
         """
-        return sparse_dense(self.csr, self.csr_t, full_precision(x))
+        return sparse_dense(self.entries, self.entries_t, full_precision(x))
 
 
-def _csr(
+def _entries(
     edge_index: Tensor, edge_weight: Tensor | None, size: tuple[int, int]
-) -> Tensor:
+) -> Entries:
     src, dst = edge_index
     num_src, num_dst = size
     order = (dst * num_src + src).argsort(stable=True)
     weight = edge_weight
     if weight is None:
         weight = torch.ones(dst.numel(), device=dst.device)
-    start = row_starts(dst, num_dst)
-    return sparse_csr(start, src[order], weight[order], (num_dst, num_src))
+    return Entries(row_starts(dst, num_dst), src[order], weight[order])
 
 
-@torch.compiler.disable
 def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     """The :class:`Adjacency` of a relation, built once and kept beside its edges.
 
     It is kept as a private attribute of the relation's storage, where PyG neither
     prints, slices nor batches it, and is built anew as soon as the edges or the
-    weights are other tensors or were changed in place.
+    weights are other tensors or were changed in place. Code that is being compiled
+    takes what is kept of the same edges, and leaves the rest to a call outside.
 
     Args:
         data: The graph.
@@ -220,6 +241,16 @@ def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     Raises:
         MMRecError: If the graph has no such relation.
     """
+    if torch.compiler.is_compiling():
+        store = data[edge_type]
+        kept = store.__dict__.get("_adjacency")
+        if kept is not None and kept[0][0] is store.edge_index:
+            return kept[1]
+    return _kept_adjacency(data, edge_type)
+
+
+@torch.compiler.disable
+def _kept_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     if edge_type not in data.edge_types:
         found = ", ".join("-".join(t) for t in data.edge_types)
         raise MMRecError(

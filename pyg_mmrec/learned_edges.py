@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from pyg_mmrec import operators
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.sparse import full_precision, sampled_products, sparse_csr
+from pyg_mmrec.sparse import full_precision
 
 
 class EdgePattern:
@@ -25,31 +23,11 @@ class EdgePattern:
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         position = torch.arange(edge_index.size(1), device=edge_index.device)
-        # Its "weights" are the edges' positions, in the order of the CSR.
-        self.positions = Adjacency(edge_index, position, (num_nodes, num_nodes))
+        # Its "weights" are the edges' positions, in the order of the entries.
+        positions = Adjacency(edge_index, position, (num_nodes, num_nodes))
+        self.entries, self.entries_t = positions.entries, positions.entries_t
         self.edge_index = edge_index
-        self.size = self.positions.size
-
-    def products(self, source: Tensor, target: Tensor) -> Tensor:
-        """Inner products of the ends of each edge, without a gradient, ``[E]``.
-
-        Args:
-            source: Rows of the nodes as neighbours, ``[N, d]``.
-            target: Rows of the nodes as centres, ``[N, d]``.
-        """
-        csr = self.positions.csr
-        found = sampled_products(csr, target, source)
-        return torch.empty_like(found).scatter_(0, csr.values(), found)
-
-    def weighted(self, weight: Tensor) -> Adjacency:
-        """The matrix with these weights as constants, ``[E]``."""
-        weight = full_precision(weight)
-        adj = Adjacency(self.edge_index, weight, self.size)
-        adj.__dict__.update(
-            csr=_filled(self.positions.csr, weight),
-            csr_t=_filled(self.positions.csr_t, weight),
-        )
-        return adj
+        self.size = positions.size
 
 
 class LearnedAdjacency(Adjacency):
@@ -77,10 +55,8 @@ class LearnedAdjacency(Adjacency):
 
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over neighbours, differentiable in ``x`` and the weights."""
-        out: Tensor = _WeightedSum.apply(
-            full_precision(x), self.edge_weight, self.pattern
-        )
-        return out
+        entries = self.pattern.entries, self.pattern.entries_t
+        return operators.weighted_sum(full_precision(x), self.weight, *entries)
 
 
 def edge_products(x: Tensor, pattern: EdgePattern) -> Tensor:
@@ -93,44 +69,6 @@ def edge_products(x: Tensor, pattern: EdgePattern) -> Tensor:
     Returns:
         ``[E]``.
     """
-    out: Tensor = _EdgeProducts.apply(full_precision(x), pattern)
-    return out
-
-
-class _WeightedSum(torch.autograd.Function):
-    """Sparse @ dense with a gradient for the entries of the sparse matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, pattern: EdgePattern) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.adj, ctx.pattern = pattern.weighted(weight), pattern
-        return ctx.adj.matmul(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        grad_x = ctx.adj.t().matmul(grads[0]) if ctx.needs_input_grad[0] else None
-        return grad_x, ctx.pattern.products(x, grads[0]), None
-
-
-class _EdgeProducts(torch.autograd.Function):
-    """Products at the edges, whose backward pass is a weighted sum over them."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, pattern: EdgePattern) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.pattern = pattern
-        return pattern.products(x, x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        adj = ctx.pattern.weighted(grads[0])
-        return adj.matmul(x) + adj.t().matmul(x), None
-
-
-def _filled(csr: Tensor, weight: Tensor) -> Tensor:
-    value = weight.detach()[csr.values()]
-    return sparse_csr(csr.crow_indices(), csr.col_indices(), value, csr.shape)
+    # A view, whose gradient is what it gets as either end before others are added.
+    x = full_precision(x).view_as(x)
+    return operators.edge_products(x, x, pattern.entries, pattern.entries_t)

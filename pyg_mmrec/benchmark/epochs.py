@@ -29,11 +29,18 @@ from pyg_mmrec.experiments.assembly import build
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.sampling.sampler import Batch, BatchSampler
+from pyg_mmrec.sampling.sampler import AHEAD, Batch, BatchSampler
 from pyg_mmrec.training.trainer import Trainer
 
 PART = "epochs"
 START, SAMPLING = "epoch start", "sampling"
+WAYS: dict[str, dict[str, bool]] = {
+    "plain": {},
+    "compile": {"compile": True},
+    "amp": {"amp": True},
+    "compile+amp": {"compile": True, "amp": True},
+}
+"""Ways to train a method, as options of its training."""
 PHASES = (SAMPLING, "forward", "losses", "backward", "optimiser")
 _REFERENCE = "lightgcn"
 
@@ -80,6 +87,7 @@ class FirstSteps(BatchSampler):
         self, view: HeteroData, generator: torch.Generator | None = None
     ) -> Iterator[tuple[HeteroData, Batch]]:
         """The first batches of one pass."""
+        self.sampler.ahead = 1  # what is drawn for a step belongs to it
         return islice(self.sampler.epoch(view, generator), len(self))
 
 
@@ -132,6 +140,7 @@ class Training:
     def whole_epoch(self) -> None:
         """Train the next epoch to its end, without a stopwatch."""
         self.trainer.phase = record_function
+        self.sampler.ahead = AHEAD
         self.epochs += 1
         self.trainer.train_epoch(self.epochs, self.sampler)
 
@@ -158,7 +167,10 @@ def _timed(watch: Stopwatch, length: int) -> Timed:
 
 
 def measure(
-    dataset: Dataset, settings: Settings, methods: Sequence[str] | None = None
+    dataset: Dataset,
+    settings: Settings,
+    methods: Sequence[str] | None = None,
+    ways: Sequence[str] = ("plain",),
 ) -> list[Row]:
     """Time an epoch of each method.
 
@@ -167,13 +179,17 @@ def measure(
         settings: How often, and how many steps.
         methods: Names, with options as in ``"sand:distance=l2"``; all that train on
             this data set if ``None``.
+        ways: Each method is trained by each of these :data:`WAYS`.
 
     Raises:
         MMRecError: For a method that does not train on it.
     """
     trainings = {
-        name: Training(make_trainer(dataset, name, settings), settings.steps)
+        name if way == "plain" else f"{name}, {way}": Training(
+            make_trainer(dataset, name, settings, **WAYS[way]), settings.steps
+        )
         for name in chosen(methods, dataset[0])
+        for way in ways
     }
     return rows(trainings, settings)
 

@@ -20,15 +20,18 @@ from pyg_mmrec.files import replacing
 _CPU = Path("/proc/cpuinfo")
 
 
+def device_name(device: torch.device) -> str:
+    """Kind of GPU; or of processor, and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+
+
 def machine(device: torch.device) -> str:
     """What was measured on: kind of processor, threads and versions."""
-    if device.type == "cuda":
-        kind = torch.cuda.get_device_name(device)
-    else:
-        kind = f"{cpu_name()}, {torch.get_num_threads()} threads"
     return (
-        f"{kind}; python {platform.python_version()}, torch {torch.__version__}, "
-        f"PyG {torch_geometric.__version__}"
+        f"{device_name(device)}; python {platform.python_version()}, "
+        f"torch {torch.__version__}, PyG {torch_geometric.__version__}"
     )
 
 
@@ -58,6 +61,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         ],
         "ratio": table["ratio"].map("{:.3g}".format),
         "memory": table["bytes"].map(size),
+        "device": table["device"],
         "note": table["note"],
     }
     return pd.DataFrame(columns).set_index(table["case"])

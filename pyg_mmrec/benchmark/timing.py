@@ -78,6 +78,7 @@ class Row:
         ratio: Seconds over those of the case that the part compares with, ours.
         bytes: Peak memory, above what was in use before; NaN where not known.
         note: What a reader has to know.
+        device: Where it was measured.
     """
 
     part: str
@@ -88,6 +89,7 @@ class Row:
     ratio: float
     bytes: float = float("nan")
     note: str = ""
+    device: str = ""
 
 
 def row(

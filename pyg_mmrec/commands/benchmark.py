@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--methods", nargs="+", default=None, metavar="NAME",
         help="methods of the part epochs, with options as METHOD:NAME=VALUE "
              "(default: all that train)")  # fmt: skip
+    add("--ways", nargs="+", choices=epochs.WAYS, default=["plain"],
+        help="ways to train methods of the part epochs (default: plain)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
@@ -126,7 +129,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     data, settings = cache(partial(open_data, args)), args.settings
     found: dict[str, Callable[[], list[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
-        "epochs": lambda: epochs.measure(data(), settings, args.methods),
+        "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
@@ -156,6 +159,7 @@ def main() -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     head = report.machine(args.settings.device)
+    device = report.device_name(args.settings.device)
     if args.cpu_time:
         timing.count_cpu_time()
         head = f"{head}; CPU seconds"
@@ -163,7 +167,7 @@ def main() -> None:
     folder = Path(args.output)
     rows: list[Row] = []
     for part, measure in measures(args).items():
-        found = measure()
+        found = [replace(row, device=device) for row in measure()]
         show(found)
         rows += found
         report.save(folder, rows, head)  # what is finished outlives a Ctrl-C

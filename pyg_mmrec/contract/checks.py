@@ -16,11 +16,13 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.contract.elsewhere import elsewhere, train
 from pyg_mmrec.contract.joining import new_nodes
 from pyg_mmrec.contract.kept import Broken, close, require, same
 from pyg_mmrec.contract.small import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
+from pyg_mmrec.nn import Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 from pyg_mmrec.training import checkpoint
@@ -212,6 +214,16 @@ def graph_kept(method: str) -> None:
     require(shapes[0] == shapes[1], "its weights' shapes follow the number of edges")
 
 
+def one_device(method: str) -> None:
+    """All that it makes lies where the graph does, on a device that is pretended."""
+    model, data, train_config = small(method, make_graph(missing=0.3))
+    with elsewhere() as mode:
+        trainer = Trainer(model, data, config=train_config)
+        if trainer.trainable:
+            train(trainer, mode, epochs=1)
+        trainer.model.rows(trainer.data)
+
+
 CHECKS: dict[str, Callable[[str], None]] = {
     "no leak": no_leak,
     "same seed": same_seed,
@@ -223,6 +235,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "repeatable": repeatable,
     "graph kept": graph_kept,
     "new nodes": new_nodes,
+    "one device": one_device,
 }
 
 
@@ -260,7 +273,8 @@ def by_messages() -> Iterator[None]:
             edge_index = edge_index.edge_index
         return fast(self, x, edge_index, edge_weight, size)
 
-    with patch.object(WeightedConv, "forward", forward):
+    readable = patch.object(Propagate, "_light", Propagate._layered)
+    with patch.object(WeightedConv, "forward", forward), readable:
         yield
 
 

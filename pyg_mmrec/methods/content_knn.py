@@ -19,7 +19,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.sparse import multiply
+from pyg_mmrec.sparse import Entries, multiply
 
 _BLOCK = 4096  # items at a time
 
@@ -96,9 +96,7 @@ def _branch(data: HeteroData, modality: str) -> RowBranch:
         own = item[start + torch.arange(start.numel(), device=start.device)]
         each = many.clamp(min=1).repeat_interleave(many)
         weight = (length[own].clamp(min=1e-12) * each).reciprocal()
-        shape = (index.numel(), x.size(0))
-        csr = torch.sparse_csr_tensor(ends, own, weight, shape, check_invariants=False)
-        sums = multiply(csr, x.float())
+        sums = multiply(Entries(ends, own, weight), x.float())
         place = torch.arange(index.numel(), device=x.device).repeat_interleave(many)
         total = weight.new_zeros(index.numel()).index_add_(0, place, weight)
         return sums - total.unsqueeze(-1) * centre

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
@@ -22,13 +21,8 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding
 from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.sparse import (
-    full_precision,
-    multiply,
-    row_starts,
-    sampled_products,
-    sparse_csr,
-)
+from pyg_mmrec.operators import edge_products
+from pyg_mmrec.sparse import Entries, full_precision, row_starts
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 
@@ -145,37 +139,6 @@ class MGDN(Recommender):
         ]
 
 
-class _ChosenScores(torch.autograd.Function):
-    """Products at the entries of a sparse matrix, by products with that matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, user: Tensor, item: Tensor, index: Tensor) -> Tensor:
-        ctx.save_for_backward(user, item, index)
-        matrix = _matrix(index, user.new_zeros(index.shape), item.size(0))
-        return sampled_products(matrix, user, item).view_as(index)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        user, item, index = ctx.saved_tensors
-        matrix = _matrix(index, grads[0], item.size(0))
-        column, order = index.flatten().sort()
-        transposed = sparse_csr(
-            row_starts(column, item.size(0)),
-            order // index.size(1),
-            grads[0].flatten()[order],
-            (item.size(0), user.size(0)),
-        )
-        return multiply(matrix, item), multiply(transposed, user), None
-
-
-def _matrix(column: Tensor, value: Tensor, num_columns: int) -> Tensor:
-    """Entries ``[B, n]`` as sparse CSR, ``[B, num_columns]``."""
-    rows, per_row = column.shape
-    start = torch.arange(0, column.numel() + 1, per_row, device=column.device)
-    return sparse_csr(start, column.flatten(), value.flatten(), (rows, num_columns))
-
-
 def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     r"""Scores of some items for each user, :math:`\langle u_b, i_{index_{bj}} \rangle`.
 
@@ -190,8 +153,16 @@ def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     Returns:
         ``[B, n]``, in full precision.
     """
-    out: Tensor = _ChosenScores.apply(full_precision(user), full_precision(item), index)
-    return out
+    (rows, width), entries = index.shape, index.flatten()
+    place = torch.arange(entries.numel(), device=index.device)
+    column, order = entries.sort()
+    products = edge_products(
+        full_precision(item),
+        full_precision(user),
+        Entries(torch.arange(rows + 1, device=index.device) * width, entries, place),
+        Entries(row_starts(column, item.size(0)), order // width, order),
+    )
+    return products.view(rows, width)
 
 
 def info_bpr_loss(scores: Tensor) -> Tensor:

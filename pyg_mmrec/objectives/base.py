@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch, SizedBatch
 
 Nodes = Literal["distinct", "positive", "all"]
 
@@ -54,7 +54,9 @@ class Model(Protocol):
         """Switch its dropout off."""
 
 
-def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def distinct(
+    index: Tensor, size: int, count: int | None = None
+) -> tuple[Tensor, Tensor]:
     """What occurs in an index, sorted, and where each of its entries stands in that.
 
     As :meth:`torch.Tensor.unique` with ``return_inverse``, without a sort.
@@ -62,9 +64,15 @@ def distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
     Args:
         index: From 0 to ``size - 1``, of any shape.
         size: How many values it could have.
+        count: How many it has, where that is known: nothing waits for the device then.
     """
     occurs = torch.zeros(size, dtype=torch.bool, device=index.device)
-    values = occurs.index_fill_(0, index.flatten(), True).nonzero().squeeze(-1)
+    occurs.index_fill_(0, index.flatten(), True)
+    if count is None:
+        values = occurs.nonzero().squeeze(-1)
+    else:
+        nth = torch.arange(1, count + 1, device=index.device)
+        values = torch.searchsorted(occurs.cumsum(0), nth)
     place = torch.empty(size, dtype=torch.long, device=index.device)
     place[values] = torch.arange(values.numel(), device=index.device)
     return values, place[index]
@@ -116,17 +124,33 @@ class Step:
             return self
         if num_neg not in self._narrower:
             batch = self.batch._replace(neg=self.batch.neg[:, :num_neg])
+            if isinstance(self.batch, SizedBatch) and isinstance(batch, SizedBatch):
+                batch.num_users = self.batch.num_users
+                batch.num_items = self.batch.num_items
             self._narrower[num_neg] = replace(self, batch=batch)
         return self._narrower[num_neg]
 
     @cached_property
     def _unique_users(self) -> tuple[Tensor, Tensor]:
-        return distinct(self.batch.user, self.out.user.size(0))
+        return distinct(self.batch.user, self.out.user.size(0), self._sizes[0])
 
     @cached_property
     def _unique_items(self) -> tuple[Tensor, Tensor]:
         both = torch.cat([self.batch.pos.unsqueeze(-1), self.batch.neg], dim=-1)
-        return distinct(both, self.out.item.size(0))
+        return distinct(both, self.out.item.size(0), self._sizes[1])
+
+    @property
+    def positives(self) -> tuple[Tensor, Tensor]:
+        """The batch's positives, each once, and where each stands in them, ``[B]``."""
+        items, places = self.with_negatives(0)._unique_items
+        return items, places[:, 0]
+
+    @property
+    def _sizes(self) -> tuple[int | None, int | None]:
+        batch = self.batch
+        if not isinstance(batch, SizedBatch):
+            return None, None
+        return batch.num_users, batch.num_items.get(batch.neg.size(1))
 
     @property
     def users(self) -> Tensor:

@@ -38,9 +38,9 @@ def others(index: Tensor) -> Tensor:
     Returns:
         ``[M, B, max(M - 1, 1)]``.
     """
-    count = index.size(0)
-    rows = [[n for n in range(count) if n != m] or [m] for m in range(count)]
-    return index[torch.tensor(rows, device=index.device)].transpose(1, 2)
+    row = torch.arange(index.size(0), device=index.device)
+    other = row[:-1] + (row[:-1] >= row[:, None]) if row.numel() > 1 else row[:, None]
+    return index[other].transpose(1, 2)
 
 
 class HardNegative(Objective):

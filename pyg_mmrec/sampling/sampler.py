@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,10 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 
+AHEAD = 16
+"""Batches that are drawn at once on a GPU."""
+_MAX_AHEAD = 2**22  # items in them
+
 
 class Batch(NamedTuple):
     """Users, an item each that they took, and ``n`` each that they did not.
@@ -29,6 +34,17 @@ class Batch(NamedTuple):
     user: Tensor
     pos: Tensor
     neg: Tensor
+
+
+class SizedBatch(Batch):
+    """A batch that knows how many users and items it has, each counted once.
+
+    Whoever asks a GPU for as many rows need not wait to be told the number.
+    """
+
+    num_users: int
+    num_items: dict[int, int]
+    """By the number of negatives beside each positive: none, one, or all."""
 
 
 class NegativeSampler:
@@ -131,6 +147,8 @@ class BatchSampler:
         self.batch_size = batch_size
         self.num_neg = num_neg
         self.negatives = NegativeSampler(data, exclude)
+        self._num_nodes = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
+        self.ahead = AHEAD
 
     def __len__(self) -> int:
         return -(-self.edges.size(1) // self.batch_size)
@@ -144,8 +162,32 @@ class BatchSampler:
             view: The graph of this epoch, which every batch comes with.
             generator: Source of the order and of the negatives.
         """
-        for batch in self._batches(generator):
+        batches = self._batches(generator)
+        if self.edges.device.type != "cpu":  # there, nothing waits
+            batches = self._sized(batches)
+        for batch in batches:
             yield view, batch
+
+    def _sized(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same with their sizes, which are read once for several."""
+        width = self.batch_size * (1 + self.num_neg)
+        ahead = max(1, min(self.ahead, _MAX_AHEAD // width))
+        while drawn := [SizedBatch(*batch) for batch in islice(batches, ahead)]:
+            sizes = torch.stack([self._count(batch) for batch in drawn]).tolist()
+            for batch, (users, *items) in zip(drawn, sizes, strict=True):
+                batch.num_users = users
+                batch.num_items = dict(zip((0, 1, self.num_neg), items, strict=True))
+                yield batch
+
+    def _count(self, batch: Batch) -> Tensor:
+        users, items = (
+            torch.zeros(size, dtype=torch.bool, device=batch.pos.device)
+            for size in self._num_nodes
+        )
+        counts = [users.index_fill_(0, batch.user, True).sum()]
+        for index in (batch.pos, batch.neg[:, :1].flatten(), batch.neg.flatten()):
+            counts.append(items.index_fill_(0, index, True).sum())
+        return torch.stack(counts)
 
     def _batches(self, generator: torch.Generator | None) -> Iterator[Batch]:
         device = self.edges.device

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.objectives.base import Objective, Step, distinct
+from pyg_mmrec.objectives.base import Objective, Step
 
 
 class GlobalAttention(nn.Module):
@@ -167,6 +167,6 @@ class Unsmooth(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's interactions."""
         user, _, _ = step.final_triplets()
-        index, inverse = distinct(step.batch.pos, step.out.item.size(0))
+        index, inverse = step.positives
         tokens = self.tokens(step.out, ITEM, index).index_select(0, inverse)
         return unsmooth_loss(user, tokens)

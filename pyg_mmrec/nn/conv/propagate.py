@@ -17,7 +17,8 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
-from pyg_mmrec.sparse import Combine, full_precision, light_propagation
+from pyg_mmrec.operators import Combine, light_propagation
+from pyg_mmrec.sparse import full_precision
 
 
 class WeightedConv(MessagePassing):
@@ -231,17 +232,22 @@ class Propagate(nn.Module):
         node sets with edges in both directions.
         """
         if all(isinstance(layer, WeightedConv) for layer in self.layers):
-            return self._light(user, item, adj)
+            how = self._layered if self._pairs.explain else self._light
+            return how(user, item, adj)
         both = self(torch.cat([user, item]), adj.union)
         return Branch(*both.split([user.size(0), item.size(0)]))
 
-    @torch.compiler.disable
     def _light(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         pair = full_precision(user), full_precision(item)
-        count, combine = len(self.layers), self.combine
+        entries = adj.entries, adj.back_entries
         return Branch(
-            *light_propagation(pair, count, combine, lambda x: self._pairs(x, adj))
+            *light_propagation(pair, *entries, len(self.layers), self.combine)
         )
+
+    def _layered(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
+        """The same layer by layer, as autograd and an explainer see it."""
+        sides = zip(*self.layers_bipartite(user, item, adj), strict=True)
+        return Branch(*(self._combined(list(side)) for side in sides))
 
     def layers_bipartite(
         self, user: Tensor, item: Tensor, adj: Adjacency
@@ -266,21 +272,14 @@ class Propagate(nn.Module):
         if self.combine == "last" or len(layers) == 1:
             return layers[-1]
         if self.combine == "sum":
-            return _sum(layers[1:])
-        return _sum(layers) * (1 / len(layers))
+            return sum(layers[2:], layers[1])
+        return sum(layers[1:], layers[0]) * (1 / len(layers))
 
     def _convolve(self, layer: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:
         if isinstance(layer, WeightedConv) or x.size(-1) == self.dim:
             return apply_conv(layer, x, adj)
         blocks = x.split(self.dim, dim=-1)
         return torch.cat([apply_conv(layer, block, adj) for block in blocks], dim=-1)
-
-
-def _sum(tensors: list[Tensor]) -> Tensor:
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total
 
 
 class ItemMeans(nn.Module):

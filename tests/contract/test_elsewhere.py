@@ -1,0 +1,110 @@
+"""Every method on a device that is not there: nothing mixed, and who waits for it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyg_mmrec.contract import make_graph, small
+from pyg_mmrec.contract.elsewhere import DEVICE, MixedDevices, elsewhere, train
+from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.methods import Recommender, available, get
+from pyg_mmrec.training.trainer import Trainer
+
+TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
+# What waits for the device in a step, and why; of any other method, nothing.
+CRITIC = "methods/parts/mmssl.py: block"
+WAITS = {"mmssl": [("_unique2", CRITIC)] * 4}  # rows of its critic's own part
+
+
+def trainer_of(method: str) -> Trainer:
+    model, data, config = small(method, make_graph(missing=0.2))
+    return Trainer(model, data, config=config)
+
+
+def losses(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_it_trains_there_as_here_and_waits_for_nothing(method) -> None:
+    here = trainer_of(method)
+    sampler = here.make_sampler(max(t.objective.num_neg for t in here.terms))
+    want = losses([here.train_epoch(epoch, sampler) for epoch in (1, 2)])
+    with elsewhere() as mode:
+        there = trainer_of(method)
+        found = losses(train(there, mode))
+        waits = list(mode.waits)
+        rows = there.model.rows(there.data)
+    for a, b in zip(found, want, strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+    for a, b in zip(rows, here.model.rows(here.data), strict=True):
+        assert a.device == DEVICE
+        assert torch.allclose(a.held, b, atol=1e-5)
+    # Matrices are built in the first step.
+    steps = [w for w in waits if w.epoch == 2 and w.step > 1]
+    steps = [w for w in steps if w.phase not in ("", "sampling")]
+    expected = [wait for wait in WAITS.get(method, []) for _ in range(2)]
+    assert sorted((w.operation, w.where) for w in steps) == sorted(expected)
+    # Batches are drawn several at once: one read for all, at the first of them.
+    sampled = [w for w in waits if w.epoch == 2 and w.phase == "sampling"]
+    assert {w.step for w in sampled} <= {1}
+
+
+def test_evaluation_works_there() -> None:
+    want = Evaluator(trainer_of("lightgcn").data, "val", ks=(5,))
+    here = trainer_of("lightgcn")
+    with elsewhere():
+        there = trainer_of("lightgcn")
+        found = Evaluator(there.data, "val", ks=(5,))(there.model.rows(there.data))
+    assert found == pytest.approx(want(here.model.rows(here.data)))
+
+
+def test_what_is_mixed_is_named() -> None:
+    with elsewhere(), pytest.raises(MixedDevices, match="add meets.*test_elsewhere.py"):
+        torch.zeros(3, device=DEVICE) + torch.zeros(3)
+
+
+def test_generators_belong_to_a_device() -> None:
+    with elsewhere():
+        mine = torch.Generator(DEVICE).manual_seed(1)
+        torch.rand(3, generator=mine, device=DEVICE)
+        other = torch.Generator().manual_seed(2)
+        with pytest.raises(MixedDevices, match="generator of the CPU"):
+            torch.rand(3, generator=other, device=DEVICE)
+
+
+WAITING = {
+    "item": lambda x: x.sum().item(),
+    "bool": lambda x: bool(x.any()),
+    "tolist": lambda x: x.tolist(),
+    "nonzero": lambda x: x.nonzero(),
+    "mask": lambda x: x[x > 0],
+    "unique": lambda x: x.unique(),
+    "cpu": lambda x: x.cpu(),
+    "upload": lambda x: torch.tensor([1, 2], device=DEVICE),
+    "repeat": lambda x: x.repeat_interleave(torch.ones_like(x)),
+}
+QUICK = {
+    "where": lambda x: torch.where(x > 0, x, 0),
+    "index": lambda x: x[torch.arange(2, device=DEVICE)],
+    "in place": lambda x: x.add_(1).mul_(2.5),
+    "repeat": lambda x: x.repeat_interleave(torch.ones_like(x), output_size=4),
+    "full": lambda x: torch.full((3,), 2.0, device=DEVICE),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_waits_are_noted(name) -> None:
+    with elsewhere() as mode:
+        x = torch.arange(4, device=DEVICE)
+        mode.waits.clear()
+        WAITING[name](x)
+        assert len(mode.waits) == 1
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_what_does_not_wait_is_not_noted(name) -> None:
+    with elsewhere() as mode:
+        QUICK[name](torch.arange(4.0 if name == "in place" else 4, device=DEVICE))
+        assert not mode.waits
