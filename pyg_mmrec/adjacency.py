@@ -66,6 +66,11 @@ class Adjacency:
         return sparse_csr(*self.entries, self.size[::-1])
 
     @property
+    def csr_t(self) -> Tensor:
+        """Its transpose, likewise of :attr:`entries_t`."""
+        return sparse_csr(*self.entries_t, self.size)
+
+    @property
     def back_entries(self) -> Entries:
         """The entries of the transposed relation, see :meth:`t`."""
         return self.t().entries if self.one_way else self.entries_t
