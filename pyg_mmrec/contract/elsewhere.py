@@ -148,7 +148,14 @@ class Elsewhere(TorchDispatchMode):
             return found
         known = {id(x.held): x for x in held}  # in place: the same tensor again
         return tree_map_only(
-            Tensor, lambda x: known[id(x)] if id(x) in known else _Held(x), found
+            Tensor,
+            # A lazy conjugate is a mark on what is held, which no wrapper shows.
+            lambda x: (
+                known[id(x)]
+                if id(x) in known
+                else _Held(x.resolve_conj().resolve_neg())
+            ),
+            found,
         )
 
     def _goes_there(self, func: Any, any_held: bool, kwargs: Any) -> bool:

@@ -60,6 +60,18 @@ def test_evaluation_works_there() -> None:
     assert found == pytest.approx(want(here.model.rows(here.data)))
 
 
+def test_conjugates_are_what_they_are_here() -> None:
+    def gradient(x: torch.Tensor) -> torch.Tensor:
+        spectra = torch.fft.rfft(x.requires_grad_(), norm="ortho")
+        torch.fft.irfft(spectra * spectra, n=8).pow(3).sum().backward()
+        return x.grad
+
+    x = torch.arange(16.0).view(2, 8).cos()
+    with elsewhere():
+        found = gradient(x.clone().to(DEVICE).detach())
+    assert torch.allclose(found.held, gradient(x.clone()), atol=1e-4)
+
+
 def test_what_is_mixed_is_named() -> None:
     with elsewhere(), pytest.raises(MixedDevices, match="add meets.*test_elsewhere.py"):
         torch.zeros(3, device=DEVICE) + torch.zeros(3)

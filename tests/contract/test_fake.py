@@ -24,6 +24,7 @@ CUDA = torch.device("cuda", 0)
 # What depends on values of tensors, which fakes lack; test_elsewhere.py has them.
 BY_VALUE = {
     "mmssl": "its critic reads as many rows as its part of a batch has nodes",
+    "selfcf": "how many edges it drops is drawn anew in each step",
 }
 TRAINED = [
     m
