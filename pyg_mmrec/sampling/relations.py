@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.sparse import row_starts, sparse_csr
+from pyg_mmrec.sparse import Entries, row_starts
 
 Pair = tuple[Tensor, Tensor]
 # A table of all values costs a pass over them; a sort costs some ten of what it sorts.
@@ -119,8 +119,8 @@ class Relation:
 
     def __init__(self, whole: Adjacency) -> None:
         self.whole = whole
-        self.start, self.source = _entries(whole.csr)
-        self.start_t, self.centre = _entries(whole.csr_t)
+        self.start, self.source, self.value = whole.entries
+        self.start_t, self.centre, _ = whole.entries_t
         # Where each entry of the transposed matrix stands in the matrix.
         self.back = self.source.argsort(stable=True)
 
@@ -142,16 +142,16 @@ class Relation:
         there, back = (self._by_sorting if few else self._by_table)(drawn, nodes, place)
         num_src, num_dst = (index.numel() for index in nodes)
         centre = _repeated(there.start)
-        weight = values = self.whole.csr.values().index_select(0, there.entry)
-        values_t = self.whole.csr.values().index_select(0, back.entry)
+        weight = values = self.value.index_select(0, there.entry)
+        values_t = self.value.index_select(0, back.entry)
         found = Adjacency(
             torch.stack([there.column, centre]),
             None if self.whole.edge_weight is None else weight,
             (num_src, num_dst),
         )
         found.__dict__.update(
-            csr=sparse_csr(there.start, there.column, values, (num_dst, num_src)),
-            csr_t=sparse_csr(back.start, back.column, values_t, (num_src, num_dst)),
+            entries=Entries(there.start, there.column, values),
+            entries_t=Entries(back.start, back.column, values_t),
         )
         return Cut(found, there.entry)
 
@@ -181,10 +181,6 @@ class Relation:
         start_t = row_starts(source, nodes[0].numel())
         centre_t = _repeated(start).index_select(0, order)
         return there, _Rows(start_t, centre_t, entry.index_select(0, order))
-
-
-def _entries(csr: Tensor) -> tuple[Tensor, Tensor]:
-    return csr.crow_indices(), csr.col_indices()
 
 
 def _marked(taken: Tensor, start: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
