@@ -119,7 +119,7 @@ class Relation:
 
     def __init__(self, whole: Adjacency) -> None:
         self.whole = whole
-        self.start, self.source, _ = whole.entries
+        self.start, self.source, self.value = whole.entries
         self.start_t, self.centre, _ = whole.entries_t
         # Where each entry of the transposed matrix stands in the matrix.
         self.back = self.source.argsort(stable=True)
@@ -142,8 +142,8 @@ class Relation:
         there, back = (self._by_sorting if few else self._by_table)(drawn, nodes, place)
         num_src, num_dst = (index.numel() for index in nodes)
         centre = _repeated(there.start)
-        weight = values = self.whole.entries.value.index_select(0, there.entry)
-        values_t = self.whole.entries.value.index_select(0, back.entry)
+        weight = values = self.value.index_select(0, there.entry)
+        values_t = self.value.index_select(0, back.entry)
         found = Adjacency(
             torch.stack([there.column, centre]),
             None if self.whole.edge_weight is None else weight,
