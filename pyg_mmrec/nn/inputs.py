@@ -171,9 +171,12 @@ class Projector(nn.Module):
         names = modalities(data, node_type) if names is None else names
         content = {m: Content(data, m, node_type, learn) for m in names}
         self.content = nn.ModuleDict(content)
-        self.linear = nn.ModuleDict(
-            {m: _linear(x.width, dim, bias) for m, x in content.items()}
-        )
+        self.linear = nn.ModuleDict()
+        for m, x in content.items():
+            self.linear[m] = layer = nn.Linear(x.width, dim, bias=bias)
+            nn.init.xavier_normal_(layer.weight)
+            if bias:
+                nn.init.zeros_(layer.bias)
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
         """Projected features of each modality."""
@@ -210,14 +213,6 @@ class Projector(nn.Module):
             x = F.dropout(x, self.dropout, self.training)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
-
-
-def _linear(width: int, dim: int, bias: bool) -> nn.Linear:
-    layer = nn.Linear(width, dim, bias=bias)
-    nn.init.xavier_normal_(layer.weight)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 class NodeFeatures(nn.Module):
