@@ -59,7 +59,10 @@ def main() -> None:
     sys.argv = [f"pyg-mmrec {words[0]}", *words[1:]]  # as errors and help name it
     from pyg_mmrec.commands.guarded import guarded
 
-    guarded(import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}").main)
+    guarded(
+        import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}").main,
+        several=words[0] == "train",
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -70,6 +69,7 @@ class LazyRows:
         self.compute = compute
         self.shape = torch.Size(shape)
         self.device = torch.device(device)
+        self._all: tuple[Tensor, bool] | None = None
 
     def __repr__(self) -> str:
         return f"LazyRows({list(self.shape)})"
@@ -81,14 +81,25 @@ class LazyRows:
     def index_select(self, dim: int, index: Tensor, /) -> Tensor:
         """Rows by their index, as a tensor's with ``dim=0``."""
         # For as many as there are, each is computed once.
-        if "dense" in self.__dict__ or dim != 0 or index.numel() >= self.shape[0]:
+        if self._kept() is not None or dim != 0 or index.numel() >= self.shape[0]:
             return self.dense.index_select(dim, index)
         return self.compute(index)
 
-    @cached_property
+    @property
     def dense(self) -> Tensor:
-        """All rows, ``[N, d]``."""
-        return self.compute(torch.arange(self.shape[0], device=self.device))
+        """All rows, ``[N, d]``, computed once."""
+        kept = self._kept()
+        if kept is None:
+            kept = self.compute(torch.arange(self.shape[0], device=self.device))
+            self._all = kept, torch.is_grad_enabled()
+        return kept
+
+    def _kept(self) -> Tensor | None:
+        """All rows, if they are there, and with a gradient where one is asked for."""
+        if self._all is None:
+            return None
+        rows, learns = self._all
+        return rows if learns or not torch.is_grad_enabled() else None
 
     @classmethod
     def __torch_function__(
@@ -231,6 +242,7 @@ class Embeddings:
         return self.user if kind == "user" else self.item
 
 
+Total = Callable[[Tensor], Tensor] | None
 _SHORTEST = 1e-12  # length that shorter rows are divided by
 
 
@@ -238,39 +250,53 @@ class _Rescale(torch.autograd.Function):
     """Rows scaled to a length, in half the passes over memory of `F.normalize`'s."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, length: float, total: Total) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        if total is not None:
+            norm = total(norm.square()).sqrt()
         # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
         # reaches them, of which Adam's second moment would not recover.
         scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
         y = x * scale
         ctx.save_for_backward(y, scale)
-        ctx.length = length
+        ctx.length, ctx.total = length, total
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         y, scale = ctx.saved_tensors
         # What lies along a row changes its length alone, and is taken out.
         along = torch.einsum("...d,...d->...", grads[0], y).unsqueeze(-1)
+        if ctx.total is not None:
+            along = ctx.total(along)
         along *= -scale / ctx.length**2
-        return torch.addcmul(grads[0] * scale, y, along), None
+        return torch.addcmul(grads[0] * scale, y, along), None, None
 
 
-def rescale(x: Tensor, length: float = 1.0) -> Tensor:
+def rescale(x: Tensor, length: float = 1.0, total: Total = None) -> Tensor:
     """Scale rows to a Euclidean length above 0; zeros stay zeros, without a gradient.
 
     Args:
         x: Rows, ``[..., d]``.
         length: Their new length.
+        total: Adds up what processes have of a row, where each has some columns alone,
+            see :class:`~pyg_mmrec.parallel.columns.Across`.
     """
-    out: Tensor = _Rescale.apply(x, length)
+    out: Tensor = _Rescale.apply(x, length, total)
     return out
 
 
-def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
+def normalize_blocks(
+    x: Tensor, dim: int, length: float = 1.0, total: Total = None
+) -> Tensor:
     """Scale each channel of each row to a length, ``[N, C * dim]``.
+
+    Args:
+        x: Rows of ``C`` channels.
+        dim: Columns of a channel.
+        length: Their new length.
+        total: As of :func:`rescale`.
 
     Example:
         >>> import torch
@@ -278,4 +304,4 @@ def normalize_blocks(x: Tensor, dim: int, length: float = 1.0) -> Tensor:
         >>> normalize_blocks(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), dim=2)
         tensor([[0.6000, 0.8000, 0.0000, 1.0000]])
     """
-    return rescale(x.unflatten(-1, (-1, dim)), length).flatten(1)
+    return rescale(x.unflatten(-1, (-1, dim)), length, total).flatten(1)

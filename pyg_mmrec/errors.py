@@ -34,7 +34,12 @@ class MMRecError(ValueError):
         ...     print(error)
         ...
         unknown method 'freedon': did you mean 'freedom'?
+
+    Attributes:
+        told: Whether another process of the same training tells it.
     """
+
+    told: bool = False
 
 
 class DivergedError(MMRecError):

@@ -9,4 +9,4 @@ from pyg_mmrec.commands.cli import main
 from pyg_mmrec.commands.guarded import guarded
 
 if __name__ == "__main__":
-    guarded(lambda: main("custom"))
+    guarded(lambda: main("custom"), several=True)

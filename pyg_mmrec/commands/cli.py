@@ -20,6 +20,8 @@ from pyg_mmrec.experiments.words import add_method_options
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
+from pyg_mmrec.parallel.columns import check
+from pyg_mmrec.parallel.processes import here, together
 from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.config import TrainConfig
@@ -258,11 +260,12 @@ def main(dataset: str, argv: Sequence[str] | None = None) -> Run:
         dataset: Name of the data set.
         argv: Arguments; those of the process if ``None``.
     """
-    args = parse(dataset, argv)
-    data = open_dataset(dataset, args)
-    done = run_method(data, args, args.method)
-    print(table({args.method: done.result}))
-    return done
+    with together():
+        args = parse(dataset, argv)
+        data = open_dataset(dataset, args)
+        done = run_method(data, args, args.method)
+        print(table({args.method: done.result}))
+        return done
 
 
 def open_dataset(
@@ -285,7 +288,9 @@ def open_dataset(
         rehearse(dataset=OWN_NAMES.get(name, name), **options)
     options = {name: getattr(args, name) for name in args.data_options}
     options["split"] = split_of(args)
-    data = load(name, args.root, modalities=args.modalities, **options)
+    data = here().in_turn(
+        lambda: load(name, args.root, modalities=args.modalities, **options)
+    )
     print(data, file=sys.stderr)
     return data
 
@@ -321,7 +326,9 @@ def rehearse(
     transform = cls.graph(config)
     with seeded(0):  # which leaves the random numbers of the run as they are
         model = cls(data if transform is None else transform(data), config)
-        check_terms(model, [*model.objectives(), *terms])
+        terms = [*model.objectives(), *terms]
+        check_terms(model, terms)
+        check(model, {term.name: term.objective for term in terms}, here())
 
 
 def run_options(args: argparse.Namespace, method: str) -> dict[str, Any]:

@@ -13,19 +13,26 @@ from typing import Any
 from pyg_mmrec import guard
 from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.parallel.processes import refuse_several
 
 
-def guarded(main: Callable[[], Any]) -> None:
+def guarded(main: Callable[[], Any], several: bool = False) -> None:
     """Run a script's main function; what a user can put right is one sentence.
 
     Leaves with exit code 2 for such an error, 130 for Ctrl-C, and 141, as a shell has
     it, where whoever read the output has gone.
+
+    Args:
+        main: The function.
+        several: Whether it can be carried out by several processes together.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     warnings.showwarning = _one_line_warning
     keep_freed_memory()
     try:
         guard.end()
+        if not several:
+            refuse_several(Path(sys.argv[0]).name)
         main()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -33,7 +40,8 @@ def guarded(main: Callable[[], Any]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except MMRecError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        if not error.told:
+            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

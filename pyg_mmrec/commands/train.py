@@ -1,4 +1,8 @@
-"""Train a method on a data set, and evaluate it."""
+"""Train a method on a data set, and evaluate it.
+
+Several processes share one training out: torchrun --nproc-per-node 2 -m pyg_mmrec train
+DATASET METHOD gives each half the columns of the embeddings, with the results of one.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import made_again, method_of
 from pyg_mmrec.experiments.outputs import read_json
+from pyg_mmrec.parallel.processes import together
 from pyg_mmrec.training.config import renamed
 from pyg_mmrec.training.identity import FIELDS
 from pyg_mmrec.training.schema import check_fields
@@ -71,7 +76,11 @@ _DEFAULTS = {"root": "data", "modalities": None, "split": None, "ratios": None,
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
-    argv = sys.argv[1:]
+    with together():
+        _train(sys.argv[1:])
+
+
+def _train(argv: list[str]) -> None:
     first = Parser(add_help=False)
     first.add_argument("--config", default=None)
     config = first.parse_known_args(argv)[0].config

@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.parallel.processes import Ranks
 
 if TYPE_CHECKING:
     from pyg_mmrec.methods.base import Recommender
@@ -94,6 +95,7 @@ def branch_recalls(
     split: str,
     ks: Sequence[int],
     candidates: str = "all",
+    ranks: Ranks | None = None,
 ) -> dict[str, dict[str, float]]:
     """Recall of each modality's branch, by itself; none for a method without branches.
 
@@ -103,13 +105,16 @@ def branch_recalls(
         split: ``"val"`` or ``"test"``.
         ks: Cut-offs.
         candidates: Which items are ranked.
+        ranks: The processes that share out the ranking; this one alone if ``None``.
 
     Returns:
         ``recall@k`` for each cut-off, by modality.
     """
     if not model.provides & {"modal", "feats"}:
         return {}
-    evaluator = Evaluator(data, split, ks, ("recall",), candidates=candidates)
+    evaluator = Evaluator(
+        data, split, ks, ("recall",), candidates=candidates, ranks=ranks
+    )
     branches = model_branches(model, data)
     return {m: evaluator(branch) for m, branch in branches.items()}
 

@@ -33,6 +33,7 @@ from pyg_mmrec.evaluation.metrics import (
 from pyg_mmrec.evaluation.metrics import METRICS as METRICS
 from pyg_mmrec.evaluation.slices import EVERYTHING, item_slices, user_slices
 from pyg_mmrec.graph import ITEM, USER, train_edges
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.ranking.rows import Ragged, best_columns, order_of_equals, top_k
 
 KS = (5, 10, 20, 50)
@@ -77,6 +78,9 @@ class Evaluator:
         exclude: Parts whose items are left out of a user's ranking.
         candidates: Which items are ranked: ``"all"``, ``"cold"`` (those without train
             interactions) or ``"warm"`` (the others).
+        ranks: Processes that share out the users among themselves, all of which rank
+            with the same rows and get the same figures, those of one process to the
+            last bit; this one alone if ``None``.
 
     Raises:
         MMRecError: For an unknown metric, part or kind of candidates, a cut-off below
@@ -102,7 +106,9 @@ class Evaluator:
         chunk_size: int = 256,
         exclude: Sequence[str] = ("train",),
         candidates: str = "all",
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = Ranks() if ranks is None else ranks
         num_users = self._total_users = int(data[USER].num_nodes)
         self.num_items = int(data[ITEM].num_nodes)
         self.chunk_size = chunk_size
@@ -287,7 +293,8 @@ class Evaluator:
             check_rows(rows, self._total_users, self.num_items)
             rows = rows if whole else Branch(rows.user, rows.item[index])
         seen, truth = self._seen.to(device), self._truth.to(device)
-        for users in self.users.to(device).split(self.chunk_size):
+
+        def best(users: Tensor) -> Tensor:
             order = None
             if self.candidates == "cold":
                 order = order_of_equals(users, index, self.num_items)
@@ -296,7 +303,10 @@ class Evaluator:
             else:
                 scores, places = self._best_scored(rows(users), users, seen, order)
             items = places if whole else index[places]
-            items = items.masked_fill(scores == float("-inf"), self.num_items)
+            return items.masked_fill(scores == float("-inf"), self.num_items)
+
+        chunks = self.users.to(device).split(self.chunk_size)
+        for users, items in zip(chunks, self.ranks.each(best, chunks), strict=True):
             yield users, items, truth.of(users)
 
 

@@ -15,7 +15,6 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import (
     INTERACTS,
@@ -28,6 +27,7 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.hooks import check_installed
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Term, plug
+from pyg_mmrec.parallel.processes import Ranks, here
 from pyg_mmrec.plugins import absolute
 from pyg_mmrec.sampling.sampler import check_loader
 from pyg_mmrec.seeding import epoch_seed, seeded
@@ -103,7 +103,13 @@ def check_options(
             not installed.
     """
     config, train = configure(method, dataset, overrides, ablate)
-    resolve_device(train.device)
+    ranks = here()
+    ranks.device(train.device)
+    if train.compile and ranks.size > 1:
+        raise MMRecError(
+            f"'compile' is for one process, and there are {ranks.size}: leave the "
+            f"option out, or start it without torchrun"
+        )
     check_sampled(get(method), train.num_neighbors)
     if train.num_neighbors and train.neighbor_sampler == "pyg":
         check_loader()
@@ -198,6 +204,7 @@ def assemble(
     output: Path | str | None = None,
     parts: Mapping[str, str] | None = None,
     validate: bool = True,
+    ranks: Ranks | None = None,
 ) -> Trainer:
     """The trainer of a method, whose weights are drawn from the training's seed.
 
@@ -210,11 +217,13 @@ def assemble(
         output: As of :class:`~pyg_mmrec.training.trainer.Trainer`.
         parts: Likewise.
         validate: Likewise.
+        ranks: Likewise.
     """
     with seeded(epoch_seed(train.seed, 0)):
         model = get(method)(data, config)
         own = model.objectives()
-    return Trainer(model, data, [*own, *terms], train, output, parts, validate)
+    terms = [*own, *terms]
+    return Trainer(model, data, terms, train, output, parts, validate, ranks)
 
 
 def build(

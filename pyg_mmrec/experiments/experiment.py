@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import default_values
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import (
     assemble,
     check_modalities,
@@ -34,6 +35,7 @@ from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.hooks import Hook
 from pyg_mmrec.methods import Recommender, get
+from pyg_mmrec.parallel.processes import here
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.likeness import ranked_model
@@ -53,7 +55,8 @@ class Run:
     Args:
         result: Best epoch, metrics, history, time and memory.
         index: What recommends: final embeddings, what was seen, raw ids.
-        model: The trained method, with its best weights.
+        model: The trained method, with its best weights; of several processes each
+            has its part of the columns.
         data: The graph that it was trained on.
         train_config: How it was trained; the method's own is ``model.config``.
         graph_seconds: Time to build the method's relations, or to load them.
@@ -129,28 +132,45 @@ def run(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
     check_modalities(overrides, dataset[0])
-    folder = None if output is None else Path(output)
-    with nullcontext() if folder is None else claimed(folder):
-        if folder is not None:
-            check_free(folder, resume, overwrite)
-        data, parts, graph_seconds = prepare(dataset, method, config)
+    folder, ranks = None if output is None else Path(output), here()
+    with ExitStack() as stack:
+        with ranks.agreed():
+            if folder is not None and ranks.first:
+                stack.enter_context(claimed(folder))
+                check_free(folder, resume, overwrite)
+        data, parts, graph_seconds = ranks.in_turn(
+            lambda: prepare(dataset, method, config)
+        )
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
         description = described(trainer, dataset, plugs, ablate)
+        _check_alike(description)
         done = folder is not None and accept(
             folder, trainer, description, overwrite, score_test
         )
         result = trainer.fit(resume, hooks, score_test)
         data = trainer.data
         ranked = ranked_model(model, data, trainer.config)
+        # A part of a model's columns makes no rows of those who join.
+        whole = ranked if ranks.size == 1 else None
         kind = trainer.config.cold_ids
-        index = Index.build(ranked.rows(data), data, dataset, ranked, kind)
+        index = Index.build(ranked.rows(data), data, dataset, whole, kind)
         if folder is not None and not done:
             write_results(folder, description, result, graph_seconds, trainer, index)
-    if score_test:
+    if score_test and ranks.first:
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
     return Run(result, index, model, trainer.data, trainer.config, graph_seconds)
+
+
+def _check_alike(description: Mapping[str, Any]) -> None:
+    """Refuse processes that read other data, or were given other options."""
+    ranks = here()
+    if ranks.size > 1 and any(told != description for told in ranks.told(description)):
+        raise MMRecError(
+            f"the {ranks.size} processes read other data or options than each other: "
+            f"give all of them the same command, and the same files"
+        )
 
 
 def described(
@@ -187,21 +207,45 @@ def accept(
     Raises:
         MMRecError: If the folder holds another experiment, or one that is damaged.
     """
-    if overwrite:
-        clear(folder)
-    kept = check_config(folder, description, type(trainer.model))
-    trainer.load_checkpoint()
-    result = folder / RESULT
-    if kept and trainer.finished and result.exists():
-        lengths = {**default_values(TrainConfig), **kept["train_config"]}
-        wanted = description["train_config"]
-        same = all(lengths.get(name) == wanted[name] for name in _LENGTHS)
-        if same and bool(read_json(result).get("test")) == score_test:
-            return True
-    # From here on the folder holds a run that has not finished.
-    result.unlink(missing_ok=True)
-    write_json(folder / CONFIG, description)
+    ranks = trainer.ranks
+    with ranks.agreed():
+        if overwrite and ranks.first:
+            clear(folder)
+    with ranks.agreed():
+        kept = check_config(folder, description, type(trainer.model))
+        trainer.load_checkpoint()
+        done = bool(kept) and _is_finished(folder, trainer, kept, score_test)
+    _check_shared(trainer, folder)
+    if done:
+        return True
+    with ranks.agreed():
+        if ranks.first:  # from here on the folder holds a run that has not finished
+            (folder / RESULT).unlink(missing_ok=True)
+            write_json(folder / CONFIG, description)
     return False
+
+
+def _is_finished(
+    folder: Path, trainer: Trainer, kept: Mapping[str, Any], score_test: bool
+) -> bool:
+    """Whether the run in a folder is the one that is asked for, whole."""
+    result = folder / RESULT
+    if not (trainer.finished and result.exists()):
+        return False
+    lengths = {**default_values(TrainConfig), **kept["train_config"]}
+    wanted = trainer.description["train_config"]
+    same = all(lengths.get(name) == wanted[name] for name in _LENGTHS)
+    return same and bool(read_json(result).get("test")) == score_test
+
+
+def _check_shared(trainer: Trainer, folder: Path) -> None:
+    """Refuse processes that do not see the same folder."""
+    ranks = trainer.ranks
+    if ranks.size > 1 and len(set(ranks.told(trainer.progress.epoch))) > 1:
+        raise MMRecError(
+            f"the {ranks.size} processes found other checkpoints than each other in "
+            f"{folder}: choose an --output that all of their machines share"
+        )
 
 
 def write_results(
@@ -214,25 +258,38 @@ def write_results(
 ) -> None:
     """Write the index beside the weights, and what the run came to."""
     state = trainer.state()
-    checkpoint.save(folder / CHECKPOINT, {**state, "index": index.to_tensors()})
+    told = _told(description, result, graph_seconds, trainer)
+    with trainer.ranks.agreed():
+        if trainer.ranks.first:
+            whole = {**state, "index": index.to_tensors()}
+            checkpoint.save(folder / CHECKPOINT, whole)
+            write_json(folder / RESULT, told)
+
+
+def _told(
+    description: Mapping[str, Any],
+    result: Result,
+    graph_seconds: float,
+    trainer: Trainer,
+) -> dict[str, Any]:
+    """What ``result.json`` holds."""
     options = {**description["config"], **description["train_config"]}
     left_out = ("train_config", "terms", "data", "source", "origins")
-    write_json(
-        folder / RESULT,
-        {
-            **{k: v for k, v in description.items() if k not in left_out},
-            "config": options,
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history),
-            "valid": result.valid,
-            "test": result.test,
-            "branches": result.branches,
-            "slices": result.slices,
-            "hints": result.hints,
-            "seconds_per_epoch": result.seconds_per_epoch,
-            "graph_seconds": graph_seconds,
-            "peak_memory_bytes": result.peak_memory_bytes,
-            "parameters": sum(p.numel() for p in trainer.model.parameters()),
-            **environment(trainer.device),
-        },
-    )
+    size = trainer.ranks.size
+    return {
+        **{k: v for k, v in description.items() if k not in left_out},
+        "config": options,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "valid": result.valid,
+        "test": result.test,
+        "branches": result.branches,
+        "slices": result.slices,
+        "hints": result.hints,
+        "seconds_per_epoch": result.seconds_per_epoch,
+        "graph_seconds": graph_seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "parameters": trainer.trained.num_parameters("model"),
+        **({"processes": size} if size > 1 else {}),
+        **environment(trainer.device),
+    }

@@ -19,6 +19,8 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import BipartiteNorm, Degree
 
 
@@ -65,6 +67,7 @@ class ApeGNN(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})
+    parallel = Columns(whole=("user_weights", "item_weights"))
     # Chosen on validation; sports and clothing take the values of baby.
     presets = {
         **{name: {"lr": 1e-2, "l2": 0.1} for name in ("baby", "sports", "clothing")},
@@ -86,6 +89,7 @@ class ApeGNN(Recommender):
         self.item_weights = DiffusionWeights(
             self.num_items, c.num_layers, ITEM, **options
         )
+        self.across = Across()
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -99,7 +103,8 @@ class ApeGNN(Recommender):
         users, items = zip(
             *self.propagate.layers_bipartite(user, item, adj), strict=True
         )
-        of_user, of_item = self.user_weights(data), self.item_weights(data)
+        of_user = self.across.shared(self.user_weights(data))
+        of_item = self.across.shared(self.item_weights(data))
         return Embeddings(
             user=_weighted(users, of_user),
             item=_weighted(items, of_item),

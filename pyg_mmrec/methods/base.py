@@ -20,6 +20,8 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
+from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.columns import Alone, Columns
 
 if TYPE_CHECKING:  # of Python 3.11
     from typing import Self
@@ -90,6 +92,9 @@ class Recommender(nn.Module, ABC):
         whole_graph: Why it cannot be trained on sampled subgraphs, as a sentence goes
             on after its name; empty if it can.
         renamed: New names of options by their old ones, which runs of before tell.
+        parallel: Whether several processes can train it, and how, see
+            :mod:`pyg_mmrec.parallel.columns` and
+            :mod:`pyg_mmrec.parallel.batches`.
 
     Example:
         >>> from pyg_mmrec import Embeddings, Recommender, Synthetic
@@ -120,6 +125,9 @@ class Recommender(nn.Module, ABC):
     reads: ClassVar[tuple[str, ...] | None] = None
     whole_graph: ClassVar[str] = ""
     renamed: ClassVar[Mapping[str, str]] = {}
+    parallel: ClassVar[Columns | Batches | Alone] = Alone(
+        "it does not say that each column of its embeddings can be had by itself"
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

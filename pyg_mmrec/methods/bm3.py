@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
@@ -20,6 +21,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -72,6 +74,7 @@ class BM3(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "predictor"})
+    parallel = Columns(whole=("predictor",))
     # Weights of the modal losses above, and the choices for baby and sports, are the
     # authors'; that for tiktok was made on validation, where recall falls after the
     # tenth epoch and passes that again after the thirtieth.
@@ -168,6 +171,7 @@ class Bootstrap(Objective):
 
     requires = frozenset({"predictor"})
     num_neg = 0
+    reads_rows = True
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__()
@@ -204,6 +208,7 @@ class ModalBootstrap(Objective):
 
     requires = frozenset({"feats", "predictor"})
     num_neg = 0
+    reads_rows = True
 
     def __init__(self, target: Target = "item", dropout: float = 0.3) -> None:
         super().__init__()
@@ -216,7 +221,7 @@ class ModalBootstrap(Objective):
         """The loss on the batch's positives, summed over modalities."""
         out, pos = step.out, step.batch.pos
         predict = step.model.get_submodule("predictor")
-        total = out.user.new_zeros(())
+        total = torch.zeros((), device=out.user.device)
         for name, feats in out.feats.items():
             rows = feats.index_select(0, pos)
             view = out.item.index_select(0, pos) if self.target == "item" else rows

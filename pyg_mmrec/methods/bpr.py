@@ -14,6 +14,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Columns
 
 
 @register(
@@ -49,6 +50,7 @@ class MatrixFactorization(Recommender):
         "sports": {"lr": 1e-2, "l2": 3e-2},
     }
     uses_features = False
+    parallel = Columns()
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)

@@ -18,6 +18,8 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, L2, HardNegative, Synergy, Term
 from pyg_mmrec.objectives.modal_ranking import Mining
+from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import BipartiteNorm, BlendedKNN, UserInterest
 
 
@@ -87,6 +89,7 @@ class BRMRS(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal"})
+    parallel = Columns(whole=("fuse",))
     # The draft gives no rates. Chosen on validation, as all here: on data as dense as
     # ml-100k's ids help (recall@20 .344 with their channel and the map, .329 without).
     presets = {
@@ -138,6 +141,7 @@ class BRMRS(Recommender):
         self.fuse = nn.ModuleDict(
             {s: _identity(width) if c.fusion_map else nn.Identity() for s in sides}
         )
+        self.across = Across()
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -157,7 +161,8 @@ class BRMRS(Recommender):
         ego = {side: layer(data) for side, layer in self.channels.items()}
         user, item = (self._homogeneous(data, s, ego[s]) for s in (USER, ITEM))
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
-        channels = zip(*(x.split(self.config.dim, dim=-1) for x in out), strict=True)
+        width = self.across.width(self.config.dim)
+        channels = zip(*(x.split(width, dim=-1) for x in out), strict=True)
         branches = [Branch(*rows) for rows in channels][self.config.id_channel :]
         return Embeddings(
             *out,
@@ -169,7 +174,8 @@ class BRMRS(Recommender):
         """Channels of one side after its graph, each of the same length."""
         if side in self.homogeneous:
             x = self.homogeneous[side](x, adjacency(data, relation(side, "blended")))
-        return normalize_blocks(x, self.config.dim, self.config.channel_norm)
+        width, total = self.across.width(self.config.dim), self.across.total
+        return normalize_blocks(x, width, self.config.channel_norm, total)
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """The fusion of the channels, ``[n, M d]``."""

@@ -19,6 +19,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.sparse import Entries, multiply
 
 _BLOCK = 4096  # items at a time
@@ -44,6 +45,7 @@ class ContentKNN(Recommender):
     """
 
     provides = frozenset({"modal"})
+    parallel = Alone("nothing of it is trained")
 
     def forward(self, data: HeteroData) -> Embeddings:
         """Branches of the modalities, whose rows are computed as they are read.

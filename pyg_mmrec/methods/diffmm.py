@@ -24,6 +24,7 @@ from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.modality_graphs import modality_graphs, store_modality_graphs
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
 from pyg_mmrec.objectives.base import Nodes
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -113,6 +114,9 @@ class DiffMM(Recommender):
         {"contrasted", "denoisers", "ego", "feats", "generate", "modal"}
     )
     whole_graph = "denoises users' rows over all items, which a subgraph lacks"
+    parallel = Alone(
+        "rows of all nodes are scaled to one length before they are propagated"
+    )
     # Layers, steps, k, shares and weights above are those of the authors' code, whose
     # penalty is not halved. So are the presets.
     presets = {

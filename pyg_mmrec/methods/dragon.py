@@ -17,6 +17,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence, MixEdges
 
 
@@ -74,6 +75,7 @@ class DRAGON(Recommender):
 
     provides = frozenset({"ego", "feats", "modal"})
     reads = ("mixed", "co_occurs")
+    parallel = Batches()
     # The authors' lr and penalty (theirs is a mean of squares, beside a loss in bits)
     # and the weights in MMRec; categories take the place of images where those lack.
     presets = {

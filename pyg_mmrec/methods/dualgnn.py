@@ -19,6 +19,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
 
@@ -72,6 +73,7 @@ class DualGNN(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal"})
+    parallel = Batches()
     # The authors' lr, and above their penalty: 0.1 of a mean of squares, beside a loss
     # in bits.
     presets = {"default": {"lr": 1e-4}}

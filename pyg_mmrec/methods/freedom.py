@@ -16,6 +16,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, FeatureBPR, Term
+from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges, pruned
 
 
@@ -70,6 +71,7 @@ class FREEDOM(Recommender):
 
     provides = frozenset({"ego", "feats"})
     reads = ("mixed",)
+    parallel = Columns()
     # The authors' weights; categories take the place of images where those lack.
     presets = {
         **{

@@ -21,6 +21,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.batches import Batches
 
 
 @register(
@@ -71,6 +72,7 @@ class GRCN(Recommender):
         l2: Weight = option(1e-3, "weight of the L2 penalty on ids and prototypes")
 
     provides = frozenset({"ego", "feats", "modal"})
+    parallel = Batches()
     # Chosen on validation. Ids are normalised: a penalty would shrink them unseen, and
     # make each of Adam's steps turn them further.
     presets = {"tiktok": {"num_routings": 0, "lr": 3e-4, "l2": 0.0}}

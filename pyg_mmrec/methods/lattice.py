@@ -28,6 +28,7 @@ from pyg_mmrec.nn import (
 )
 from pyg_mmrec.nn.latent_graph import joined
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -149,6 +150,7 @@ class LATTICE(LatentStructure):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats"})
+    parallel = Batches()
     ablations = {
         "item_graph": {"num_item_layers": 0},
         "learned": {"skip": 1.0},

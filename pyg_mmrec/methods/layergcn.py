@@ -17,6 +17,8 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 
@@ -58,6 +60,7 @@ class LayerGCN(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego"})
+    parallel = Columns()
     # L and the share pruned are the authors'; the rest was chosen on validation.
     presets = {
         "baby": {"lr": 1e-2, "l2": 0.1},
@@ -75,6 +78,7 @@ class LayerGCN(Recommender):
             Propagate(1, config.conv, config.dim, combine="last")
             for _ in range(config.num_layers)
         )
+        self.across = Across()
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -89,22 +93,22 @@ class LayerGCN(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Embeddings ``[U, d]`` and ``[I, d]``, sums over the refined layers."""
         ego = x = Branch(self.user(data), self.item(data))
-        directions = [rescale(side) for side in ego]
+        directions = [rescale(side, total=self.across.total) for side in ego]
         adj, layers = adjacency(data, INTERACTS), []
         for layer in self.layers:
             assert isinstance(layer, Propagate)
             x = layer.bipartite(*x, adj)
             if self.config.refine:
-                x = Branch(*map(_refined, x, directions))
+                x = Branch(*map(self._refined, x, directions))
             layers.append(x)
         user, item = (sum(side[1:], side[0]) for side in zip(*layers, strict=True))
         return Embeddings(user, item, aux={"ego_user": ego.user, "ego_item": ego.item})
 
+    def _refined(self, x: Tensor, directions: Tensor) -> Tensor:
+        """Rows scaled by their cosine with the ids' directions, ``[N, d]``."""
+        cosine = self.across.sum(x * directions)
+        return cosine * rescale(x, total=self.across.total)
+
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""
         return [Term("bpr", BPR()), Term("l2", L2(), self.config.l2)]
-
-
-def _refined(x: Tensor, directions: Tensor) -> Tensor:
-    """Rows scaled by their cosine with the ids' directions, ``[N, d]``."""
-    return (x * directions).sum(-1, keepdim=True) * rescale(x)

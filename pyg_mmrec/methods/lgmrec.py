@@ -19,6 +19,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Hypergraph, ItemMeans, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
+from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 
 # Weights of the loss: 1e-4 of a sum over 2048 is 0.2 of a mean.
@@ -86,6 +87,7 @@ class LGMRec(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global"})
+    parallel = Columns()
     # The authors', whose dropout is given as the share that is kept.
     presets = {
         "baby": {"hyper_dropout": 0.5, "global_weight": 0.3, **_AUTHORS},
@@ -133,9 +135,7 @@ class LGMRec(Recommender):
         ids = self.ids.bipartite(user, item, adj)
         feats = dict(self.project(data))
         wide = self.means(data, feats), torch.cat(list(feats.values()), dim=-1)
-        sides = (
-            x.split(self.config.dim, dim=-1) for x in self.modal.bipartite(*wide, adj)
-        )
+        sides = (x.chunk(len(feats), dim=-1) for x in self.modal.bipartite(*wide, adj))
         return Embeddings(
             *ids,
             feats=feats,

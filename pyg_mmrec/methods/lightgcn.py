@@ -16,6 +16,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -62,6 +63,7 @@ class LightGCN(Recommender):
         "tiktok": {"lr": 1e-2, "l2": 1e-2},
     }
     uses_features = False
+    parallel = Columns()
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)

@@ -21,6 +21,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 
 
@@ -93,6 +94,9 @@ class MDE(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "amplify_item", "align_item"})
+    parallel = Alone(
+        "channels of all items are scaled to one length, which takes whole rows"
+    )
     # The paper gives none: chosen on validation, but for sports, where tiktok's rate
     # is the only one tried.
     presets = {

@@ -20,6 +20,7 @@ from pyg_mmrec.nn import GatedFilter, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.gating import AttentiveFusion
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -81,6 +82,9 @@ class MGCN(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "modal", "parts"})
+    parallel = Alone(
+        "hidden rows that its gates are made of learn from all columns at once"
+    )
     # The authors' values above; they search lambda in 1e-3 to 0.1. Those of tiktok are
     # chosen on validation.
     presets = {"tiktok": {"lr": 3e-3, "cl_weight": 1e-3}}

@@ -28,6 +28,7 @@ from pyg_mmrec.nn import (
 )
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -99,6 +100,7 @@ class MGNM(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global", "layers"})
+    parallel = Alone("memberships in its hypergraphs learn from all columns at once")
     # The paper's, Tables IV to VI. It states neither alpha, omega nor lambda.
     presets = {
         "baby": {"ddr_weight": 1e-4, "modal_ddr_weight": 1e-4},

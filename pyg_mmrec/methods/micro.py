@@ -19,6 +19,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import AttentiveFusion, LatentGraph
 from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
 from pyg_mmrec.objectives.basic import fusion_contrast
+from pyg_mmrec.parallel.columns import Alone
 
 Items = Literal["batch", "all"]
 
@@ -85,6 +86,7 @@ class MICRO(LatentStructure):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "latent"})
+    parallel = Alone("its item graphs are learned from cosines of whole rows")
     # As in the authors' code, whose rate falls by 4 % in 50 epochs.
     presets = {"default": {"lr": 5e-4, "lr_decay": 0.99918, "batch_size": 1024}}
     ablations = {

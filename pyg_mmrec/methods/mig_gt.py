@@ -26,6 +26,7 @@ from pyg_mmrec.methods.parts.mig_gt import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 
@@ -108,6 +109,9 @@ class MIGGT(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"feats", "modal"})
+    parallel = Alone(
+        "entries of whole tables are dropped out, which processes would draw unlike"
+    )
     # Those of the authors' code; where text or images lack, 'num_feature_layers'.
     # Their penalty is 1e-5, 1e-4 and 1e-5 of a sum over all nodes: per row of a batch
     # it is as large as theirs per step.

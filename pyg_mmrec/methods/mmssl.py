@@ -29,6 +29,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import BipartiteConv, WeightedConv
 from pyg_mmrec.nn.modality_graphs import modality_graphs, store_modality_graphs
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -115,6 +116,9 @@ class MMSSL(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "generate", "modal", "preference"})
+    parallel = Alone(
+        "rows of all nodes attend to each other and are scaled to one length"
+    )
     # Weights, shares and dropout above are those of the authors' code, the penalty
     # is not. Those of tiktok were chosen on validation; with the authors' share of the
     # features recall did not rise after the second epoch (0.061, now 0.080).

@@ -9,6 +9,7 @@ from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import train_edges
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
+from pyg_mmrec.parallel.columns import Alone
 
 
 @register("popularity", paper="(number of train interactions)")
@@ -23,6 +24,7 @@ class Popularity(Recommender):
     """
 
     uses_features = False
+    parallel = Alone("nothing of it is trained")
 
     def forward(self, data: HeteroData) -> Embeddings:
         """Embeddings of width 1, ``[U, 1]`` and ``[I, 1]``."""

@@ -14,6 +14,7 @@ from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding
+from pyg_mmrec.parallel.columns import Alone
 
 
 @register("random", paper="(scores by chance)")
@@ -35,6 +36,7 @@ class Random(Recommender):
         dim: Width = option(64, "width of the directions")
 
     uses_features = False
+    parallel = Alone("nothing of it is trained")
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__(data, config)

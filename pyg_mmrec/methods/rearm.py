@@ -34,6 +34,7 @@ from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest
 
 
@@ -137,6 +138,7 @@ class REARM(Recommender):
 
     provides = frozenset({"modal"})
     reads = ("mixed",)
+    parallel = Alone("modalities of all items attend to each other by whole rows")
     # The authors' values, but for lr, chosen on validation.
     # Categories take the place of images in data that have no images.
     # fmt: off

@@ -38,6 +38,7 @@ from pyg_mmrec.objectives.club import (
     log_densities,
 )
 from pyg_mmrec.objectives.generic_unique import SPLIT, GenericUnique
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 
@@ -127,6 +128,9 @@ class SAND(Recommender):
 
     renamed = {"split": "parts_of"}
     provides = frozenset({"feats", "modal"})
+    parallel = Alone(
+        "hidden rows of its MLPs of features learn from all columns at once"
+    )
     # The authors' rate and weights at the start on baby, sports and clothing (their
     # logs are best at epoch 85, 144 and 182), carried over to the other two; categories
     # take the place of images where those lack.

@@ -22,6 +22,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Nodes, Term
 from pyg_mmrec.objectives.base import Model, Objective, Step
 from pyg_mmrec.objectives.basic import contrast_against, one_way_contrast
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 
@@ -84,6 +85,9 @@ class SLMRec(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"channels", "ego", "feats", "modal", "views"})
+    parallel = Alone(
+        "features are scaled to one length before they are propagated, by whole rows"
+    )
     # Layers, temperature and dropout above are those of the MMRec toolbox, and the
     # task's are within its grids.
     # No task, and the other two in the place of fac.

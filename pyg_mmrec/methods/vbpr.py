@@ -16,6 +16,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Columns
 
 
 @register(
@@ -52,6 +53,7 @@ class VBPR(Recommender):
         l2: Weight = option(0.03, "weight of the L2 penalty on a batch's factors")
 
     provides = frozenset({"ego", "feats", "modal"})
+    parallel = Columns(whole=("bias",))
     # Chosen on validation, as the default was on sports.
     presets = {"tiktok": {"lr": 1e-2, "l2": 0.1}}
 
@@ -66,7 +68,7 @@ class VBPR(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Latent factors of items and all of users', features not yet projected."""
         user, item, feats = self.user(data), self.item(data), self.project.lazy(data)
-        _latent, *tastes = user.split(self.config.dim, dim=-1)
+        _latent, *tastes = user.chunk(1 + len(feats), dim=-1)
         modal = {
             m: RowBranch(taste, feats[m])
             for m, taste in zip(feats, tastes, strict=True)

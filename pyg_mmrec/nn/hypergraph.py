@@ -10,9 +10,10 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.nn.conv import WeightedConv
+from pyg_mmrec.parallel.rows import Across, Columnwise
 
 
-class Hypergraph(nn.Module):
+class Hypergraph(Columnwise):
     r"""Items and users exchange embeddings through ``B`` hyperedges.
 
     .. math::
@@ -81,6 +82,7 @@ class Hypergraph(nn.Module):
         self.edges = nn.Parameter(torch.empty(num_edges, dim))
         nn.init.xavier_uniform_(self.edges)
         self.gather = WeightedConv()
+        self.across = Across()
 
     def forward(
         self,
@@ -94,6 +96,7 @@ class Hypergraph(nn.Module):
         logits = content @ self.edges.T
         of_user = self.drop(self._incidence(self.gather((logits, None), adj.t())))
         of_item = self.drop(self._incidence(logits))
+        of_user, of_item = self.across.shared(of_user), self.across.shared(of_item)
         if mask is not None:
             # An item without content belongs to no hyperedge.
             of_item = of_item * mask.unsqueeze(-1)

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import LazyRows
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, features, modalities
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv.propagate import ItemMeans
+from pyg_mmrec.parallel.rows import Columnwise
 
 
-class NodeEmbedding(PerNode):
+class NodeEmbedding(PerNode, Columnwise):
     """A learned vector per node of one type.
 
     On a sampled subgraph, which carries PyG's ``n_id``, it returns the vectors of
@@ -64,6 +66,10 @@ class NodeEmbedding(PerNode):
     def node_rows(self) -> Mapping[str, str]:
         """The table."""
         return {"table.weight": self.node_type}
+
+    def column_dims(self) -> Mapping[str, int]:
+        """Those of the table."""
+        return {"table.weight": 1}
 
     def forward(self, data: HeteroData) -> Tensor:
         """Vectors of the nodes of ``data``."""
@@ -123,7 +129,7 @@ class Content(nn.Module):
         return x + (offset if index is None else offset.index_select(0, index))
 
 
-class Projector(nn.Module):
+class Projector(Columnwise):
     r"""A linear map per modality, :math:`\mathbf{W}_m \mathbf{x}_m + \mathbf{b}_m`.
 
     Nodes without a modality (``mask_<modality>``) get zeros, so that they neither
@@ -178,6 +184,18 @@ class Projector(nn.Module):
             if bias:
                 nn.init.zeros_(layer.bias)
 
+    def column_dims(self) -> Mapping[str, int]:
+        """Those of the maps, whose rows make a column each of the projections."""
+        if any(True for _ in self.content.parameters()):
+            raise MMRecError(
+                "features that are trained are read by all columns of their projections"
+            )
+        return {name: 0 for name, _ in self.named_parameters()}
+
+    def narrow(self, parts: int) -> None:
+        """The maps make a part of the columns."""
+        self.dim //= parts
+
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
         """Projected features of each modality."""
         return {m: self.project(data, m) for m in self.linear}
@@ -215,7 +233,7 @@ class Projector(nn.Module):
         return out if mask is None else out * mask.unsqueeze(-1)
 
 
-class NodeFeatures(nn.Module):
+class NodeFeatures(Columnwise):
     """A projection of each modality, and an id embedding, as one wide row per node.
 
     One propagation then serves all of them.

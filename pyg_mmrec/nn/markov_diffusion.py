@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
+from pyg_mmrec.parallel.rows import Columnwise
 
 
 def markov_weights(num_layers: int, alpha: float, beta: float) -> list[float]:
@@ -28,7 +29,7 @@ def markov_weights(num_layers: int, alpha: float, beta: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-class MarkovDiffusion(nn.Module):
+class MarkovDiffusion(Columnwise):
     r"""Convolutions that each mix their result with the input.
 
     .. math::

@@ -227,7 +227,10 @@ class Objective(nn.Module, ABC):
     it gets for each positive. An objective may own parameters, which are trained
     with the model's, but for its :meth:`inner_parameters`, which it trains itself in
     :meth:`inner_step`. The trainer keeps the state of ``inner_optimizer``, if there
-    is one, in its checkpoints.
+    is one, in its checkpoints. One that ``reads_rows`` of the embeddings by their index
+    alone, and owns no state, is the same whoever has put these together; one that is a
+    mean over the batch's interactions (``by_interaction``) that of its parts: see
+    :mod:`pyg_mmrec.parallel`.
 
     Example:
         >>> from pyg_mmrec import Objective, Synthetic, Term, build
@@ -244,6 +247,8 @@ class Objective(nn.Module, ABC):
 
     requires: frozenset[str] = frozenset()
     num_neg: int = 1
+    reads_rows: bool = False
+    by_interaction: bool = False
     inner_optimizer: torch.optim.Optimizer | None = None
 
     def setup(self, model: Model, data: HeteroData) -> None:

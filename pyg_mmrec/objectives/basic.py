@@ -61,6 +61,8 @@ class BPR(Objective):
         True
     """
 
+    reads_rows = by_interaction = True
+
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch."""
         return bpr_loss(*step.final_triplets())
@@ -87,6 +89,7 @@ class FeatureBPR(Objective):
     """
 
     requires = frozenset({"feats"})
+    reads_rows = by_interaction = True
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch, summed over modalities."""
@@ -132,6 +135,8 @@ class L2(Objective):
     ) -> None:
         super().__init__()
         self.rows = rows
+        self.reads_rows = rows != "all"
+        self.by_interaction = rows != "all_final"
         self.sides = frozenset(sides)
         self.requires = frozenset(() if rows.endswith("final") else {"ego"})
 

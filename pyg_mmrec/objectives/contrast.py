@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import torch
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Rows, dense
@@ -52,6 +53,8 @@ class InfoNCE(Objective):
         True
     """
 
+    reads_rows = True
+
     def __init__(
         self,
         tau: float = 0.2,
@@ -76,7 +79,7 @@ class InfoNCE(Objective):
         pairs = list(combinations(range(len(branches)), 2))
         if self.first:
             pairs = pairs[: len(branches) - 1]
-        total = out.user.new_zeros(())
+        total = torch.zeros((), device=out.user.device)
         for side in (USER, ITEM):
             index = step.nodes(side, self.nodes)
             rows = [getattr(x, side) for x in branches]

@@ -81,6 +81,7 @@ class HardNegative(Objective):
     """
 
     requires = frozenset({"branches"})
+    reads_rows = by_interaction = True
 
     def __init__(
         self,
@@ -178,6 +179,7 @@ class Synergy(Objective):
     """
 
     requires = frozenset({"branches"})
+    reads_rows = by_interaction = True
 
     def __init__(self, theta: float = 0.1) -> None:
         super().__init__()

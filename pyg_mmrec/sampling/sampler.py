@@ -16,11 +16,14 @@ from torch_geometric.utils import coalesce
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 
 AHEAD = 16
 """Batches that are drawn at once on a GPU."""
 _MAX_AHEAD = 2**22  # items in them
+
+_APART = 2**52  # beyond the seeds of all epochs, see seeding.py
 
 
 class Batch(NamedTuple):
@@ -133,6 +136,7 @@ class BatchSampler:
         batch_size: Interactions a batch ``B``; the last one may be smaller.
         num_neg: Negatives for each, ``n``.
         exclude: See :class:`NegativeSampler`.
+        ranks: Processes that share out each batch; this one alone if ``None``.
     """
 
     def __init__(
@@ -141,11 +145,13 @@ class BatchSampler:
         batch_size: int,
         num_neg: int = 1,
         exclude: Sequence[str] = ("train",),
+        ranks: Ranks | None = None,
     ) -> None:
         # Positives are those of the whole graph, also where a view drops edges.
         self.edges = train_edges(data)
         self.batch_size = batch_size
         self.num_neg = num_neg
+        self.ranks = Ranks() if ranks is None else ranks
         self.negatives = NegativeSampler(data, exclude)
         self._num_nodes = int(data[USER].num_nodes), int(data[ITEM].num_nodes)
         self.ahead = AHEAD
@@ -194,7 +200,10 @@ class BatchSampler:
         order = torch.randperm(self.edges.size(1), generator=generator, device=device)
         for index in order.split(self.batch_size):
             user, pos = self.edges[:, index]
-            yield Batch(user, pos, self.negatives(user, self.num_neg, generator))
+            batch = Batch(user, pos, self.negatives(user, self.num_neg, generator))
+            if self.ranks.size > 1:
+                batch = Batch(*(x[self.ranks.rank :: self.ranks.size] for x in batch))
+            yield batch
 
 
 class NeighborBatchSampler(BatchSampler):
@@ -208,6 +217,7 @@ class NeighborBatchSampler(BatchSampler):
         num_neighbors: Neighbours sampled per relation, one number a hop; -1: all.
         reads: Names of the relations that are sampled beside the interactions; all of
             the graph if ``None``.
+        ranks: See :class:`BatchSampler`.
     """
 
     def __init__(
@@ -218,8 +228,9 @@ class NeighborBatchSampler(BatchSampler):
         exclude: Sequence[str] = ("train",),
         num_neighbors: Sequence[int] = (-1,),
         reads: Collection[str] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        super().__init__(data, batch_size, num_neg, exclude)
+        super().__init__(data, batch_size, num_neg, exclude, ranks)
         self.num_neighbors = list(num_neighbors)
         self.reads = reads
         self._neighbors: NeighborSampler | None = None
@@ -232,13 +243,24 @@ class NeighborBatchSampler(BatchSampler):
             self._neighbors = NeighborSampler(
                 view, self.num_neighbors, relations_of(view, self.reads)
             )
+        own = self._own(generator)
         for user, pos, neg in self._batches(generator):
+            if not user.numel():  # the last batch has fewer than there are processes
+                yield view, Batch(user, pos, neg)
+                continue
             users, user = user.unique(return_inverse=True)
             items, item = torch.cat([pos[:, None], neg], dim=1).unique(
                 return_inverse=True
             )
-            part = self._neighbors({USER: users, ITEM: items}, generator)
+            part = self._neighbors({USER: users, ITEM: items}, own)
             yield part, Batch(user, item[:, 0], item[:, 1:])
+
+    def _own(self, generator: torch.Generator | None) -> torch.Generator | None:
+        """What neighbours are drawn by; batches are the same for all processes."""
+        if self.ranks.size == 1 or generator is None:
+            return generator
+        seed = generator.initial_seed() + (1 + self.ranks.rank) * _APART
+        return torch.Generator(generator.device).manual_seed(seed)
 
 
 def check_loader() -> None:

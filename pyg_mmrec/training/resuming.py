@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.parallel.columns import Split
 from pyg_mmrec.training.schema import (
     Kinds,
     check_fields,
@@ -21,6 +22,7 @@ from pyg_mmrec.training.schema import (
 
 Weights = dict[str, dict[str, Tensor]]
 Moments = dict[str, dict[str, Any]]  # an optimiser's state by name of the parameter
+Change = Callable[[str, Tensor], Tensor]
 
 _FIELDS: dict[str, Kinds] = {
     "weights": dict,
@@ -63,6 +65,7 @@ class Trained:
         parts: Modules by name.
         optimizer: The optimiser, ``None`` if nothing is trained.
         inner: Optimisers of objectives, by name of the term.
+        split: How processes share out the parameters, by ``part.name``.
 
     Raises:
         MMRecError: If an optimiser trains what is no parameter of a part.
@@ -73,8 +76,10 @@ class Trained:
         parts: Mapping[str, nn.Module],
         optimizer: Optimizer | None,
         inner: Mapping[str, Optimizer],
+        split: Split | None = None,
     ) -> None:
         self.parts = parts
+        self.split = Split() if split is None else split
         self.optimizer = optimizer
         self.inner = inner
         self._names: dict[int, str] = {}
@@ -90,11 +95,25 @@ class Trained:
                 )
 
     def weights(self) -> Weights:
-        """A copy of all weights, on the CPU."""
+        """A copy of all weights that this process owns, on the CPU."""
         return {
             name: {k: v.detach().cpu().clone() for k, v in part.state_dict().items()}
             for name, part in self.parts.items()
         }
+
+    def num_parameters(self, part: str) -> int:
+        """How many numbers a part learns, whole."""
+        parameters = self.parts[part].named_parameters()
+        return sum(
+            self.split.like_whole(f"{part}.{name}", p).numel() for name, p in parameters
+        )
+
+    def settle(self) -> None:
+        """See :meth:`Split.settle <pyg_mmrec.parallel.columns.Split.settle>`."""
+        for part, module in self.parts.items():
+            self.split.settle(
+                (f"{part}.{name}", p) for name, p in module.named_parameters()
+            )
 
     def load_weights(self, weights: Weights) -> None:
         """Put weights into the modules."""
@@ -104,12 +123,14 @@ class Trained:
     def state(self, progress: Progress) -> dict[str, Any]:
         """Everything that continues the training, as tensors and JSON values.
 
+        What processes share out is whole at the first of them; all have to call it.
+
         Args:
             progress: Where it stands.
         """
         return {
-            "weights": progress.last_weights or self.weights(),
-            "best_weights": progress.best_weights,
+            "weights": self._whole(progress.last_weights or self.weights()),
+            "best_weights": self._whole(progress.best_weights),
             "optimizer": {}
             if self.optimizer is None
             else self._moments(self.optimizer),
@@ -142,14 +163,14 @@ class Trained:
             pairs.append((self.optimizer, state["optimizer"]))
         for optimizer, moments in pairs:
             self._check_moments(optimizer, moments, f"the optimiser's state in {where}")
-        self.load_weights(state["weights"])
+        self.load_weights(self._own(state["weights"]))
         for optimizer, moments in pairs:
             self._load_moments(optimizer, moments)
         return Progress(
             epoch=state["epoch"],
             best_epoch=state["best_epoch"],
             best_value=state["best_value"],
-            best_weights=state["best_weights"],
+            best_weights=self._own(state["best_weights"]),
             history=state["history"],
         )
 
@@ -161,17 +182,29 @@ class Trained:
         """
         check_fields(found, dict.fromkeys(self.parts, dict), where)
         for name, part in self.parts.items():
-            check_tensors(found[name], part.state_dict(), where)
+            whole = {
+                key: self.split.like_whole(f"{name}.{key}", value)
+                for key, value in part.state_dict().items()
+            }
+            check_tensors(found[name], whole, where)
+
+    def _whole(self, weights: Weights) -> Weights:
+        return _mapped(self.split.whole, weights)
+
+    def _own(self, weights: Weights) -> Weights:
+        return _mapped(self.split.own, weights)
 
     def _moments(self, optimizer: Optimizer) -> Moments:
+        names = ((self._names[id(p)], p) for p in _parameters(optimizer))
         return {
-            self._names[id(p)]: dict(optimizer.state[p])
-            for p in _parameters(optimizer)
+            name: _of_tensors(self.split.whole, name, optimizer.state[p])
+            for name, p in names
             if p in optimizer.state
         }
 
     def _check_moments(self, optimizer: Optimizer, found: Any, where: str) -> None:
-        known = {self._names[id(p)]: p for p in _parameters(optimizer)}
+        names = ((self._names[id(p)], p) for p in _parameters(optimizer))
+        known = {name: self.split.like_whole(name, p) for name, p in names}
         for name, values in found.items():
             if name not in known:
                 raise MMRecError(
@@ -194,9 +227,27 @@ class Trained:
         state = optimizer.state_dict()
         names = [self._names[id(p)] for p in _parameters(optimizer)]
         state["state"] = {
-            i: moments[name] for i, name in enumerate(names) if name in moments
+            i: _of_tensors(self.split.own, name, moments[name])
+            for i, name in enumerate(names)
+            if name in moments
         }
         optimizer.load_state_dict(state)
+
+
+def _mapped(change: Change, weights: Weights) -> Weights:
+    """All weights changed, each by its name."""
+    return {
+        part: {key: change(f"{part}.{key}", value) for key, value in each.items()}
+        for part, each in weights.items()
+    }
+
+
+def _of_tensors(change: Change, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimiser's state of one parameter with its tensors changed."""
+    return {
+        key: change(name, value) if isinstance(value, Tensor) else value
+        for key, value in values.items()
+    }
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:

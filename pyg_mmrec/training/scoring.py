@@ -13,6 +13,7 @@ from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.evaluation.metrics import USUAL
 from pyg_mmrec.evaluation.slices import EVERYTHING, slices_to_json
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.likeness import ranked_rows
 
@@ -63,15 +64,25 @@ class Monitor:
         model: The method.
         data: The graph that it is trained on.
         config: Names the metric and the candidates.
+        ranks: The processes that share out the ranking; this one alone if ``None``.
     """
 
     def __init__(
-        self, model: Recommender, data: HeteroData, config: TrainConfig
+        self,
+        model: Recommender,
+        data: HeteroData,
+        config: TrainConfig,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
         metric, _, k = config.monitor.partition("@")
         self._evaluator = Evaluator(
-            data, "val", (int(k),), (metric,), candidates=config.candidates or "all"
+            data,
+            "val",
+            (int(k),),
+            (metric,),
+            candidates=config.candidates or "all",
+            ranks=ranks,
         )
 
     def __call__(self) -> float:
@@ -87,12 +98,18 @@ class Scores:
         model: The method.
         data: The graph that it is trained on.
         config: Names cut-offs, further metrics and candidates.
+        ranks: The processes that share out the ranking; this one alone if ``None``.
     """
 
     def __init__(
-        self, model: Recommender, data: HeteroData, config: TrainConfig
+        self,
+        model: Recommender,
+        data: HeteroData,
+        config: TrainConfig,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
+        self.ranks = ranks
 
     @staticmethod
     def parts(score_test: bool) -> dict[str, str]:
@@ -109,7 +126,12 @@ class Scores:
         return {
             name: slices_to_json(
                 Evaluator(
-                    self.data, part, ks=ks, metrics=metrics, candidates=candidates
+                    self.data,
+                    part,
+                    ks=ks,
+                    metrics=metrics,
+                    candidates=candidates,
+                    ranks=self.ranks,
                 ).by_slice(rows)
             )
             for name, part in parts.items()
@@ -119,7 +141,9 @@ class Scores:
         """Recall of each modality's branch by itself, where there are branches."""
         ks, candidates = self.config.ks, self.config.candidates or "all"
         found = {
-            name: branch_recalls(self.model, self.data, part, ks, candidates)
+            name: branch_recalls(
+                self.model, self.data, part, ks, candidates, self.ranks
+            )
             for name, part in parts.items()
         }
         return {name: recalls for name, recalls in found.items() if recalls}

@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.devices import peak_memory, resolve_device
+from pyg_mmrec.devices import peak_memory
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.files import replacing
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
+from pyg_mmrec.parallel.batches import Batches, exchange
+from pyg_mmrec.parallel.columns import split
+from pyg_mmrec.parallel.processes import Ranks, here
 from pyg_mmrec.sampling.sampler import (
     Batch,
     BatchSampler,
@@ -56,6 +59,9 @@ class Trainer:
     Each epoch is seeded by its number, so a run that was stopped and resumed ends
     with the same weights as one that was not.
 
+    Of several processes, see :mod:`pyg_mmrec.parallel`, each makes the same trainer and
+    calls it alike; the first alone prints, writes, and has hooks called.
+
     Args:
         model: The method, built from ``data``.
         data: The graph with the relations the method needs.
@@ -68,12 +74,14 @@ class Trainer:
         validate: Whether validation chooses the epoch. Without it all epochs are
             trained, the last weights are kept, and nothing is scored: for a number of
             epochs that was chosen before.
+        ranks: The processes that train together; those of
+            :func:`~pyg_mmrec.parallel.processes.here` if ``None``.
 
     Attributes:
         phase: Labels the phases of an epoch: ``"epoch start"``, and of each step
             ``"sampling"``, ``"forward"``, ``"losses"``, ``"backward"`` and
-            ``"optimiser"``. ``torch.profiler`` shows them; a stopwatch may take its
-            place.
+            ``"optimiser"``, of processes that share out batches ``"exchange"``.
+            ``torch.profiler`` shows them; a stopwatch may take its place.
         description: The experiment, see :func:`~pyg_mmrec.training.describe`.
 
     Raises:
@@ -101,10 +109,12 @@ class Trainer:
         output: Path | str | None = None,
         parts: Mapping[str, str] | None = None,
         validate: bool = True,
+        ranks: Ranks | None = None,
     ) -> None:
         self.config = with_candidates(config or TrainConfig(), data)
+        self.ranks = here() if ranks is None else ranks
+        self.device = self.ranks.device(self.config.device)
         check_sampled(type(model), self.config.num_neighbors)
-        self.device = resolve_device(self.config.device)
         self.validate = validate
         self.phase = record_function
         self.terms = list(model.objectives() if terms is None else terms)
@@ -117,6 +127,10 @@ class Trainer:
             data_parts(data) if parts is None else parts,
         )
         self.model = model.to(self.device)
+        losses = {term.name: term.objective for term in self.terms}
+        self.split = split(self.model, losses, self.ranks, "model.")
+        by_batch = isinstance(model.parallel, Batches)
+        self.batches = self.ranks if by_batch else Ranks()
         if self.config.compile:
             self.model.compile()
         self.data = data.to(str(self.device))
@@ -132,6 +146,7 @@ class Trainer:
             {"model": self.model, "objectives": self.objectives},
             self.optimizer,
             self._inner_optimizers(),
+            self.split,
         )
 
     @property
@@ -167,13 +182,13 @@ class Trainer:
                 "%s: validation and test rank the %s items alone (--candidates)",
                 *(self.model.name, self.config.candidates),
             )
-        hooks = [*named(self.config.track), *hooks]
+        hooks = [*named(self.config.track), *hooks] if self.ranks.first else []
         with _ended(hooks):
             for hook in hooks:
                 hook.on_start(self.description, self.output)
             if self.trainable:
                 self._fit(hooks)
-            scores = Scores(self.model, self.data, self.config)
+            scores = Scores(self.model, self.data, self.config, self.ranks)
             parts = scores.parts(score_test) if self.validate else {}
             slices = scores.by_slice(parts)
             valid, test = (over_all(slices.get(part, {})) for part in ("valid", "test"))
@@ -199,7 +214,9 @@ class Trainer:
 
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
-        validate = Monitor(self.model, self.data, config) if self.validate else None
+        validate = None
+        if self.validate:
+            validate = Monitor(self.model, self.data, config, self.ranks)
         num_neg = max(t.objective.num_neg for t in self.terms)
         sampler = self.make_sampler(num_neg)
         if state.last_weights:  # fitted before: the best ones are in the model
@@ -207,8 +224,11 @@ class Trainer:
             state.last_weights = {}
         self._complete_history()
         terms = [term.name for term in self.terms]
-        with reporter(
-            self.model.name, config.epochs, state.epoch, config.progress
+        told = (self.model.name, config.epochs)
+        with (
+            reporter(*told, state.epoch, config.progress)
+            if self.ranks.first
+            else Reporter(*told)
         ) as report:
             while not self.finished:
                 row = self.train_epoch(state.epoch + 1, sampler, report)
@@ -242,6 +262,7 @@ class Trainer:
         totals = torch.zeros(len(self.terms), device=self.device)
         broken = torch.tensor(-1, device=self.device)
         self._set_learning_rate(epoch)
+        self.trained.settle()
         self.model.train()
         with seeded(epoch_seed(self.config.seed, epoch), self.device):
             with self.phase("epoch start"):
@@ -288,6 +309,26 @@ class Trainer:
     def step(self, data: HeteroData, batch: Any) -> Tensor:
         """One optimisation step; returns the terms' values, unweighted, ``[T]``."""
         assert self.optimizer is not None
+        count = batch.user.numel()
+        values = self._gradients(data, batch) if count else self._nothing()
+        if self.batches.size > 1:
+            with self.phase("exchange"):
+                groups = self.optimizer.param_groups
+                trained = [p for group in groups for p in group["params"]]
+                values = exchange(trained, values, count, self.batches)
+        with self.phase("optimiser"):
+            self.optimizer.step()
+        return values
+
+    def _nothing(self) -> Tensor:
+        """Terms of a batch of which nothing is this process's, and no gradients."""
+        assert self.optimizer is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        return torch.zeros(len(self.terms), device=self.device)
+
+    def _gradients(self, data: HeteroData, batch: Any) -> Tensor:
+        """Gradients of a batch's loss; returns its terms, unweighted, ``[T]``."""
+        assert self.optimizer is not None
         with self.phase("forward"):
             step = Step(self.model, data, self._forward(data), batch)
         with self.phase("losses"):
@@ -300,8 +341,6 @@ class Trainer:
         with self.phase("backward"):
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        with self.phase("optimiser"):
-            self.optimizer.step()
         return torch.stack([value.detach() for value in values])
 
     def _forward(self, data: HeteroData) -> Embeddings:
@@ -380,6 +419,11 @@ class Trainer:
         config = self.config
         if config.num_neighbors:
             kinds = {"torch": NeighborBatchSampler, "pyg": LoaderBatchSampler}
+            if config.neighbor_sampler == "pyg" and self.batches.size > 1:
+                raise MMRecError(
+                    f"'neighbor_sampler' pyg knows of one process, and there are "
+                    f"{self.batches.size}: leave the option out"
+                )
             return kinds[config.neighbor_sampler](
                 self.data,
                 config.batch_size,
@@ -387,19 +431,27 @@ class Trainer:
                 config.exclude,
                 num_neighbors=config.num_neighbors,
                 reads=self.model.reads,
+                ranks=self.batches,
             )
-        return BatchSampler(self.data, config.batch_size, num_neg, config.exclude)
+        return BatchSampler(
+            self.data, config.batch_size, num_neg, config.exclude, self.batches
+        )
 
     def state(self) -> dict[str, Any]:
-        """Everything that continues this training, as tensors and JSON values."""
+        """Everything that continues this training, as tensors and JSON values.
+
+        Of several processes all have to call it, and it is whole at the first one.
+        """
         return {**self.description, **self.trained.state(self.progress)}
 
     def _save(self, hooks: Sequence[Hook] = ()) -> None:
         if self.output is None:
             return
-        path = self.output / "checkpoint.pt"
-        checkpoint.save(path, self.state())
-        self._write_history(self.output)
+        path, state = self.output / "checkpoint.pt", self.state()
+        with self.ranks.agreed():
+            if self.ranks.first:
+                checkpoint.save(path, state)
+                self._write_history(self.output)
         for hook in hooks:
             hook.on_checkpoint(path, self.progress.epoch)
 
@@ -410,7 +462,7 @@ class Trainer:
     def _complete_history(self) -> None:
         """Write the history that a run left shorter, stopped between two files."""
         path = None if self.output is None else self.output / "history.csv"
-        if path is None or not self.progress.history:
+        if path is None or not self.progress.history or not self.ranks.first:
             return
         lines = path.read_bytes().count(b"\n") if path.exists() else 0
         if lines != len(self.progress.history) + 1:

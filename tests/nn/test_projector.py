@@ -65,3 +65,16 @@ def test_functions_of_torch_take_lazy_rows_for_the_last_time(graph) -> None:
     whole, lazy = project(graph)["image"], project.lazy(graph)["image"]
     with pytest.warns(DeprecationWarning, match="index_select"):
         assert torch.equal(torch.cat([lazy, lazy]), torch.cat([whole, whole]))
+
+
+def test_rows_that_were_read_without_a_gradient_have_one_when_it_is_asked_for() -> None:
+    """A loss that chose negatives by them left the next one without."""
+    weight = torch.ones(1, requires_grad=True)
+    rows = LazyRows(lambda index: index[:, None] * weight, (5, 1), "cpu")
+    with torch.no_grad():
+        assert not rows.index_select(0, torch.arange(5)).requires_grad
+    assert rows.index_select(0, torch.tensor([1])).requires_grad
+    assert rows.dense.requires_grad
+    assert rows.dense is rows.dense
+    with torch.no_grad():
+        assert rows.dense.requires_grad

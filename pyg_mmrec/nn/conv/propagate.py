@@ -18,6 +18,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
 from pyg_mmrec.operators import Combine, light_propagation
+from pyg_mmrec.parallel.rows import Columnwise
 from pyg_mmrec.sparse import full_precision
 
 
@@ -163,7 +164,7 @@ def apply_conv(layer: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:
     return apply_to_edges(layer, x, adj)
 
 
-class Propagate(nn.Module):
+class Propagate(Columnwise):
     r"""``num_layers`` convolutions and a read-out of their layers.
 
     .. math::
@@ -213,6 +214,17 @@ class Propagate(nn.Module):
         self.combine = combine
         self.layers = nn.ModuleList(build_conv(conv, dim) for _ in range(num_layers))
         self._pairs = BipartiteConv()
+
+    def column_dims(self) -> Mapping[str, int]:
+        """A light layer sums each column by itself."""
+        for layer in self.layers:
+            if not isinstance(layer, WeightedConv):
+                raise MMRecError(f"the layer {type(layer).__name__} mixes columns")
+        return {}
+
+    def narrow(self, parts: int) -> None:
+        """Blocks are of a part of the columns."""
+        self.dim //= parts
 
     def forward(self, x: Tensor, adj: Adjacency) -> Tensor:
         """Propagate over a relation among nodes of one type, ``[N, B * dim]``."""
@@ -282,7 +294,7 @@ class Propagate(nn.Module):
         return torch.cat([apply_conv(layer, block, adj) for block in blocks], dim=-1)
 
 
-class ItemMeans(nn.Module):
+class ItemMeans(Columnwise):
     """Means over each user's train items that have a modality.
 
     Shapes:

@@ -1,0 +1,194 @@
+"""Steps of several processes beside those of one, in turn, in the same processes.
+
+The first process has the training of one as well, whose steps it takes while the others
+wait: what slows the machine for a while slows both of a turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from pyg_mmrec.benchmark.epochs import Training, chosen, parsed
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
+from pyg_mmrec.graph import train_edges
+from pyg_mmrec.parallel.processes import Ranks
+from pyg_mmrec.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Counted(Ranks):
+    """Processes that count the bytes they send for whole rows."""
+
+    sent: list[int] = field(default_factory=list, compare=False)
+
+    def all_gather(self, x: Tensor) -> Tensor:
+        """See :class:`~pyg_mmrec.parallel.processes.Ranks`."""
+        self.sent.append(x.numel() * x.element_size() * (self.size - 1))
+        return super().all_gather(x)
+
+
+@dataclass
+class Shared:
+    """What a method's steps take of several processes, beside one.
+
+    Args:
+        method: The method.
+        edges: Train interactions.
+        one: Seconds of a step of one process, a turn each.
+        several: Seconds of a step of all together, a turn each.
+        cpu: Of those, processor seconds of a step of one process, a turn each: what a
+            busy machine does not lengthen.
+        cpu_each: Those of the busiest of several.
+        sent: Bytes that a process sends in a step.
+        gradients: Bytes of the gradients of all parameters, which processes with a part
+            of the batch each would exchange.
+        state: Bytes of parameters and of the optimiser's state of one process.
+        state_each: Those of each of several.
+    """
+
+    method: str
+    edges: int
+    one: list[float]
+    several: list[float]
+    cpu: list[float]
+    cpu_each: list[float]
+    sent: float
+    gradients: int
+    state: int
+    state_each: int
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same of processor seconds: the speed-up if nobody had to wait."""
+        pairs = zip(self.cpu, self.cpu_each, strict=True)
+        return median(a / b for a, b in pairs)
+
+    @property
+    def speed_up(self) -> float:
+        """Median, over the turns, of the seconds of one over those of several."""
+        pairs = zip(self.one, self.several, strict=True)
+        return median(a / b for a, b in pairs)
+
+
+def measure(
+    dataset: Dataset, methods: Sequence[str], ranks: Ranks, turns: int, steps: int
+) -> list[Shared]:
+    """Time steps of each method, by one process and by all.
+
+    Args:
+        dataset: The data set.
+        methods: Names, with options as in ``"lightgcn:num_layers=4"``.
+        ranks: The processes.
+        turns: How often each is timed.
+        steps: Steps of a turn.
+
+    Raises:
+        MMRecError: If there is one process, or a method cannot be shared out.
+    """
+    if ranks.size == 1:
+        raise MMRecError(
+            "steps of several processes are timed beside those of one, and there is "
+            "one: start it by torchrun --nproc-per-node 2"
+        )
+    return [_measured(dataset, m, ranks, turns, steps) for m in methods]
+
+
+def _measured(
+    dataset: Dataset, variant: str, ranks: Ranks, turns: int, steps: int
+) -> Shared:
+    method, options = parsed(variant)
+    chosen([variant], dataset[0])
+    config, train, _ = check_options(method, dataset.name, progress=False, **options)
+    data, parts, _ = ranks.in_turn(lambda: prepare(dataset, method, config))
+    make = partial(assemble, method, config, train, data, parts=parts, validate=False)
+    counted = Counted(ranks.rank, ranks.size, ranks.local)
+    together = Training(make(ranks=counted), steps)
+    alone = None
+    if ranks.first:
+        alone = Training(make(ranks=Ranks()), steps)
+    one: list[tuple[float, float]] = []
+    several: list[tuple[float, float]] = []
+    taken = min(steps, len(together.sampler))
+    for _ in range(turns + 1):
+        if alone is not None:
+            one.append(_timed(alone, taken))
+        ranks.told(0)  # the others wait until here
+        counted.sent.clear()
+        several.append(_timed(together, taken))
+    # The first turn warms up; the slowest process ends a step.
+    each = [
+        [max(x) for x in zip(*turn, strict=True)] for turn in _turns(ranks, several)
+    ]
+    return Shared(
+        method=variant,
+        edges=train_edges(dataset[0]).size(1),
+        one=[wall for wall, _ in one[1:]],
+        several=[wall for wall, _ in each[1:]],
+        cpu=[cpu for _, cpu in one[1:]],
+        cpu_each=[cpu for _, cpu in each[1:]],
+        sent=sum(counted.sent) / taken,
+        gradients=0 if alone is None else _bytes(alone.trainer, moments=False),
+        state=0 if alone is None else _bytes(alone.trainer),
+        state_each=_bytes(together.trainer),
+    )
+
+
+def _timed(training: Training, steps: int) -> tuple[float, float]:
+    """Seconds of a step, and processor seconds of one."""
+    before = time.process_time()
+    wall = training().step
+    return wall, (time.process_time() - before) / steps
+
+
+def _turns(
+    ranks: Ranks, mine: list[tuple[float, float]]
+) -> Iterator[tuple[tuple[float, float], ...]]:
+    """What all processes took, a turn each."""
+    return zip(*ranks.told(mine), strict=True)
+
+
+def _bytes(trainer: Trainer, moments: bool = True) -> int:
+    """Bytes of the parameters, and of what the optimiser keeps of them."""
+    tensors: list[Tensor] = list(trainer.model.parameters())
+    if moments and trainer.optimizer is not None:
+        states = trainer.optimizer.state.values()
+        tensors += [v for state in states for v in state.values() if torch.is_tensor(v)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def table(rows: Sequence[Shared], size: int) -> str:
+    """The rows as Markdown."""
+    head = (
+        f"| method | train edges | step, 1 process | step, {size} processes | speed-up "
+        f"| processor, 1 | each of {size} | ratio "
+        f"| sent a step | gradients | state of one | of each of {size} |\n"
+        f"|{'---|' * 12}"
+    )
+    return "\n".join([head, *map(_line, rows)])
+
+
+def _line(row: Shared) -> str:
+    cells = [
+        row.method,
+        f"{row.edges:,}",
+        f"{1e3 * median(row.one):.0f} ms",
+        f"{1e3 * median(row.several):.0f} ms",
+        f"{row.speed_up:.2f}",
+        f"{1e3 * median(row.cpu):.0f} ms",
+        f"{1e3 * median(row.cpu_each):.0f} ms",
+        f"{row.cpu_ratio:.2f}",
+        f"{row.sent / 1e6:.2f} MB",
+        f"{row.gradients / 1e6:.1f} MB",
+        f"{row.state / 1e6:.1f} MB",
+        f"{row.state_each / 1e6:.1f} MB ({row.state_each / max(row.state, 1):.2f})",
+    ]
+    return f"| {' | '.join(cells)} |"
