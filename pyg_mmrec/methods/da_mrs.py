@@ -23,6 +23,7 @@ from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.basic import bpr_margin
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
 _LEAST = 1e-9  # of a share whose logarithm is taken, as in the authors' code
@@ -76,6 +77,7 @@ class DAMRS(Recommender):
         tau: Temperature = option(0.2, "temperature of the contrast")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
+    parallel = Alone("it contrasts the rows of a batch with one another, as wholes")
     provides = frozenset({"ego", "modal", "item_views"})
     # The authors' values above, the same for all of their data.
     ablations = {

@@ -27,6 +27,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.ranking.rows import best_columns
 
 LISTS = relation(ITEM, "lists")
@@ -72,6 +73,7 @@ class ItemKNNCBF(Recommender):
         k: Count = option(10, "items that an item lists, itself among them")
         shrink: Weight = option(10.0, "shrinkage of similarities, h")
 
+    parallel = Alone("nothing of it is trained")
     whole_graph = "has a column for each item of the graph, which a subgraph lacks"
 
     @classmethod

@@ -19,6 +19,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 How = Literal["mean", "sum", "concat"]
@@ -71,6 +72,10 @@ class MMGCF(Recommender):
         l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
+    # Items share these biases, which cancel in BPR.
+    parallel = Alone(
+        "the rounding that biases of its maps learn by is no process's own"
+    )
     provides = frozenset({"ego", "feats"})
     # The authors search L in 1, 2, 3, the penalty in .1 to 1e-4, the pruned share in
     # .2, .5, .8, and all fusions. That for tiktok is not theirs: features of any length

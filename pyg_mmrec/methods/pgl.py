@@ -21,6 +21,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, Term
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.basic import one_way_contrast
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges, pruned
 
 
@@ -79,6 +80,7 @@ class PGL(Recommender):
         learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
+    parallel = Alone("it contrasts the rows of a batch with one another, as wholes")
     provides = frozenset({"modal"})
     reads = ("mixed",)
     # The authors', by their logs; categories take the place of images where those lack.

@@ -30,6 +30,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
+from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 POOLED = relation(ITEM, "pooled")
@@ -91,6 +92,7 @@ class SMORE(Recommender):
         learn_features: bool = option(False, "train the features as well")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
+    parallel = Alone("its filter takes the spectra of whole rows")
     provides = frozenset({"ego", "modal", "parts"})
     # The authors'; categories take the place of images where those lack.
     presets = {
