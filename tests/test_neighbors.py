@@ -141,7 +141,7 @@ def test_a_node_draws_at_most_so_many_and_attributes_follow(graph) -> None:
     assert torch.bincount(part[knn].edge_index[1]).tolist()[:2] == [2, 2]
     for kind in (INTERACTS, knn):
         store, chosen = part[kind], part[kind].e_id
-        assert torch.equal(store.edge_weight, data[kind].edge_weight[chosen])
+        assert (store.edge_weight >= data[kind].edge_weight[chosen]).all()
         assert torch.equal(
             part[kind[0]].n_id[store.edge_index[0]], data[kind].edge_index[0, chosen]
         )
@@ -210,3 +210,20 @@ def test_tables_and_sorting_find_the_same(hops, seed) -> None:
         assert torch.equal(a.edge_index, b.edge_index)
         assert torch.equal(a.t().csr.to_dense(), b.t().csr.to_dense())
         assert torch.equal(found[0][kind].e_id, found[1][kind].e_id)
+
+
+def test_sums_over_sampled_neighbours_are_right_on_average(graph) -> None:
+    """Where half of a node's edges were drawn, its sum was once half as great."""
+    data = whole(graph)
+    sampler, seeds = NeighborSampler(data, [2]), torch.tensor([4, 1, 9])
+    draws, generator = 600, seeded()
+    for kind in (REV_INTERACTS, (ITEM, "knn_image", ITEM)):
+        want = adjacency(data, kind).csr.to_dense().sum(1)[seeds]
+        total = torch.zeros(3)
+        for _ in range(draws):
+            part = sampler({kind[2]: seeds}, generator)
+            store = part[kind]
+            total += torch.zeros(part[kind[2]].num_nodes).index_add(
+                0, store.edge_index[1], store.edge_weight
+            )[:3]
+        assert torch.allclose(total / draws, want, rtol=0.05)

@@ -23,7 +23,8 @@ class NeighborSampler:
     the last hop found draws at most ``num_neighbors[h]`` of the edges that end at it,
     without replacement, in every relation. A node draws once. What is drawn of the
     interactions counts in both directions, for methods propagate over one relation
-    both ways.
+    both ways. Weights of edges are divided by the chance that either end drew them, so
+    that sums over neighbours are on average those of the whole graph.
 
     It is vectorised and draws on the device of the graph; the host waits for sizes
     alone. Unlike PyG's own loaders it needs no compiled extension.
@@ -105,7 +106,8 @@ class NeighborSampler:
                 nodes[kind].append(index)
             self._enter(nodes)
         entered = {kind: torch.cat(parts) for kind, parts in nodes.items()}
-        part = self._subgraph(entered, drawn)
+        sizes = {kind: [len(part) for part in parts] for kind, parts in nodes.items()}
+        part = self._subgraph(entered, drawn, sizes)
         for kind, left in entered.items():
             self._place[kind].index_fill_(0, left, -1)
         return part
@@ -124,7 +126,10 @@ class NeighborSampler:
         return index[place.index_select(0, index) < 0]
 
     def _subgraph(
-        self, nodes: Mapping[str, Tensor], drawn: Mapping[EdgeType, list[Tensor]]
+        self,
+        nodes: Mapping[str, Tensor],
+        drawn: Mapping[EdgeType, list[Tensor]],
+        sizes: Mapping[str, Sequence[int]],
     ) -> HeteroData:
         part = HeteroData()
         for kind, index in nodes.items():
@@ -132,16 +137,31 @@ class NeighborSampler:
             _copy_rows(self.data[kind], part[kind], index)
         for kind, relation in self._relations.items():
             src, _, dst = kind
+            ends = nodes[src], nodes[dst]
             cut = relation.cut(
                 torch.cat(drawn[kind]),
-                (nodes[src], nodes[dst]),
+                ends,
                 (self._place[src], self._place[dst]),
+                (
+                    self._missed(ends[0], sizes[src], relation.start_t)
+                    if kind == INTERACTS
+                    else torch.ones(ends[0].numel(), device=self._device),
+                    self._missed(ends[1], sizes[dst], relation.start),
+                ),
             )
             self._fill(part, kind, cut)
             keep(part, kind, cut.adjacency)
             if kind == INTERACTS and REV_INTERACTS in self.data.edge_types:
                 self._fill(part, REV_INTERACTS, cut)
         return part
+
+    def _missed(self, nodes: Tensor, sizes: Sequence[int], start: Tensor) -> Tensor:
+        """How likely it is that each node did not draw one of its edges."""
+        hops = [2**31 if k < 0 else k for k in self.num_neighbors]
+        length = torch.tensor(sizes, device=nodes.device)
+        count = torch.tensor([*hops, 0], device=nodes.device).repeat_interleave(length)
+        degree = start.index_select(0, nodes + 1) - start.index_select(0, nodes)
+        return (1 - count / degree.clamp(min=1)).clamp(min=0)
 
     def _fill(self, part: HeteroData, kind: EdgeType, cut: Cut) -> None:
         of = INTERACTS if kind == REV_INTERACTS else kind

@@ -130,13 +130,14 @@ class Relation:
         source, centre = self.whole.edge_index
         return (centre * self.whole.size[0] + source).argsort(stable=True)
 
-    def cut(self, drawn: Tensor, nodes: Pair, place: Pair) -> Cut:
+    def cut(self, drawn: Tensor, nodes: Pair, place: Pair, missed: Pair) -> Cut:
         """The drawn entries, as a relation of a subgraph.
 
         Args:
             drawn: Positions of entries of the matrix, any number of times each.
             nodes: The subgraph's sources and centres.
             place: Where each source and centre of the whole stands among them.
+            missed: How likely it is that a source, and a centre, did not draw an edge.
         """
         few = self.source.numel() > _TABLE * drawn.numel()
         there, back = (self._by_sorting if few else self._by_table)(drawn, nodes, place)
@@ -144,6 +145,9 @@ class Relation:
         centre = _repeated(there.start)
         weight = values = self.value.index_select(0, there.entry)
         values_t = self.value.index_select(0, back.entry)
+        if self.whole.edge_weight is not None:
+            weight = values = values / _chance(there, missed[::-1])
+            values_t = values_t / _chance(back, missed)
         found = Adjacency(
             torch.stack([there.column, centre]),
             None if self.whole.edge_weight is None else weight,
@@ -181,6 +185,12 @@ class Relation:
         start_t = row_starts(source, nodes[0].numel())
         centre_t = _repeated(start).index_select(0, order)
         return there, _Rows(start_t, centre_t, entry.index_select(0, order))
+
+
+def _chance(rows: _Rows, missed: Pair) -> Tensor:
+    """How likely it is that a row or a column drew each entry."""
+    row = missed[0].repeat_interleave(rows.start.diff())
+    return 1 - row * missed[1].index_select(0, rows.column)
 
 
 def _marked(taken: Tensor, start: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
