@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.parallel import processes
 from pyg_mmrec.training import trainer as training
 
 DEVICE = torch.device("meta")
@@ -236,7 +237,7 @@ def elsewhere() -> Iterator[Elsewhere]:
     adam = import_module("torch.optim.adam")
     with ExitStack() as stack:
         for module, name, value in (
-            (training, "resolve_device", lambda name: DEVICE),
+            (processes, "resolve_device", lambda name: DEVICE),
             (torch, "Generator", mode.generator),
             # It fuses the steps on devices that it knows by name.
             (adam, "_device_dtype_check_for_fused", lambda *_, **__: None),
