@@ -11,12 +11,15 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
+from pyg_mmrec.contract import CHECKS
+
 FOLDER = Path(__file__).parents[1] / "scripts/notebooks"
+KEPT = f"{len(CHECKS)} of {len(CHECKS)} kept"
 # What each has to show, beside pictures: their number, and text.
 SHOWN = {
     "graph": (3, ["knn_text", "co_occurs", "mixed", "items (100 %)"]),
     "own_data": (1, ["image: 54 of 60", "recall@20", "belongs to other items"]),
-    "own_method": (2, ["9 of 9", "lightgcn", "freedom", "smooth"]),
+    "own_method": (2, [KEPT, "lightgcn", "freedom", "smooth"]),
     "results": (4, ["recall@20", "unique_text", "redundant"]),
 }
 NOTEBOOKS = [pytest.param(FOLDER / f"{name}.ipynb", id=name) for name in SHOWN]

@@ -20,7 +20,6 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.parallel.columns import Alone
-from pyg_mmrec.sparse import Entries, multiply
 
 _BLOCK = 4096  # items at a time
 
@@ -98,7 +97,10 @@ def _branch(data: HeteroData, modality: str) -> RowBranch:
         own = item[start + torch.arange(start.numel(), device=start.device)]
         each = many.clamp(min=1).repeat_interleave(many)
         weight = (length[own].clamp(min=1e-12) * each).reciprocal()
-        sums = multiply(Entries(ends, own, weight), x.float())
+        sums = F.embedding_bag(
+            own, x.float(), ends, mode="sum", per_sample_weights=weight,
+            include_last_offset=True,
+        )  # fmt: skip
         place = torch.arange(index.numel(), device=x.device).repeat_interleave(many)
         total = weight.new_zeros(index.numel()).index_add_(0, place, weight)
         return sums - total.unsqueeze(-1) * centre

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Weight, option
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
@@ -91,7 +90,10 @@ class ItemKNNCBF(Recommender):
                 f"many for {num_users} users and {num_items} items: use 'content_knn', "
                 f"whose rows are as wide as the features"
             )
-        item = adjacency(data, LISTS).csr.to_dense()[:, :first]
+        (listed, lister), weight = data[LISTS].edge_index, data[LISTS].edge_weight
+        old = listed < first
+        item = weight.new_zeros(num_items, first)
+        item = item.index_put((lister[old], listed[old]), weight[old])
         user, taken = taken_edges(data)
         old = taken < first
         rows = item.new_zeros(num_users, first)
