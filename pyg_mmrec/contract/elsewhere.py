@@ -30,6 +30,9 @@ _OF_MANY_SIZES = {  # what they return is as large as the device says
     "_local_scalar_dense", "_linalg_check_errors",
 }  # fmt: skip
 
+POSSIBLE = torch.__version__ >= "2.5"
+"""Whether this torch lets a device be pretended: older ones ask for its module."""
+
 
 class MixedDevices(MMRecError):
     """An operation met a tensor of the device and one that is not there."""

@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from pyg_mmrec.contract import make_graph, small
-from pyg_mmrec.contract.elsewhere import DEVICE, MixedDevices, elsewhere, train
+from pyg_mmrec.contract.elsewhere import (
+    DEVICE,
+    POSSIBLE,
+    MixedDevices,
+    elsewhere,
+    train,
+)
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.training.trainer import Trainer
 
+pytestmark = pytest.mark.skipif(not POSSIBLE, reason="torch before 2.5")
 TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
 # What waits for the device in a step, and why; of any other method, nothing.
 CRITIC = "methods/parts/mmssl.py: block"

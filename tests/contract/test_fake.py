@@ -61,6 +61,9 @@ def first_batch(trainer: Trainer, data: HeteroData) -> SizedBatch:
     return next(sampler._sized(sampler._batches(generator)))  # type: ignore[return-value]
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.5", reason="indexing fake CUDA tensors asks for a driver"
+)
 @pytest.mark.parametrize("method", TRAINED)
 def test_a_step_knows_one_device(method) -> None:
     model, data, config = small(method, make_graph(missing=0.2))
