@@ -95,9 +95,10 @@ def _conditions(record: Mapping[str, Any]) -> str:
     seen = " + ".join(record["modalities"]) or "ids alone"
     split = record["split"]
     words = (f"seed {v}" if k == "seed" else str(v) for k, v in (split or {}).items())
-    told = ", ".join(words) or "of the files"
+    # That of its files, else at random: a record does not tell which.
+    told = f"split {', '.join(words)}" if split else "the data set's own split"
     ranked = record.get("candidates", "all")
-    return f"{seen}; split {told}" + ("" if ranked == "all" else f"; {ranked} items")
+    return f"{seen}; {told}" + ("" if ranked == "all" else f"; {ranked} items")
 
 
 def _ranked(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -120,7 +121,7 @@ def _columns(records: Sequence[Record]) -> list[str]:
 def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     first = runs[0]
     theirs = None
-    # As its paper has it: no variant, the files' own split, all items ranked.
+    # As its paper has it: no variant, the data set's own split, all items ranked.
     whole = first.get("candidates", "all") == "all" and first["split"] is None
     if case == first["method"] and whole:
         theirs = published_figure(first["method"], first["dataset"], MONITOR)

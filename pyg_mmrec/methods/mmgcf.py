@@ -72,9 +72,8 @@ class MMGCF(Recommender):
         l2: Weight = option(1e-3, "weight of the L2 penalty on a batch's ids")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
-    # Items share these biases, which cancel in BPR.
     parallel = Alone(
-        "the rounding that biases of its maps learn by is no process's own"
+        "biases of its maps cancel in BPR: they learn by rounding, which is not shared"
     )
     provides = frozenset({"ego", "feats"})
     # The authors search L in 1, 2, 3, the penalty in .1 to 1e-4, the pruned share in
