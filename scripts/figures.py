@@ -34,13 +34,14 @@ from pyg_mmrec.experiments.comparison import measure
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.per_user import run_folder
-from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, train_edges
+from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
 from pyg_mmrec.objectives.generic_unique import generic_unique
 from pyg_mmrec.plots import plot_contribution, plot_density, plot_heat, save
 from pyg_mmrec.plots.contribution import table_of
 
 Runs = Mapping[str, Run]
 Drawn = tuple[dict[str, Figure], str]
+Change = Callable[[Tensor], Tensor]
 USAGE = "NAME DATASET [METHOD ...] [--seeds N] [options of training], or --list"
 
 
@@ -85,14 +86,13 @@ def halves(runs: Runs, dataset: Dataset) -> Drawn:
 
 def refinement(runs: Runs, dataset: Dataset) -> Drawn:
     """The change of interaction probability when REARM refines its contrast."""
-    with torch.no_grad():
-        change = _probability(runs["rearm"]) - _probability(runs["rearm-ref"])
+    change = _change(runs["rearm-ref"], runs["rearm"])
     data = dataset[0]
     train, test = train_edges(data), data[INTERACTS][LABELS["test"]]
     users, items = _chosen(train, test)
     titles = dataset.item_titles
     table = pd.DataFrame(
-        change[users][:, items].numpy(),
+        change(torch.tensor(users))[:, items].numpy(),
         [f"user {dataset.user_ids[u]}" for u in users],
         [titles[i] if titles else f"item {dataset.item_ids[i]}" for i in items],
     )
@@ -104,20 +104,52 @@ def refinement(runs: Runs, dataset: Dataset) -> Drawn:
     figure = plot_heat(
         table, cells["train"], cells["test"], "change of interaction probability"
     )
-    rest = torch.ones_like(change, dtype=torch.bool)
-    rest[train[0], train[1]] = rest[test[0], test[1]] = False
-    parts = {"train": change[train[0], train[1]], "test": change[test[0], test[1]],
-             "all other pairs": change[rest]}  # fmt: skip
     lines = ["mean change, and the share that rose:"]
-    for name, x in parts.items():
-        rose = 100 * float((x > 0).float().mean())
-        lines.append(f"  {name}: {float(x.mean()):+.4f}, {rose:.1f} %")
+    users_of = torch.arange(int(data[USER].num_nodes)).split(1024)
+    for name, (mean, rose) in mean_changes(change, users_of, train, test).items():
+        lines.append(f"  {name}: {mean:+.4f}, {100 * rose:.1f} %")
     return {"rearm-refinement": figure}, "\n".join(lines)
 
 
-def _probability(done: Run) -> Tensor:
-    rows = done.model.rows(done.data)
-    return (rows.user @ rows.item.T).sigmoid()
+def _change(before: Run, after: Run) -> Change:
+    """Of the probabilities of some users and all items, ``[n]`` to ``[n, I]``."""
+    with torch.no_grad():
+        old, new = (done.model.rows(done.data) for done in (before, after))
+
+    def change(users: Tensor) -> Tensor:
+        one, other = ((x.user[users] @ x.item.T).sigmoid() for x in (new, old))
+        return one - other
+
+    return change
+
+
+def mean_changes(
+    change: Change, blocks: Sequence[Tensor], train: Tensor, test: Tensor
+) -> dict[str, tuple[float, float]]:
+    """Mean change of each kind of pair, and the share that rose.
+
+    Args:
+        change: As of :func:`_change`.
+        blocks: All users, in order: the pairs of so many are held at a time.
+        train: Pairs of the first kind, ``[2, E]``.
+        test: Pairs of the second kind.
+    """
+    kinds = {"train": train, "test": test}
+    names = [*kinds, "all other pairs"]
+    total = torch.zeros(len(names), 3, dtype=torch.double)  # sum, how many rose, pairs
+    for users in blocks:
+        x = change(users).double()
+        kind = torch.full(x.shape, len(kinds))
+        for code, edges in enumerate(kinds.values()):
+            user, item = edges[:, torch.isin(edges[0], users)]
+            kind[user - users[0], item] = code
+        for code, sums in enumerate(total):
+            mine = x[kind == code]
+            sums += torch.stack(
+                [mine.sum(), (mine > 0).sum(), mine.new_tensor(len(mine))]
+            )
+    shares = total[:, :2] / total[:, 2:]
+    return {n: (float(m), float(r)) for n, (m, r) in zip(names, shares, strict=True)}
 
 
 def _chosen(train: Tensor, test: Tensor) -> tuple[list[int], list[int]]:

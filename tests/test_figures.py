@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from pyg_mmrec.errors import MMRecError
 
@@ -58,3 +59,18 @@ def test_an_exhibit(figures, folder, tmp_path, name, told) -> None:
         assert (out / f"{name}.{kind}").stat().st_size > 1000
     if more:
         assert (out / more / "seed0/result.json").exists()
+
+
+def test_mean_changes_beside_all_pairs_at_once() -> None:
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    train, test = torch.tensor([[0, 3, 6], [1, 4, 0]]), torch.tensor([[3, 5], [0, 2]])
+    means = runpy.run_path(str(SCRIPT))["mean_changes"]
+    found = means(x.__getitem__, torch.arange(7).split(3), train, test)
+    rest = torch.ones_like(x, dtype=torch.bool)
+    rest[train[0], train[1]] = rest[test[0], test[1]] = False
+    parts = {"train": x[train[0], train[1]], "test": x[test[0], test[1]],
+             "all other pairs": x[rest]}  # fmt: skip
+    assert [*found] == [*parts]
+    for name, part in parts.items():
+        want = float(part.mean()), float((part > 0).float().mean())
+        assert found[name] == pytest.approx(want, rel=1e-5)
