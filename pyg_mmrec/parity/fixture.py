@@ -53,6 +53,36 @@ def used_part(data: HeteroData, modalities: tuple[str, ...]) -> HeteroData:
     return kept
 
 
+def users_in_training(data: HeteroData) -> HeteroData:
+    """The graph without users who have no interaction in training.
+
+    The authors of REARM divide by a user's number of them: such a user makes all that
+    theirs computes not a number.
+
+    Args:
+        data: The graph, as :func:`used_part` returns it.
+    """
+    store, num_users = data[INTERACTS], int(data[USER].num_nodes)
+    kept = torch.zeros(num_users, dtype=torch.bool)
+    kept[store.edge_index[0]] = True
+    number = kept.cumsum(0) - 1
+
+    def renumbered(edges: Tensor) -> Tensor:
+        edges = edges[:, kept[edges[0]]]
+        return torch.stack([number[edges[0]], edges[1]])
+
+    found = interaction_graph(
+        int(kept.sum()),
+        int(data[ITEM].num_nodes),
+        renumbered(store.edge_index),
+        renumbered(store.val_label_index),
+        renumbered(store.test_label_index),
+    )
+    for name in names_of(data):
+        found[ITEM][f"x_{name}"] = features(data, name)
+    return found
+
+
 def write(path: Path, data: HeteroData, record: Record) -> None:
     """Write a graph and what theirs computed on it.
 
