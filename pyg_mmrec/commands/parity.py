@@ -118,7 +118,7 @@ def train(method: str, args: argparse.Namespace) -> None:
     """Train both; the curves are written as a table and a picture."""
     adapter = find(ADAPTERS, method)
     whole = graph_of(method, args)
-    data = fixture.users_in_training(whole)
+    data = fixture.trainable_part(whole)
     if left := int(whole[USER].num_nodes) - int(data[USER].num_nodes):
         print(f"left out: {left} users without an interaction in training")
     table = training.train_both(

@@ -53,34 +53,33 @@ def used_part(data: HeteroData, modalities: tuple[str, ...]) -> HeteroData:
     return kept
 
 
-def users_in_training(data: HeteroData) -> HeteroData:
+def trainable_part(data: HeteroData) -> HeteroData:
     """The graph without users who have no interaction in training.
 
     The authors of REARM divide by a user's number of them: such a user makes all that
-    theirs computes not a number.
+    theirs computes not a number. Items that nobody has after that go as well: theirs
+    counts them by their interactions.
 
     Args:
         data: The graph, as :func:`used_part` returns it.
     """
-    store, num_users = data[INTERACTS], int(data[USER].num_nodes)
-    kept = torch.zeros(num_users, dtype=torch.bool)
-    kept[store.edge_index[0]] = True
-    number = kept.cumsum(0) - 1
-
-    def renumbered(edges: Tensor) -> Tensor:
-        edges = edges[:, kept[edges[0]]]
-        return torch.stack([number[edges[0]], edges[1]])
-
-    found = interaction_graph(
-        int(kept.sum()),
-        int(data[ITEM].num_nodes),
-        renumbered(store.edge_index),
-        renumbered(store.val_label_index),
-        renumbered(store.test_label_index),
-    )
+    store = data[INTERACTS]
+    user = _among(store.edge_index[0], int(data[USER].num_nodes))
+    parts = [
+        edges[:, user[edges[0]]]
+        for edges in (store.edge_index, store.val_label_index, store.test_label_index)
+    ]
+    item = _among(torch.cat(parts, dim=1)[1], int(data[ITEM].num_nodes))
+    number = user.cumsum(0) - 1, item.cumsum(0) - 1
+    renumbered = (torch.stack([number[0][u], number[1][i]]) for u, i in parts)
+    kept = interaction_graph(int(user.sum()), int(item.sum()), *renumbered)
     for name in names_of(data):
-        found[ITEM][f"x_{name}"] = features(data, name)
-    return found
+        kept[ITEM][f"x_{name}"] = features(data, name)[item]
+    return kept
+
+
+def _among(nodes: Tensor, num_nodes: int) -> Tensor:
+    return torch.zeros(num_nodes, dtype=torch.bool).index_fill(0, nodes, True)
 
 
 def write(path: Path, data: HeteroData, record: Record) -> None:

@@ -118,20 +118,26 @@ def test_scores_rank_as_their_rows_do() -> None:
         evaluate(lambda users: torch.zeros(users.numel(), 29))
 
 
-def test_users_without_an_interaction_in_training_are_left_out() -> None:
+def test_who_has_no_interaction_in_training_is_left_out() -> None:
     data = interaction_graph(
         4,
-        3,
-        torch.tensor([[0, 2, 2, 3], [1, 0, 2, 1]]),
-        torch.tensor([[1, 2], [0, 1]]),
-        torch.tensor([[1, 3], [2, 0]]),
+        4,
+        torch.tensor([[0, 2, 2, 3], [1, 0, 3, 1]]),
+        torch.tensor([[1, 2], [2, 1]]),
+        torch.tensor([[1, 3], [3, 0]]),
     )
-    data[ITEM]["x_text"] = torch.rand(3, 2)
-    left = fixture.users_in_training(data)
-    assert left[USER].num_nodes == 3
-    assert left[ITEM].num_nodes == 3
+    data[ITEM]["x_text"] = torch.rand(4, 2)
+    left = fixture.trainable_part(data)
+    assert (left[USER].num_nodes, left[ITEM].num_nodes) == (3, 3)
     store = left[INTERACTS]
     assert store.edge_index.tolist() == [[0, 1, 1, 2], [1, 0, 2, 1]]
     assert store.val_label_index.tolist() == [[1], [1]]
     assert store.test_label_index.tolist() == [[2], [0]]
+    assert left[ITEM]["x_text"].equal(data[ITEM]["x_text"][[0, 1, 3]])
+
+
+def test_nobody_is_left_out_who_has() -> None:
+    data = fixture.small_graph(("text",))
+    left = fixture.trainable_part(data)
+    assert left[INTERACTS].edge_index.equal(data[INTERACTS].edge_index)
     assert left[ITEM]["x_text"].equal(data[ITEM]["x_text"])
