@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
 from pyg_mmrec.datasets.transfer import Unreachable, partial_of, stream
@@ -31,7 +33,9 @@ __all__ = [
     "fetch",
     "fetch_recorded",
     "get",
+    "member",
     "pip_wheel",
+    "unpack",
     "verify",
 ]
 
@@ -214,6 +218,47 @@ def check_zip(path: Path) -> None:
             pass
     except (zipfile.BadZipFile, OSError) as error:
         raise _damaged(path, error) from error
+
+
+def unpack(archive: Path, names: Iterable[str], folder: Path) -> None:
+    """Take files out of an archive, by their names, wherever in it they are.
+
+    Args:
+        archive: A zip archive.
+        names: Names without folders.
+        folder: Where they go.
+
+    Raises:
+        MMRecError: If one is not there, or they cannot be unpacked.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            for name in names:
+                with (
+                    member(content, name, archive) as file,
+                    replacing(folder / name) as target,
+                ):
+                    shutil.copyfileobj(file, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _damaged(archive, error) from error
+
+
+def member(content: zipfile.ZipFile, name: str, archive: Path) -> IO[bytes]:
+    """A file of an archive, by its name without folders.
+
+    Raises:
+        MMRecError: If there is not exactly one of this name.
+    """
+    found = [
+        info for info in content.infolist()
+        if info.filename.rpartition("/")[2] == name and "__MACOSX" not in info.filename
+    ]  # fmt: skip
+    if len(found) != 1:
+        raise MMRecError(
+            f"{shown(archive)} holds {len(found)} files {name}, where one is expected: "
+            f"it is another archive, so download it again"
+        )
+    return content.open(found[0])
 
 
 def _damaged(path: Path, error: Exception) -> MMRecError:
