@@ -14,10 +14,9 @@ import pandas as pd
 
 from pyg_mmrec.datasets.ids import numbered
 from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.records import RECORDS
 from pyg_mmrec.datasets.sources import shown
-from pyg_mmrec.datasets.tables import id_column, read_table, required
-from pyg_mmrec.datasets.values import ratings, times
 from pyg_mmrec.errors import MMRecError
 
 PARTS = ("train", "valid", "test")
@@ -40,20 +39,34 @@ def read_splits(paths: list[Path]) -> Interactions:
     Raises:
         MMRecError: If a column or a value cannot be used.
     """
-    files = paths[: len(PARTS)]
-    tables = [read_table(path) for path in files]
-    both = list(zip(tables, files, strict=True))
-    sizes = [len(table) for table in tables]
-    if not sizes[0]:
-        raise MMRecError(f"{shown(files[0])} has no interactions: download it again")
-    ids = {
-        role: numbered(pd.concat([id_column(t, role, p) for t, p in both]))
-        for role in ("user", "item")
-    }
-    (user, user_ids), (item, item_ids) = ids["user"], ids["item"]
-    values = {
-        role: np.concatenate([read(t[required(t, role, p)], p) for t, p in both])
-        for role, read in (("rating", ratings), ("time", times))
-    }
-    split = np.repeat(np.arange(len(PARTS), dtype=np.int8), sizes)
-    return Interactions(user, item, user_ids, item_ids, split, **values)
+    parts = [read_raw(path) for path in paths[: len(PARTS)]]
+    for part, path in zip(parts, paths, strict=False):
+        if part.rating is None or part.time is None:
+            raise MMRecError(
+                f"{shown(path)} needs the columns user_id, parent_asin, rating and "
+                f"timestamp: download it again"
+            )
+    user, user_ids = _joined([(part.user, part.user_ids) for part in parts])
+    item, item_ids = _joined([(part.item, part.item_ids) for part in parts])
+    sizes = [len(part.user) for part in parts]
+    return Interactions(
+        user,
+        item,
+        user_ids,
+        item_ids,
+        split=np.repeat(np.arange(len(PARTS), dtype=np.int8), sizes),
+        time=np.concatenate([part.time for part in parts if part.time is not None]),
+        rating=np.concatenate([p.rating for p in parts if p.rating is not None]),
+    )
+
+
+def _joined(parts: list[tuple[np.ndarray, pd.Index]]) -> tuple[np.ndarray, pd.Index]:
+    """Numbers and ids of all parts, of which each has its own."""
+    lists = [pd.Series(ids) for _, ids in parts]
+    if len({ids.dtype for ids in lists}) > 1:  # numbers in one file, text in one
+        lists = [ids.astype(str) for ids in lists]
+    numbers, ids = numbered(pd.concat(lists, ignore_index=True))
+    ends = np.cumsum([len(part) for part in lists])[:-1]
+    places = np.split(numbers, ends)
+    both = zip(parts, places, strict=True)
+    return np.concatenate([place[part] for (part, _), place in both]), ids

@@ -15,9 +15,9 @@ from pyg_mmrec.datasets.features import check_values
 from pyg_mmrec.datasets.ids import as_ids, numbered
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.items import Items
+from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import column, id_column, read_lines, read_table
-from pyg_mmrec.datasets.values import times
 from pyg_mmrec.errors import MMRecError
 
 ARRAYS = "extracted_modality_features"
@@ -70,15 +70,15 @@ def read_pairs(paths: list[Path]) -> Interactions:
         MMRecError: For a line that is damaged.
     """
     path = paths[0]
-    if path.suffix == ".tsv":
-        rows = _read_lines(path)
-        time = rows["time"].to_numpy()
-        values = [as_ids(rows[r], r, shown(path), True) for r in ("user", "item")]
-    else:
-        table = read_table(path)
-        values = [id_column(table, role, path) for role in ("user", "item")]
-        name = column(table, "time")
-        time = np.arange(len(table)) if name is None else times(table[name], path)
+    if path.suffix == ".csv":
+        found = read_raw(path)
+        found.rating = None
+        if found.time is None:
+            found.time = np.arange(len(found.user))
+        return found
+    rows = _read_lines(path)
+    time = rows["time"].to_numpy()
+    values = [as_ids(rows[r], r, shown(path), True) for r in ("user", "item")]
     if values[0].empty:
         raise MMRecError(f"{shown(path)} has no interactions: download it again")
     (user, user_ids), (item, item_ids) = map(numbered, values)

@@ -135,7 +135,11 @@ def amazon(site, monkeypatch):
     for n, name in enumerate(("train", "valid", "test")):
         text = table[place == n].to_csv(index=False)
         site.files[f"/Software.{name}.csv"] = text.encode()
-    lines = [{"parent_asin": f"B{i}", "title": f"Thing {i}"} for i in range(1, 9)]
+    lines = [
+        {"parent_asin": f"B{i}", "title": f"Thing {i}",
+         "images": [{"large": f"http://a.example/{i}.jpg"}]}
+        for i in range(1, 9)
+    ]  # fmt: skip
     content = "\n".join(map(json.dumps, lines)).encode()
     site.files["/meta_Software.jsonl.gz"] = gzip.compress(content)
     return site
@@ -149,8 +153,14 @@ def test_amazon_2023_by_its_own_split(amazon, tmp_path) -> None:
     assert dataset.name == "amazon-2023-Software"
     assert len(Amazon2023(tmp_path, "Software", split="time")) == 1
     (dataset.folder / "Software.valid.csv").write_text("user_id,parent_asin\n1,B1\n")
-    with pytest.raises(MMRecError, match="Software.valid.csv has no rating column"):
+    with pytest.raises(MMRecError, match="Software.valid.csv needs the columns"):
         Amazon2023(tmp_path, "Software")
+
+
+def test_addresses_of_pictures_of_amazon_2023(amazon, tmp_path, command) -> None:
+    folder = Amazon2023(tmp_path, "Software").folder
+    code, out, err = command(f"encode {folder} --image-urls")
+    assert (code, "8 addresses" in out) == (0, True), err
 
 
 def test_amazon_2023_whose_metadata_are_cut(amazon, tmp_path) -> None:
