@@ -11,11 +11,12 @@ from pyg_mmrec.datasets.amazon import Amazon
 from pyg_mmrec.datasets.amazon_2023 import Amazon2023
 from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.encode import encode_folder
-from pyg_mmrec.datasets.extended import LastFM, MovieLens1M
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.kept import Kept
+from pyg_mmrec.datasets.lastfm import LastFM
 from pyg_mmrec.datasets.microvideos import MicroLens
 from pyg_mmrec.datasets.movielens import MovieLens100K
+from pyg_mmrec.datasets.movielens_1m import MovieLens1M
 from pyg_mmrec.datasets.netflix import Netflix
 from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok

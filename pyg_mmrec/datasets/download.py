@@ -6,21 +6,17 @@ trusted: its checksum is recorded beside the file, and a later one has to have t
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
+from pyg_mmrec.datasets.archives import check_gzip, check_zip
+from pyg_mmrec.datasets.sources import check_file, read_npy, shown
 from pyg_mmrec.datasets.transfer import Unreachable, partial_of, stream
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import digest_of, remove_leftovers, replacing
@@ -29,13 +25,10 @@ __all__ = [
     "RECORD",
     "Remote",
     "Unreachable",
-    "check_zip",
     "fetch",
     "fetch_recorded",
     "get",
-    "member",
     "pip_wheel",
-    "unpack",
     "verify",
 ]
 
@@ -197,80 +190,9 @@ def _git_name(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_gzip(path: Path) -> None:
-    """Refuse what cannot be unpacked to its end."""
-    try:
-        with gzip.open(path, "rb") as file:
-            while file.read(_CHUNK):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, error) from error
-
-
-def check_zip(path: Path) -> None:
-    """Refuse what is no archive.
-
-    Raises:
-        MMRecError: If it has no list of contents.
-    """
-    try:
-        with zipfile.ZipFile(path):
-            pass
-    except (zipfile.BadZipFile, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def unpack(archive: Path, names: Iterable[str], folder: Path) -> None:
-    """Take files out of an archive, by their names, wherever in it they are.
-
-    Args:
-        archive: A zip archive.
-        names: Names without folders.
-        folder: Where they go.
-
-    Raises:
-        MMRecError: If one is not there, or they cannot be unpacked.
-    """
-    try:
-        with zipfile.ZipFile(archive) as content:
-            for name in names:
-                with (
-                    member(content, name, archive) as file,
-                    replacing(folder / name) as target,
-                ):
-                    shutil.copyfileobj(file, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise _damaged(archive, error) from error
-
-
-def member(content: zipfile.ZipFile, name: str, archive: Path) -> IO[bytes]:
-    """A file of an archive, by its name without folders.
-
-    Raises:
-        MMRecError: If there is not exactly one of this name.
-    """
-    found = [
-        info for info in content.infolist()
-        if info.filename.rpartition("/")[2] == name and "__MACOSX" not in info.filename
-    ]  # fmt: skip
-    if len(found) != 1:
-        raise MMRecError(
-            f"{shown(archive)} holds {len(found)} files {name}, where one is expected: "
-            f"it is another archive, so download it again"
-        )
-    return content.open(found[0])
-
-
-def _damaged(path: Path, error: Exception) -> MMRecError:
-    return MMRecError(
-        f"{shown(path)} cannot be unpacked ({reason(error)}): it was cut short or is "
-        f"another file, so download it again"
-    )
-
-
 _CHECKS: dict[str, Callable[[Path], object]] = {
     ".npy": read_npy,
-    ".gz": _check_gzip,
+    ".gz": check_gzip,
     ".zip": check_zip,
 }
 

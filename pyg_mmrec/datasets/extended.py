@@ -1,9 +1,8 @@
-"""MovieLens-1M and Last.fm-2K with published features of text, image, sound, video."""
+"""A data set with published features of its items, found by raw id."""
 
 from __future__ import annotations
 
 import argparse
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,16 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.config import number
 from pyg_mmrec.datasets import swap
+from pyg_mmrec.datasets.archives import unpack
 from pyg_mmrec.datasets.base import Dataset, Raw, is_writable, make_folder
-from pyg_mmrec.datasets.download import get, member, unpack
+from pyg_mmrec.datasets.download import get
 from pyg_mmrec.datasets.features import Features, align, check_values, chosen
-from pyg_mmrec.datasets.ids import numbered, placed
-from pyg_mmrec.datasets.interactions import Interactions, at_least
-from pyg_mmrec.datasets.keyed import read_keyed
+from pyg_mmrec.datasets.ids import placed
+from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.keyed import read_archived
 from pyg_mmrec.datasets.readers import read_inter
-from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
+from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.datasets.values import whole_numbers
 from pyg_mmrec.errors import MMRecError, spelled, unknown
@@ -189,7 +188,7 @@ class Extended(Dataset):
             x, ids = check_values(read_npy(path), path), found.item_ids
         else:
             path = self.folder / self.release.keyed().name
-            x, ids = _of_archive(path, f"{encoder}.json")
+            x, ids = read_archived(path, f"{encoder}.json")
         self.unmatched[modality] = ids[placed(ids, found.item_ids) < 0]
         return align(x, ids, found.item_ids, path)
 
@@ -204,156 +203,3 @@ def _raw_of(numbers: np.ndarray, raw: np.ndarray, path: Path) -> pd.Index:
             f"one is expected, so download it again"
         )
     return pd.Index(ids)
-
-
-def _of_archive(path: Path, name: str) -> tuple[np.ndarray, pd.Index]:
-    try:
-        with (
-            zipfile.ZipFile(check_file(path)) as content,
-            member(content, name, path) as file,
-        ):
-            return read_keyed(file, f"{path}/{name}")
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise MMRecError(
-            f"{shown(path)} cannot be unpacked ({reason(error)}): download it again"
-        ) from error
-
-
-def _rows(path: Path, separator: str, encoding: str = "utf-8") -> list[list[str]]:
-    """Cells of the lines of a text that quotes nothing."""
-    try:
-        text = check_file(path).read_text(encoding=encoding)
-    except UnicodeDecodeError as error:
-        raise MMRecError(
-            f"{shown(path)} cannot be read as text ({reason(error)}): download it again"
-        ) from error
-    return [line.split(separator) for line in text.splitlines() if line]
-
-
-def _numbers(path: Path, separator: str, columns: Sequence[int], skip: int) -> list:
-    """Columns of whole numbers of a text."""
-    try:
-        table = pd.read_csv(
-            check_file(path), sep=separator, header=None, skiprows=skip,
-            usecols=list(columns), dtype=np.int64,
-        )  # fmt: skip
-    except ValueError as error:
-        raise MMRecError(
-            f"{shown(path)} cannot be read as numbers ({reason(error)}): download it "
-            f"again"
-        ) from error
-    return [table[column] for column in columns]
-
-
-class MovieLens1M(Extended):
-    """MovieLens-1M with published features of plots, posters and trailers.
-
-    By the published protocol 6,040 users, 2,981 films that have every modality, and
-    942,799 ratings of whatever height, split 8:1:1; with ``protocol="all"`` ratings of
-    ``min_rating`` and more of all films, split 8:1:1 per user at random. Raw ids are
-    GroupLens'.
-
-    Args:
-        root: Parent folder of the data sets; files are in ``root/movielens-1m/``.
-        modalities: Which modalities to load; all that there are if ``None``.
-        protocol: ``"published"`` or ``"all"``, see :class:`Extended`.
-        features: Encoder by modality: ``text`` is ``"all-MiniLM-L6-v2"`` or
-            ``"all-mpnet-base-v2"``; ``image`` ``"vit_cls"``, ``"vit_avg"``, ``"vgg"``
-            or ``"resnet152"``; ``audio`` ``"whisper"`` or ``"vggish"``; ``video``
-            ``"r2p1d"`` or ``"i3d"``.
-        min_rating: Ratings from here on are positives, of ``protocol="all"``.
-        **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
-
-    Example:
-        >>> from pyg_mmrec import MovieLens1M
-        >>> MovieLens1M("data", features={"image": "resnet"})
-        Traceback (most recent call last):
-            ...
-        pyg_mmrec.errors.MMRecError: unknown encoder of image 'resnet': did you mean ...
-    """
-
-    release = swap.MOVIELENS
-    own_name = "movielens-1m"
-
-    def __init__(
-        self,
-        root: Path | str,
-        modalities: Sequence[str] | None = None,
-        protocol: str = "published",
-        features: Mapping[str, str] | None = None,
-        min_rating: float = 4.0,
-        **options: Any,
-    ) -> None:
-        self.min_rating = min_rating
-        super().__init__(root, modalities, protocol, features, **options)
-
-    @classmethod
-    def add_options(cls, add: Callable[..., Any]) -> None:
-        """Options of the command line."""
-        super().add_options(add)
-        add(
-            "--min-rating", type=number(float), default=4.0, metavar="X",
-            help="lowest rating that counts, of --protocol all (default: 4)",
-        )  # fmt: skip
-
-    def options(self) -> dict[str, Any]:
-        """Options that change the graph."""
-        whole = {"min_rating": self.min_rating} if self.protocol == "all" else {}
-        return {**super().options(), **whole}
-
-    def _whole(self) -> Interactions:
-        path = self.folder / "ratings.dat"
-        # Between the two colons of a separator there is an empty column.
-        columns = _numbers(path, ":", (0, 2, 4, 6), skip=0)
-        (user, user_ids), (item, item_ids) = map(numbered, columns[:2])
-        rating, time = (column.to_numpy() for column in columns[2:])
-        found = Interactions(
-            user, item, user_ids, item_ids, time=time, rating=rating.astype(np.float32)
-        )
-        return at_least(found, self.min_rating, str(path))
-
-    def _titles(self) -> Mapping[str, str]:
-        if self.protocol == "published":
-            path = self.folder / self.release.titles[0].rpartition("/")[2]
-            rows = _rows(path, "\t")[1:]
-            return {row[0]: row[4] for row in rows if len(row) > 4}
-        rows = _rows(self.folder / "movies.dat", "::", "latin-1")
-        return {row[0]: row[1] for row in rows if len(row) > 1}
-
-
-class LastFM(Extended):
-    """Last.fm-2K with published features of tags, album covers and songs.
-
-    By the published protocol 1,858 users, 1,425 artists that have every modality and
-    56,345 listened-to artists, split 8:1:1; with ``protocol="all"`` all 92,834. What
-    their listeners called an artist is the text, so that it tells of interactions.
-
-    Args:
-        root: Parent folder of the data sets; files are in ``root/lastfm/``.
-        modalities: Which modalities to load; all that there are if ``None``.
-        protocol: ``"published"`` or ``"all"``, see :class:`Extended`.
-        features: Encoder by modality: ``text`` is ``"all-MiniLM-L6-v2"`` or
-            ``"all-mpnet-base-v2"``; ``image`` ``"vit_cls"``, ``"vit_avg"``, ``"vgg"``
-            or ``"resnet152"``; ``audio`` ``"whisper"`` or ``"vggish"``.
-        **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
-
-    Example:
-        >>> from pyg_mmrec import LastFM
-        >>> LastFM("data", protocol="some")
-        Traceback (most recent call last):
-            ...
-        pyg_mmrec.errors.MMRecError: unknown protocol 'some': choose one of all, ...
-    """
-
-    release = swap.LASTFM
-    own_name = "lastfm"
-
-    def _whole(self) -> Interactions:
-        path = self.folder / "user_artists.dat"
-        columns = _numbers(path, "\t", (0, 1, 2), skip=1)
-        (user, user_ids), (item, item_ids) = map(numbered, columns[:2])
-        return Interactions(user, item, user_ids, item_ids)
-
-    def _titles(self) -> Mapping[str, str]:
-        rows = _rows(self.folder / "artists.dat", "\t")[1:]
-        return {row[0]: row[1] for row in rows if len(row) > 1}

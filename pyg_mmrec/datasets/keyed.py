@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pandas as pd
 
+from pyg_mmrec.datasets.archives import member
 from pyg_mmrec.datasets.features import check_values
 from pyg_mmrec.datasets.ids import as_ids
-from pyg_mmrec.datasets.sources import reason, shown
+from pyg_mmrec.datasets.sources import check_file, reason, shown
 from pyg_mmrec.errors import MMRecError
 
 _CHUNK = 1 << 20
@@ -50,6 +52,28 @@ def read_keyed(file: IO[bytes], path: Path | str) -> tuple[np.ndarray, pd.Index]
     x = np.stack([np.mean(rows, axis=0, dtype=np.float64) for rows in parts.values()])
     ids = as_ids(pd.Series(list(parts), dtype=object), "item", shown(path), True)
     return check_values(x, path), pd.Index(ids)
+
+
+def read_archived(path: Path, name: str) -> tuple[np.ndarray, pd.Index]:
+    """As :func:`read_keyed`, from a file in an archive.
+
+    Args:
+        path: The archive.
+        name: Name of the file, wherever it is there.
+
+    Raises:
+        MMRecError: If either is damaged or missing.
+    """
+    try:
+        with (
+            zipfile.ZipFile(check_file(path)) as content,
+            member(content, name, path) as file,
+        ):
+            return read_keyed(file, f"{path}/{name}")
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise MMRecError(
+            f"{shown(path)} cannot be unpacked ({reason(error)}): download it again"
+        ) from error
 
 
 def _rows(file: IO[bytes], path: Path | str) -> list[tuple[str, np.ndarray]]:

@@ -13,11 +13,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pyg_mmrec import Amazon2023, LastFM, MicroLens, MovieLens1M, Netflix
+from pyg_mmrec import (
+    Amazon2023,
+    LastFM,
+    MicroLens,
+    MovieLens1M,
+    Netflix,
+    load_run,
+)
 from pyg_mmrec.datasets import amazon_2023, download, microvideos, swap
 from pyg_mmrec.datasets.card import data_card
 from pyg_mmrec.datasets.keyed import read_keyed
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.records import command_of
 from pyg_mmrec.graph import INTERACTS, ITEM
 
 RNG = np.random.default_rng(0)
@@ -169,6 +177,16 @@ def test_amazon_2023_whose_metadata_are_cut(amazon, tmp_path) -> None:
     with pytest.raises(MMRecError, match="meta_Software.jsonl.gz cannot be unpacked"):
         Amazon2023(tmp_path, "Software")
     assert not list((tmp_path / "amazon-2023-Software").iterdir())
+
+
+def test_a_run_is_made_again_by_its_command(amazon, tmp_path, command) -> None:
+    root, folder = tmp_path / "data", tmp_path / "run"
+    line = "train amazon-2023 popularity --category Software"
+    code, _, err = command(f"{line} --root {root} --output {folder}")
+    assert code == 0, err
+    told = json.loads((folder / "config.json").read_text())
+    assert command_of(told, {}).startswith(f"pyg-mmrec {line}")
+    assert load_run(folder).result.test["recall@20"] > 0
 
 
 def of_git(content: bytes) -> str:
