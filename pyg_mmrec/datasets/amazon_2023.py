@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pyg_mmrec.datasets.amazon_splits import PARTS
-from pyg_mmrec.datasets.base import is_writable, make_folder
+from pyg_mmrec.datasets.base import is_writable
 from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
@@ -118,4 +118,4 @@ class Amazon2023(Folder):
                 f"written: put {self.category}.train.csv, .valid.csv and .test.csv "
                 f"there, or choose another with {spelled('root')}"
             )
-        get(self.remote(), make_folder(self.folder))
+        get(self.remote(), self.folder)

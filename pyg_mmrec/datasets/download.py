@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_mmrec.datasets.archives import check_gzip, check_zip
+from pyg_mmrec.datasets.base import make_folder
 from pyg_mmrec.datasets.sources import check_file, read_npy, shown
 from pyg_mmrec.datasets.transfer import Unreachable, partial_of, stream
 from pyg_mmrec.errors import MMRecError
@@ -57,20 +59,29 @@ def get(files: Iterable[Remote], folder: Path) -> None:
 
     Args:
         files: What is published.
-        folder: Where they go.
+        folder: Where they go; it is made if it is not there, and goes again if
+            nothing comes.
 
     Raises:
         Unreachable: If an address cannot be reached.
         MMRecError: If a file cannot be had whole, or is not what it should be.
     """
-    for file in files:
-        path = folder / file.name
-        if path.exists():
-            continue
-        if file.checksum is None:
-            fetch_recorded(file.url, path, _CHECKS.get(path.suffix, check_file))
-        else:
-            _fetch(file.url, path, file.checksum)
+    made = not folder.exists()
+    make_folder(folder)
+    try:
+        for file in files:
+            path = folder / file.name
+            if path.exists():
+                continue
+            if file.checksum is None:
+                fetch_recorded(file.url, path, _CHECKS.get(path.suffix, check_file))
+            else:
+                _fetch(file.url, path, file.checksum)
+    except MMRecError:
+        if made:
+            with suppress(OSError):  # what came before stays
+                folder.rmdir()
+        raise
 
 
 def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -> Path:
@@ -92,7 +103,6 @@ def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -
 def _fetch(
     url: str, path: Path, checksum: tuple[str, str] | None, timeout: float = 20.0
 ) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
     with partial_of(path) as partial:
         stream(url, partial, path, timeout)

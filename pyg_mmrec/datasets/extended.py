@@ -12,7 +12,7 @@ import pandas as pd
 
 from pyg_mmrec.datasets import swap
 from pyg_mmrec.datasets.archives import unpack
-from pyg_mmrec.datasets.base import Dataset, Raw, is_writable, make_folder
+from pyg_mmrec.datasets.base import Dataset, Raw, is_writable
 from pyg_mmrec.datasets.download import get
 from pyg_mmrec.datasets.features import Features, align, check_values, chosen
 from pyg_mmrec.datasets.ids import placed
@@ -23,7 +23,6 @@ from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.datasets.values import whole_numbers
 from pyg_mmrec.errors import MMRecError, spelled, unknown
-from pyg_mmrec.files import partial_folder
 
 PROTOCOLS = ("published", "all")
 
@@ -131,17 +130,17 @@ class Extended(Dataset):
                 f"{self.folder} lacks {', '.join(lacking)}, and cannot be written: put "
                 f"them there, or choose another with {spelled('root')}"
             )
-        folder = make_folder(self.folder)
+        folder = self.folder
         if self.protocol == "published":
             arrays = [self.release.array(m, self.encoders[m]) for m in self._taken()]
             get([*self.release.split(), *arrays], folder)
             return
-        if not all((folder / name).exists() for name in self.release.members):
-            with partial_folder(folder) as partial:
-                get([self.release.archive], partial)
-                archive = partial / self.release.archive.name
-                unpack(archive, self.release.members, folder)
         get([self.release.keyed()], folder)
+        if not all((folder / name).exists() for name in self.release.members):
+            get([self.release.archive], folder)
+            archive = folder / self.release.archive.name
+            unpack(archive, self.release.members, folder)
+            archive.unlink()
 
     def read(self) -> Raw:
         """Interactions, features by raw id, and titles."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyg_mmrec.datasets.base import is_writable, make_folder
+from pyg_mmrec.datasets.base import is_writable
 from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
@@ -111,4 +111,4 @@ class MicroLens(Folder):
                 f"put {self.remote()[-1].name} there, or choose another with "
                 f"{spelled('root')}"
             )
-        get(self.remote(), make_folder(self.folder))
+        get(self.remote(), self.folder)

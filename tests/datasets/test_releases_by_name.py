@@ -125,6 +125,10 @@ def test_microlens_that_is_not_there(microlens, tmp_path) -> None:
         MMRecError, match="page in the place of MicroLens-50k_pairs.csv"
     ):
         MicroLens(tmp_path, "50k")
+    del microlens.files["/MicroLens-50k-Dataset/MicroLens-50k_titles.csv"]
+    with pytest.raises(MMRecError, match="answers 404"):
+        MicroLens(tmp_path / "other", "50k")
+    assert not (tmp_path / "other" / "microlens-50k").exists()
     with pytest.raises(MMRecError, match="unknown size of MicroLens '10k'"):
         MicroLens(tmp_path, "10k")
 
@@ -176,7 +180,7 @@ def test_amazon_2023_whose_metadata_are_cut(amazon, tmp_path) -> None:
     amazon.files[path] = amazon.files[path][:-9]
     with pytest.raises(MMRecError, match="meta_Software.jsonl.gz cannot be unpacked"):
         Amazon2023(tmp_path, "Software")
-    assert not list((tmp_path / "amazon-2023-Software").iterdir())
+    assert not (tmp_path / "amazon-2023-Software").exists()
 
 
 def test_a_run_is_made_again_by_its_command(amazon, tmp_path, command) -> None:
