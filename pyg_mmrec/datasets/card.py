@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -61,7 +61,7 @@ class DataCard:
     repeated: int
     degrees: dict[str, Degrees]
     coverage: pd.DataFrame
-    unmatched: dict[str, pd.Index] = field(default_factory=dict)
+    unmatched: dict[str, pd.Index]
 
     @property
     def pairs(self) -> int:
