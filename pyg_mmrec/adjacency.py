@@ -199,6 +199,18 @@ class Adjacency:
         return Adjacency(self.edge_index, weight, self.size)
 
     @cached_property
+    def means(self) -> Adjacency:
+        r"""The same edges as means over each centre's neighbours.
+
+        .. math::
+            \mathbf{D}^{-1} \mathbf{A}
+        """
+        centre = self.edge_index[1]
+        degree = torch.bincount(centre, minlength=self.size[1])
+        weight = degree.to(torch.get_default_dtype()).reciprocal()[centre]
+        return Adjacency(self.edge_index, weight, self.size)
+
+    @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
         plain = Adjacency(self.edge_index, None, self.size)

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
-_MAX_EXPONENT = 40.0  # exp(-2 * 40) is still a normal float32
+_MAX_EXPONENT = 40.0  # sums of exp(40) and their squares are float32
 Rows = Literal["ego", "final", "all", "all_final"]
 
 
@@ -183,7 +184,13 @@ def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
         tau: Temperature.
         block: Rows compared at a time; memory is ``block * n``.
     """
-    return _contrast(a, b, tau, block, share=0.5)
+    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+    if tau * _MAX_EXPONENT < 1:  # exponentials would leave float32's range
+        scores = a @ b.T / tau
+        log_sums = (scores.logsumexp(1) + scores.logsumexp(0)) / 2
+        return (log_sums - scores.diagonal()).mean()
+    out: Tensor = _TwoWay.apply(a, b, tau, block)
+    return out
 
 
 def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
@@ -194,45 +201,31 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
 
     with the arguments and the scores of :func:`two_way_contrast`.
     """
-    return _contrast(a, b, tau, block, share=1.0)
-
-
-def _contrast(a: Tensor, b: Tensor, tau: float, block: int, share: float) -> Tensor:
     a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    if tau * _MAX_EXPONENT < 1:  # exponentials would leave float32's range
-        scores = a @ b.T / tau
-        log_sums = share * scores.logsumexp(1) + (1 - share) * scores.logsumexp(0)
-        return (log_sums - scores.diagonal()).mean()
-    out: Tensor = _Contrast.apply(a, b, tau, block, share)
+    if tau * _MAX_EXPONENT < 1:
+        return F.cross_entropy(a @ b.T / tau, torch.arange(a.size(0), device=a.device))
+    out: Tensor = _OneWay.apply(a, b, tau, block)
     return out
 
 
-class _Contrast(torch.autograd.Function):
-    """The mean softmax contrast of normalised rows, in blocks of rows.
+class _TwoWay(torch.autograd.Function):
+    """The mean of both softmax contrasts of normalised rows, in blocks of rows.
 
-    The softmax over rows of scores counts by ``share``, that over columns by the
-    rest.
-
-    Scores of a block are recomputed in the backward pass, so memory is ``block *
-    n``. As scores are cosines over ``tau``, one shift by ``1 / tau`` keeps all
-    exponentials in range, and rows and columns share them.
+    Exponentials of a block are recomputed in the backward pass, so memory is
+    ``block * n``; rows and columns share them.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, b: Tensor, tau: float, block: int, share: float
-    ) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float, block: int) -> Tensor:
         rows, columns = [], a.new_zeros(b.size(0))
         for part in a.split(block):
-            exp = _shifted_exp(part, b, tau)
+            exp = _exp(part, b, tau)
             rows.append(exp.sum(1))
             columns += exp.sum(0)
         row = torch.cat(rows)
         ctx.save_for_backward(a, b, row, columns)
-        ctx.tau, ctx.block, ctx.share = tau, block, share
-        diagonal = (a * b).sum(1) / tau
-        log_sums = share * row.log() + (1 - share) * columns.log() + 1 / tau
-        return (log_sums - diagonal).mean()
+        ctx.tau, ctx.block = tau, block
+        return ((row.log() + columns.log()) / 2 - (a * b).sum(1) / tau).mean()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -242,18 +235,48 @@ class _Contrast(torch.autograd.Function):
         start = 0
         for part in a.split(ctx.block):
             stop = start + part.size(0)
-            weight = _shifted_exp(part, b, ctx.tau)
-            weight *= (ctx.share / row[start:stop])[:, None] + (1 - ctx.share) / column
+            weight = _exp(part, b, ctx.tau)
+            weight *= (0.5 / row[start:stop])[:, None] + 0.5 / column
             grad_a[start:stop] = (weight @ b - b[start:stop]) * scale
             grad_b += (weight.T @ part) * scale
             start = stop
-        return grad_a, grad_b, None, None, None
+        return grad_a, grad_b, None, None
 
 
-def _shifted_exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
-    """``exp((a b^T - 1) / tau)``, ``[block, n]``."""
-    scores = (a / tau) @ b.T
-    return scores.sub_(1 / tau).exp_()
+class _OneWay(torch.autograd.Function):
+    """The mean softmax contrast of normalised rows, in blocks of them.
+
+    A block has all scores of its rows, and so all that their gradients take but the
+    factor that comes with the backward pass: nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float, block: int) -> Tensor:
+        learns = any(ctx.needs_input_grad)
+        grad_a, grad_b, rows = [], -a, []
+        for part in a.split(block):
+            exp = _exp(part, b, tau)
+            row = exp.sum(1, keepdim=True)
+            rows.append(row)
+            if learns:
+                grad_a.append((exp @ b).div_(row))
+                grad_b.addmm_(exp.T, part / row)
+        if learns:
+            ctx.save_for_backward(torch.cat(grad_a).sub_(b), grad_b)
+        ctx.scale = 1 / (tau * a.size(0))
+        return (torch.cat(rows).log().squeeze(1) - (a * b).sum(1) / tau).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        scale = grads[0] * ctx.scale
+        grad_a, grad_b = ctx.saved_tensors
+        return grad_a * scale, grad_b * scale, None, None
+
+
+def _exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
+    """``exp(a b^T / tau)``, ``[block, n]``."""
+    return ((a / tau) @ b.T).exp_()
 
 
 def contrast_against(
