@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
 
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
-_MAX_EXPONENT = 40.0  # sums of exp(40) and their squares are float32
+_LEAST = 1 / 40  # temperature; sums of exp(40) and their squares are float32
 Rows = Literal["ego", "final", "all", "all_final"]
 
 
@@ -184,11 +183,10 @@ def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
         tau: Temperature.
         block: Rows compared at a time; memory is ``block * n``.
     """
+    if tau < _LEAST:
+        ways = (one_way_contrast(x, y, tau, block) for x, y in ((a, b), (b, a)))
+        return reduce(torch.add, ways) / 2
     a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    if tau * _MAX_EXPONENT < 1:  # exponentials would leave float32's range
-        scores = a @ b.T / tau
-        log_sums = (scores.logsumexp(1) + scores.logsumexp(0)) / 2
-        return (log_sums - scores.diagonal()).mean()
     out: Tensor = _TwoWay.apply(a, b, tau, block)
     return out
 
@@ -201,11 +199,7 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
 
     with the arguments and the scores of :func:`two_way_contrast`.
     """
-    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    if tau * _MAX_EXPONENT < 1:
-        return F.cross_entropy(a @ b.T / tau, torch.arange(a.size(0), device=a.device))
-    out: Tensor = _OneWay.apply(a, b, tau, block)
-    return out
+    return contrast_against(a, b, b, tau, block=block)
 
 
 class _TwoWay(torch.autograd.Function):
@@ -243,37 +237,6 @@ class _TwoWay(torch.autograd.Function):
         return grad_a, grad_b, None, None
 
 
-class _OneWay(torch.autograd.Function):
-    """The mean softmax contrast of normalised rows, in blocks of them.
-
-    A block has all scores of its rows, and so all that their gradients take but the
-    factor that comes with the backward pass: nothing is computed twice.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float, block: int) -> Tensor:
-        learns = any(ctx.needs_input_grad)
-        grad_a, grad_b, rows = [], -a, []
-        for part in a.split(block):
-            exp = _exp(part, b, tau)
-            row = exp.sum(1, keepdim=True)
-            rows.append(row)
-            if learns:
-                grad_a.append((exp @ b).div_(row))
-                grad_b.addmm_(exp.T, part / row)
-        if learns:
-            ctx.save_for_backward(torch.cat(grad_a).sub_(b), grad_b)
-        ctx.scale = 1 / (tau * a.size(0))
-        return (torch.cat(rows).log().squeeze(1) - (a * b).sum(1) / tau).mean()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        scale = grads[0] * ctx.scale
-        grad_a, grad_b = ctx.saved_tensors
-        return grad_a * scale, grad_b * scale, None, None
-
-
 def _exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
     """``exp(a b^T / tau)``, ``[block, n]``."""
     return ((a / tau) @ b.T).exp_()
@@ -302,16 +265,12 @@ def contrast_against(
         block: Rows compared at a time; memory is ``block * m``.
     """
     if cosine:
-        a, b, others = (F.normalize(x, dim=-1) for x in (a, b, others))
-    sums = [
-        checkpoint(_log_sum, part, others, tau, use_reentrant=False)
-        for part in a.split(block)
-    ]
-    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
-
-
-def _log_sum(part: Tensor, others: Tensor, tau: float) -> Tensor:
-    return (part @ others.T / tau).logsumexp(1)
+        same = others is b
+        a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+        others = b if same else F.normalize(others, dim=-1)
+    shift = not cosine or tau < _LEAST
+    log_sums: Tensor = _MeanLogSum.apply(a, others, tau, block, shift)
+    return log_sums - (a * b).sum(1).mean() / tau
 
 
 def fusion_contrast(
@@ -331,15 +290,57 @@ def fusion_contrast(
         block: Rows compared at a time; memory is ``2 * block * n``.
     """
     a, b = F.normalize(modal, dim=-1), F.normalize(fused, dim=-1)
-    sums = [
-        checkpoint(_log_sums, part, a, b, start * block, tau, use_reentrant=False)
-        for start, part in enumerate(a.split(block))
-    ]
-    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
+    both, skip = torch.cat([b, a]), b.size(0)  # an item is no negative of itself
+    log_sums: Tensor = _MeanLogSum.apply(a, both, tau, block, tau < _LEAST, skip)
+    return log_sums - (a * b).sum(1).mean() / tau
 
 
-def _log_sums(part: Tensor, a: Tensor, b: Tensor, start: int, tau: float) -> Tensor:
-    """Logarithms of the denominators of some rows, ``[block]``."""
-    own = part @ a.T
-    own.diagonal(start).fill_(-torch.inf)  # an item is no negative of itself
-    return (torch.cat([part @ b.T, own], dim=1) / tau).logsumexp(1)
+class _MeanLogSum(torch.autograd.Function):
+    r"""The denominators of softmax contrasts, in blocks of rows.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n \log \sum_j e^{\mathbf{a}_i^\top \mathbf{o}_j /
+        \tau}
+
+    A block has all scores of its rows, and so all that their gradients take but the
+    factor that comes with the backward pass: nothing is computed twice. Exponents
+    ``shift`` where they would leave float32's range; with ``skip`` row ``i`` leaves out
+    the other at ``skip + i``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        others: Tensor,
+        tau: float,
+        block: int,
+        shift: bool,
+        skip: int | None = None,
+    ) -> Tensor:
+        of_rows, of_others = ctx.needs_input_grad[:2]
+        grad_rows, grad_others, sums = [], torch.zeros_like(others), []
+        for i, part in enumerate(rows.split(block)):
+            weight = (part / tau) @ others.T
+            if skip is not None:
+                weight.diagonal(skip + i * block).fill_(-torch.inf)
+            peak = weight.amax(1, keepdim=True) if shift else None
+            if peak is not None:
+                weight.sub_(peak)
+            total = weight.exp_().sum(1, keepdim=True)
+            sums.append(total.log() if peak is None else total.log() + peak)
+            if of_rows:
+                grad_rows.append((weight @ others).div_(total))
+            if of_others:
+                grad_others.addmm_(weight.T, part / total)
+        scale = 1 / (tau * len(rows))
+        grads = torch.cat(grad_rows).mul_(scale) if of_rows else rows, grad_others
+        ctx.save_for_backward(grads[0], grads[1].mul_(scale))
+        return torch.cat(sums).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        found = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+        of_rows, of_others = (grads[0] * x if learns else None for x, learns in found)
+        return of_rows, of_others, None, None, None, None
