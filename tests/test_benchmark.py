@@ -23,6 +23,7 @@ from pyg_mmrec.benchmark import (
 )
 from pyg_mmrec.benchmark.epochs import PHASES, Stopwatch, Training, chosen, make_trainer
 from pyg_mmrec.benchmark.evaluation import dense_metrics
+from pyg_mmrec.benchmark.floors import Work, counted, measure
 from pyg_mmrec.benchmark.graphs import co_occurring, dense_neighbours, users_of_items
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.negatives import draw_in_loop, taken_items
@@ -436,3 +437,29 @@ def test_evaluation_needs_less_than_all_scores() -> None:
     peak = peak_bytes(lambda: evaluate(rows), CPU)
     if not math.isnan(peak):
         assert peak < 0.75 * 4 * num_users * num_items
+
+
+def test_work_is_counted_by_its_kind() -> None:
+    graph = make_graph()
+    adj = adjacency_module.adjacency(graph, INTERACTS)
+    num_edges = adj.edge_index.size(1)
+    x = torch.randn(adj.size[0], 16, requires_grad=True)
+    with Work() as work:
+        (adj.matmul(x) @ torch.ones(16, 9)).exp().view(-1).sum().backward()
+    num_items = adj.size[1]
+    assert work.count["sparse"] == 2 * num_edges * 16 * 4
+    assert work.count["dense"] == 2 * num_items * 16 * 9
+    assert work.count["exp"] == num_items * 9
+    assert work.count["moved"] > 0
+
+
+def test_a_method_s_floor_counts_its_last_step_alone(dataset) -> None:
+    training = Training(make_trainer(dataset, "lightgcn", QUICK), 3)
+    num_edges = train_edges(dataset[0]).size(1)
+    config = training.trainer.model.config
+    products = 2 * 2 * config.num_layers
+    assert counted(training)["sparse"] == products * num_edges * config.dim * 4
+    (found,) = measure(dataset, QUICK, ["lightgcn"])
+    assert found.case == "lightgcn"
+    assert found.ratio > 0
+    assert "sparse" in found.note

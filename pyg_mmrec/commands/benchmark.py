@@ -21,6 +21,7 @@ from pyg_mmrec.benchmark import (
     Settings,
     epochs,
     evaluation,
+    floors,
     graphs,
     growth,
     negatives,
@@ -37,6 +38,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.plots import drawn
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
+EXTRA = (floors.PART, peer.PART)  # run where they are asked for
 SYNTHETIC = "synthetic"
 
 
@@ -52,10 +54,11 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="mean interactions of a user of synthetic data")  # fmt: skip
     add("--feature-dim", type=int, default=32, metavar="N",
         help="width of each modality's features of synthetic data")  # fmt: skip
-    add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
+    add("--only", nargs="+", default=list(PARTS), metavar="PART",
+        help="parts to run (default: all but floors)")  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME",
-        help="methods of the part epochs, with options as METHOD:NAME=VALUE "
-             "(default: all that train)")  # fmt: skip
+        help="methods of the parts epochs and floors, with options as "
+             "METHOD:NAME=VALUE (default: all that train)")  # fmt: skip
     add("--ways", nargs="+", choices=epochs.WAYS, default=["plain"],
         help="ways to train methods of the part epochs (default: plain)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
@@ -91,8 +94,8 @@ def read(argv: list[str]) -> argparse.Namespace:
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot run now, not after an hour."""
     for part in args.only:
-        if part not in (*PARTS, peer.PART):
-            raise unknown("part", part, [*PARTS, peer.PART])
+        if part not in (*PARTS, *EXTRA):
+            raise unknown("part", part, [*PARTS, *EXTRA])
     if peer.PART in args.only and args.peer is None:
         raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
     if args.data not in DATASETS:
@@ -125,11 +128,12 @@ def open_data(args: argparse.Namespace) -> Dataset:
 
 
 def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
-    """What to call for each part, in the order of :data:`PARTS`."""
+    """What to call for each part that is asked for, in order."""
     data, settings = cache(partial(open_data, args)), args.settings
     found: dict[str, Callable[[], list[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
+        "floors": lambda: list(floors.measure(data(), settings, args.methods)),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
