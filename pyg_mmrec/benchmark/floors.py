@@ -39,9 +39,7 @@ WORK = ("sparse", "dense", "exp", "moved")
 """What is counted: bytes of rows, multiply-adds, exponentials, bytes of the rest."""
 
 _DENSE = {"mm": 0, "addmm": 1, "bmm": 0, "baddbmm": 1}
-_EXP = frozenset(
-    ["exp", "log", "tanh", "sigmoid", "softmax", "log_softmax", "logsumexp", "softplus", "gelu", "elu"]
-)
+_EXP = {"exp", "log", "tanh", "sigmoid", "softmax", "log_softmax", "logsumexp"}
 _NARROW = 8  # a thinner product reads more than it multiplies
 
 

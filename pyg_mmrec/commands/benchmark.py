@@ -127,13 +127,13 @@ def open_data(args: argparse.Namespace) -> Dataset:
     return data
 
 
-def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
     """What to call for each part that is asked for, in order."""
     data, settings = cache(partial(open_data, args)), args.settings
-    found: dict[str, Callable[[], list[Row]]] = {
+    found: dict[str, Callable[[], Iterable[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
-        "floors": lambda: list(floors.measure(data(), settings, args.methods)),
+        "floors": lambda: floors.measure(data(), settings, args.methods),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
@@ -171,10 +171,10 @@ def main() -> None:
     folder = Path(args.output)
     rows: list[Row] = []
     for part, measure in measures(args).items():
-        found = [replace(row, device=device) for row in measure()]
-        show(found)
-        rows += found
-        report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
+        for row in measure():
+            rows.append(replace(row, device=device))
+            show(rows[-1:])
+            report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
         if part == growth.PART:
             table = report.frame(rows)
             if not drawn(partial(growth.plot_growth, table), folder / "growth.png"):
