@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from pyg_mmrec.benchmark import (
@@ -32,6 +33,7 @@ from pyg_mmrec.benchmark import (
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
+from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.plots import drawn
@@ -61,13 +63,23 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
-        metavar="N", help="train edges of the part growth")  # fmt: skip
+        metavar="N", help="interactions of the part growth")  # fmt: skip
     add("--growth-methods", nargs="+", default=["lightgcn"], metavar="NAME",
         help="methods of the part growth")  # fmt: skip
     add("--hops", nargs="+", default=[], metavar="N-N",
         help="neighbours of subgraphs in the part growth: 10-10-10")  # fmt: skip
     add("--samplers", nargs="+", default=list(growth.SAMPLERS), metavar="NAME",
         choices=growth.SAMPLERS, help="of these: torch, pyg")  # fmt: skip
+    add("--whole-to", type=float, default=float("inf"), metavar="N",
+        help="interactions up to which the part growth trains on whole graphs, too "
+             "(default: all)")  # fmt: skip
+    add(
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="benchmark.csv of other runs of the part growth, to draw as well",
+    )
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
@@ -101,7 +113,8 @@ def check(args: argparse.Namespace) -> None:
         epochs.parsed(variant)
     if args.threads is not None and args.threads < 1:
         raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
-    growth.check(args.edges)
+    growth.check_ways(args.edges, args.hops, args.whole_to)
+    args.drawn = [check_rows(Path(name)) for name in args.beside]
     for hops in args.hops:
         growth.parsed_hops(hops)
     if args.peer is not None:
@@ -109,6 +122,30 @@ def check(args: argparse.Namespace) -> None:
         peer.check_methods(args.peer_methods)
     split_of(args)
     args.settings = Settings(args.repeats, args.steps, resolve_device(args.device))
+
+
+def check_rows(path: Path) -> pd.DataFrame:
+    """Rows that another run measured.
+
+    Raises:
+        MMRecError: If they are none.
+    """
+    table = read_table(path)
+    missing = {"part", "case", "seconds", "bytes"} - set(table.columns)
+    if missing:
+        raise MMRecError(
+            f"{path} is no benchmark.csv, for it has no column {min(missing)!r}: name "
+            f"that of a run in 'beside'"
+        )
+    numbers = {name: table[name].astype(float) for name in ("seconds", "bytes")}
+    return table.assign(**numbers)
+
+
+def draw(rows: list[Row], others: Sequence[pd.DataFrame], path: Path) -> None:
+    """Draw how things grow, if there is anything to draw with."""
+    table = pd.concat([report.frame(rows), *others], ignore_index=True)
+    if not drawn(partial(growth.plot_growth, table), path):
+        print(f"no {path.name}, for want of matplotlib: see the extra 'plot'")
 
 
 def open_data(args: argparse.Namespace) -> Dataset:
@@ -134,7 +171,12 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
         "growth": lambda: growth.measure(
-            settings, args.edges, args.growth_methods, args.hops, args.samplers
+            settings,
+            args.edges,
+            args.growth_methods,
+            args.hops,
+            args.samplers,
+            args.whole_to,
         ),
     }
     found = {part: run for part, run in found.items() if part in args.only}
@@ -172,9 +214,12 @@ def main() -> None:
         rows += found
         report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
         if part == growth.PART:
-            table = report.frame(rows)
-            if not drawn(partial(growth.plot_growth, table), folder / "growth.png"):
-                print("no growth.png, for want of matplotlib: see the extra 'plot'")
+            draw(rows, args.drawn, folder / "growth.png")
     if args.record is not None:
-        report.record(Path(args.record), rows, head, sys.argv[1:])
+        record = Path(args.record)
+        pictures = []
+        if growth.PART in args.only:
+            draw(rows, args.drawn, record.with_suffix(".png"))
+            pictures.append(record.with_suffix(".png"))
+        report.record(record, rows, head, sys.argv[1:], pictures)
     print(f"written to {folder}")

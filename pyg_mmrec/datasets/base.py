@@ -300,17 +300,26 @@ class Dataset(InMemoryDataset):
 
     def _graph(self, raw: Raw) -> HeteroData:
         found = raw.interactions
-        edges = torch.from_numpy(np.stack([found.user, found.item]))
+        # One piece of memory for both directions, which a split replaces.
+        array = np.empty((3, len(found.user)), np.int64)
+        array[0], array[1], array[2] = found.user, found.item, found.user
+        both = torch.from_numpy(array)
+        edges = both[:2]
         sizes = len(found.user_ids), len(found.item_ids)
         if found.split is not None:
             parts = [edges[:, torch.from_numpy(found.split == s)] for s in range(3)]
             data = interaction_graph(*sizes, *parts)
         else:
-            data = interaction_graph(*sizes, edges)
+            data = interaction_graph(*sizes, edges[:, :0])
+            data[INTERACTS].edge_index, data[REV_INTERACTS].edge_index = edges, both[1:]
             for key in ("time", "rating"):
                 values = getattr(found, key)
                 if values is not None:
+                    values = np.require(values, requirements="W")
                     data[INTERACTS][key] = torch.from_numpy(values)
+        # What the graph has is not held twice: a row may be one of a hundred million.
+        found.user, found.item = found.user[:0], found.item[:0]
+        found.time = found.rating = None
         for name, feature in raw.features.items():
             check_name(name, self.folder)
             data[ITEM][f"x_{name}"] = torch.from_numpy(feature.x)
