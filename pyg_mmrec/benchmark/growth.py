@@ -9,7 +9,7 @@ takes about a hundred times as long, while its memory grows with the nodes and e
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,7 +92,7 @@ def measure(
     hops: Sequence[str] = (),
     samplers: Sequence[str] = SAMPLERS,
     whole_to: float = float("inf"),
-) -> list[Row]:
+) -> Iterator[Row]:
     """Time an epoch of each method on data of each size, from its first steps.
 
     One size after the other, so that only one lies in memory; ratios are to the
@@ -107,22 +107,24 @@ def measure(
         samplers: What samples them; PyG's is left out where it lacks what it needs.
         whole_to: Interactions up to which methods train on the whole graph, too.
 
+    Yields:
+        What was measured, as soon as it is.
+
     Raises:
         MMRecError: If there is nothing that larger data could be trained by.
     """
-    found: list[Row] = []
+    first: dict[str, float] = {}
     for size in check_ways(edges, hops, whole_to):
         ways: dict[str, dict[str, Any]] = {"": {}} if size <= whole_to else {}
         ways |= _sampled(hops, samplers)
         # Relations as large as these are not to stay in the user's cache.
         with tempfile.TemporaryDirectory() as folder:
-            found += _Growing(size, settings, Path(folder))(methods, ways)
-    first: dict[str, float] = {}
-    for one in found:
-        way = one.case.split(",")[0]
-        if way in methods or way.partition(":")[0] in ONCE:
-            one.ratio = one.seconds / first.setdefault(way, one.seconds)
-    return found
+            for one in _Growing(size, settings, Path(folder))(methods, ways):
+                way = one.case
+                one.part, one.case = PART, f"{way}, {size} interactions"
+                if way in methods or way.partition(":")[0] in ONCE:
+                    one.ratio = one.seconds / first.setdefault(way, one.seconds)
+                yield one
 
 
 def check_ways(
@@ -164,36 +166,40 @@ class _Growing:
 
     def __call__(
         self, methods: Sequence[str], ways: dict[str, dict[str, Any]]
-    ) -> list[Row]:
-        """All rows."""
+    ) -> Iterator[Row]:
+        """All rows, one by one."""
         folder = self.root / "planted"
         planted = Planted(self.size, dim=_DIM)
         self._once("write", lambda: planted.write(folder))
+        yield self.found[-1]
         self._once("read", lambda: len(read_raw(folder / INTERACTIONS).user))
+        yield self.found[-1]
         self._once("open", lambda: len(Folder(folder).user_ids))
+        yield self.found[-1]
         dataset = self._once("open again", lambda: Folder(folder))
-        edges = train_edges(dataset[0]).size(1)
-        for one in self.found:
-            one.note = f"{one.note}; {edges} train edges"
+        self.found[-1].note += f"; {train_edges(dataset[0]).size(1)} train edges"
+        yield self.found[-1]
         for method in chosen(methods, dataset[0]):
-            self._train(dataset, method, ways)
-        for one in self.found:
-            one.part, one.case = PART, f"{one.case}, {self.size} interactions"
-        return self.found
+            yield from self._train(dataset, method, ways)
 
     def _once(self, name: str, run: Callable[[], T]) -> T:
         """Do what is done once; memory beside what is kept of it."""
         done: list[T] = []
-        start = now(self.settings.device)
-        peak = peak_bytes(lambda: done.append(run()), self.settings.device)
-        took = now(self.settings.device) - start
+        device, took = self.settings.device, []
+
+        def timed_run() -> None:
+            start = now(device)
+            done.append(run())
+            took.append(now(device) - start)
+
+        peak = peak_bytes(timed_run, device)
         note = f"{peak / self.size:.0f} bytes an interaction"
-        self.found.append(row(PART, name, [took], [took], peak, note))
+        self.found.append(row(PART, name, took, took, peak, note))
         return done[0]
 
     def _train(
         self, dataset: Dataset, method: str, ways: dict[str, dict[str, Any]]
-    ) -> None:
+    ) -> Iterator[Row]:
         trainings = {}
         for way, options in ways.items():
             steps = self.settings.steps if way else min(self.settings.steps, _STEPS)
@@ -201,13 +207,14 @@ class _Growing:
             trainings[f"{method}{way}"] = self._once(
                 f"build: {method}{way}", partial(_training, make, steps)
             )
-        found = {row.case: row for row in rows(trainings, self.settings, method)}
+            yield self.found[-1]
+        found = {one.case: one for one in rows(trainings, self.settings, method)}
         whole = as_size(peak_resident())
         for name in trainings:
             one, step = found[name], found[f"{name}: step"]
             how = one.note.rpartition("; ")[0]
             one.note = f"{seconds(step.seconds)} a step, {how}; process {whole}"
-            self.found.append(one)
+            yield one
 
 
 def _training(make: Callable[[], Any], steps: int) -> Training:

@@ -161,10 +161,10 @@ def open_data(args: argparse.Namespace) -> Dataset:
     return data
 
 
-def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
     """What to call for each part, in the order of :data:`PARTS`."""
     data, settings = cache(partial(open_data, args)), args.settings
-    found: dict[str, Callable[[], list[Row]]] = {
+    found: dict[str, Callable[[], Iterable[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
         "negatives": lambda: negatives.measure(data(), settings),
@@ -209,10 +209,10 @@ def main() -> None:
     folder = Path(args.output)
     rows: list[Row] = []
     for part, measure in measures(args).items():
-        found = [replace(row, device=device) for row in measure()]
-        show(found)
-        rows += found
-        report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
+        for row in measure():
+            rows.append(replace(row, device=device))
+            show(rows[-1:])
+            report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
         if part == growth.PART:
             draw(rows, args.drawn, folder / "growth.png")
     if args.record is not None:

@@ -235,8 +235,9 @@ class Planted:
             folder / f"{name}_feat.npy", mode="w+", dtype=np.float16, shape=shape
         )
         k, first = self.latent_dim, self.latent_dim * (1 + number)
-        mixing = self._random(_FEATURES, number, 0).standard_normal((2 * k, self.dim))
-        mixing = mixing.astype(np.float32) / math.sqrt(2 * k)
+        random = self._random(_FEATURES, number, 0)
+        mixing = random.standard_normal((2 * k, self.dim), dtype=np.float32)
+        mixing *= 1 / math.sqrt(2 * k)
         for start in range(0, self.num_items, _ROWS):
             rows = latents[start : start + _ROWS]
             seen = np.concatenate([rows[:, :k], rows[:, first : first + k]], axis=1)

@@ -96,19 +96,19 @@ def text_chunks(path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"its first line names the column {twice[0]!r} twice")
-    tables = pd.read_csv(
-        path,
-        sep=separator,
-        encoding="utf-8-sig",
-        dtype=str,
-        keep_default_na=False,
-        na_values=[""],
-        chunksize=rows,
-    )
-    for table in [tables] if rows is None else tables:
-        if not isinstance(table.index, pd.RangeIndex):
-            raise ValueError("its rows have more columns than its first line")
-        yield table
+    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "dtype": str}
+    options |= {"keep_default_na": False, "na_values": [""], "iterator": True}
+    with pd.read_csv(path, **options) as reader:
+        while True:
+            try:
+                table = reader.read(rows)
+            except StopIteration:  # after the last of several
+                return
+            if not isinstance(table.index, pd.RangeIndex):
+                raise ValueError("its rows have more columns than its first line")
+            yield table
+            if rows is None:
+                return
 
 
 def _checked_head(path: Path) -> str:
