@@ -105,6 +105,7 @@ def record(
     head: str,
     argv: Sequence[str],
     pictures: Sequence[Path] = (),
+    at: str | None = None,
 ) -> None:
     """Write the tables for others to read: beneath the command and its commit.
 
@@ -114,9 +115,10 @@ def record(
         head: What it was measured on.
         argv: Arguments of the command.
         pictures: Files beside it, to show.
+        at: Commit of what ran; today's if ``None``.
     """
     command = shlex.join(["python", "scripts/benchmark.py", *argv])
-    at = commit() or "unknown"
+    at = at or commit() or "unknown"
     title = path.stem.replace("_", " ").capitalize()
     made = f"commit {at.partition('-')[0][:10]}{'-dirty' if '-' in at else ''}"
     text = f"# {title}\n\n```bash\n{command}\n```\n\n{head}; {made}"

@@ -36,6 +36,7 @@ from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.plots import drawn
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
@@ -206,7 +207,7 @@ def main() -> None:
         timing.count_cpu_time()
         head = f"{head}; CPU seconds"
     print(head, flush=True)
-    folder = Path(args.output)
+    folder, at = Path(args.output), commit()  # the files may change while this runs
     rows: list[Row] = []
     for part, measure in measures(args).items():
         for row in measure():
@@ -221,5 +222,5 @@ def main() -> None:
         if growth.PART in args.only:
             draw(rows, args.drawn, record.with_suffix(".png"))
             pictures.append(record.with_suffix(".png"))
-        report.record(record, rows, head, sys.argv[1:], pictures)
+        report.record(record, rows, head, sys.argv[1:], pictures, at)
     print(f"written to {folder}")
