@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pyg_mmrec.config import Weight, Width, checked, option, to_dict
 from pyg_mmrec.datasets.features import check_name
 from pyg_mmrec.datasets.sources import as_folder, reason, shown
 from pyg_mmrec.errors import MMRecError
@@ -32,7 +33,13 @@ _LATENTS, _DEGREES, _CHOICES, _FEATURES = range(4)  # what is drawn, for the see
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        check_name(name, "planted data")
+
+
+@checked
+@dataclass
 class Planted:
     r"""Interactions whose origin in the features is known, too many for memory.
 
@@ -50,46 +57,37 @@ class Planted:
     seeded by their number, so that memory does not grow with the interactions: it holds
     some numbers a user and the latents of the items.
 
-    Args:
-        interactions: How many, each a user and an item once.
-        users: Number of users; one for 50 interactions if ``None``.
-        items: Number of items; one for 200, and 500 at least, if ``None``.
-        modalities: Their names.
-        dim: Width of each modality's features, in half precision.
-        latent_dim: Dimensions ``k`` of each latent.
-        noise: Standard deviation of the noise in features.
-        temperature: Of the choice, :math:`\tau`.
-        seed: Of everything.
-
     Raises:
         MMRecError: For numbers of which no such data can be.
 
     Example:
         >>> from pyg_mmrec import Folder
         >>> from pyg_mmrec.datasets.planted import Planted
-        >>> Planted(20_000, dim=8).write("big")
+        >>> Planted(20_000, items=400, dim=8).write("big")
         >>> Folder("big").modalities
         ['image', 'text']
     """
 
-    interactions: int
-    users: int | None = None
-    items: int | None = None
-    modalities: Sequence[str] = ("image", "text")
-    dim: int = 64
-    latent_dim: int = 8
-    noise: float = 0.1
-    temperature: float = 0.3
-    seed: int = 0
+    interactions: int = option(
+        1_000_000, "how many, each a user and an item once", min=100, max=2**40
+    )
+    users: int | None = option(
+        None, "number of users, or none: one for 50 interactions", min=1, max=2**31 - 1
+    )
+    items: int | None = option(
+        None, "number of items, or none: one for 200, and 500 at least",
+        min=25, max=2**31 - 1,
+    )  # fmt: skip
+    modalities: tuple[str, ...] = option(
+        ("image", "text"), "names of the features", filled=True, check=_check_names
+    )
+    dim: Width = option(64, "width of the features, which have half precision")
+    latent_dim: Width = option(8, "dimensions k of each latent")
+    noise: Weight = option(0.1, "standard deviation of the noise in features")
+    temperature: Weight = option(0.3, "of the choice: 0 takes what is liked best")
+    seed: int = option(0, "seed of everything", min=0, max=2**62)
 
     def __post_init__(self) -> None:
-        for name in ("interactions", "dim", "latent_dim"):
-            if getattr(self, name) < 1:
-                raise MMRecError(
-                    f"{name!r} needs to be 1 or more (got {getattr(self, name)})"
-                )
-        for name in self.modalities:
-            check_name(name, "planted data")
         most = self.num_users * self._most
         if not self.num_users * _LEAST <= self.interactions <= most:
             raise MMRecError(
@@ -134,7 +132,7 @@ class Planted:
                 self._write_interactions(partial / INTERACTIONS, latents)
                 for number, name in enumerate(self.modalities):
                     self._write_features(partial, name, number, latents)
-                about = json.dumps(asdict(self), indent=2)
+                about = json.dumps(to_dict(self), indent=2)
                 (partial / ABOUT).write_text(about + "\n", encoding="utf-8")
                 os.replace(partial, folder)
         except OSError as error:
