@@ -28,6 +28,7 @@ from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import train_edges
 from pyg_mmrec.plots.style import grid, look, new_figure, styled
+from pyg_mmrec.transforms import CoOccurrence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 PART = "growth"
 EDGES = (100_000, 1_000_000, 10_000_000)
 SAMPLERS = ("torch", "pyg")
-ONCE = ("write", "read", "open", "open again", "build")
+ONCE = ("write", "read", "open", "open again", "co-occurrence", "build")
 """What is done once, before the steps."""
 _LEAST = 1000  # interactions
+_K = 10  # neighbours by co-occurrence
 _DIM = 32  # columns of features
 _STEPS = 4  # at most, on the whole graph: one may take many seconds
 
@@ -179,6 +181,11 @@ class _Growing:
         dataset = self._once("open again", lambda: Folder(folder))
         self.found[-1].note += f"; {train_edges(dataset[0]).size(1)} train edges"
         yield self.found[-1]
+        if "" in ways:
+            co_occurring = CoOccurrence(_K)
+            self._once("co-occurrence", lambda: len(co_occurring(dataset[0]).stores))
+            self.found[-1].note += f"; the {_K} items with most common users of each"
+            yield self.found[-1]
         for method in chosen(methods, dataset[0]):
             yield from self._train(dataset, method, ways)
 
@@ -200,20 +207,22 @@ class _Growing:
     def _train(
         self, dataset: Dataset, method: str, ways: dict[str, dict[str, Any]]
     ) -> Iterator[Row]:
-        trainings = {}
+        whole: Row | None = None
         for way, options in ways.items():
+            name = f"{method}{way}"
             steps = self.settings.steps if way else min(self.settings.steps, _STEPS)
             make = partial(make_trainer, dataset, method, self.settings, **options)
-            trainings[f"{method}{way}"] = self._once(
-                f"build: {method}{way}", partial(_training, make, steps)
-            )
+            # One after the other: two of them need not fit into memory.
+            training = self._once(f"build: {name}", partial(_training, make, steps))
             yield self.found[-1]
-        found = {one.case: one for one in rows(trainings, self.settings, method)}
-        whole = as_size(peak_resident())
-        for name in trainings:
-            one, step = found[name], found[f"{name}: step"]
+            timed = {row.case: row for row in rows({name: training}, self.settings)}
+            del training
+            one, step = timed[name], timed[f"{name}: step"]
             how = one.note.rpartition("; ")[0]
-            one.note = f"{seconds(step.seconds)} a step, {how}; process {whole}"
+            peak = as_size(peak_resident())
+            one.note = f"{seconds(step.seconds)} a step, {how}; process {peak}"
+            whole = one if whole is None else whole
+            one.ratio = one.seconds / whole.seconds
             yield one
 
 
