@@ -26,6 +26,8 @@ nodes before them, so that whatever is computed of those stays as it was::
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -79,7 +81,7 @@ def features(
     x = stored_features(data, modality, node_type, index)
     if x.dtype != torch.float16:
         return x
-    needed, free = 4 * x.numel(), free_memory()
+    needed, free = 4 * x.numel(), free_memory() if x.device.type == "cpu" else math.inf
     if index is None and needed > free:
         raise MMRecError(
             f"features of modality {modality!r} take {needed / 1e9:.1f} GB as a whole "
