@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,9 +66,13 @@ def data_of(edges: int, root: Path | str) -> Folder:
         edges: How many.
         root: A folder, in which that of the data is made.
     """
-    folder = Path(root) / f"planted-{edges}"
+    folder = _folder(edges, Path(root))
     Planted(edges, dim=_DIM).write(folder)
     return Folder(folder)
+
+
+def _folder(edges: int, root: Path) -> Path:
+    return root / str(edges) / "planted"
 
 
 def parsed_hops(text: str) -> tuple[int, ...]:
@@ -94,6 +99,7 @@ def measure(
     hops: Sequence[str] = (),
     samplers: Sequence[str] = SAMPLERS,
     whole_to: float = float("inf"),
+    keep: Path | str | None = None,
 ) -> Iterator[Row]:
     """Time an epoch of each method on data of each size, from its first steps.
 
@@ -108,6 +114,8 @@ def measure(
         hops: Neighbours that subgraphs are sampled with.
         samplers: What samples them; PyG's is left out where it lacks what it needs.
         whole_to: Interactions up to which methods train on the whole graph, too.
+        keep: Folder in which the data stay. What lies there from before is not made,
+            nor are its making and first opening measured.
 
     Yields:
         What was measured, as soon as it is.
@@ -120,7 +128,8 @@ def measure(
         ways: dict[str, dict[str, Any]] = {"": {}} if size <= whole_to else {}
         ways |= _sampled(hops, samplers)
         # Relations as large as these are not to stay in the user's cache.
-        with tempfile.TemporaryDirectory() as folder:
+        place = tempfile.TemporaryDirectory() if keep is None else nullcontext(keep)
+        with place as folder:
             for one in _Growing(size, settings, Path(folder))(methods, ways):
                 way = one.case
                 one.part, one.case = PART, f"{way}, {size} interactions"
@@ -170,14 +179,15 @@ class _Growing:
         self, methods: Sequence[str], ways: dict[str, dict[str, Any]]
     ) -> Iterator[Row]:
         """All rows, one by one."""
-        folder = self.root / "planted"
-        planted = Planted(self.size, dim=_DIM)
-        self._once("write", lambda: planted.write(folder))
-        yield self.found[-1]
-        self._once("read", lambda: len(read_raw(folder / INTERACTIONS).user))
-        yield self.found[-1]
-        self._once("open", lambda: len(Folder(folder).user_ids))
-        yield self.found[-1]
+        folder = _folder(self.size, self.root)
+        if not folder.exists():
+            planted = Planted(self.size, dim=_DIM)
+            self._once("write", lambda: planted.write(folder))
+            yield self.found[-1]
+            self._once("read", lambda: len(read_raw(folder / INTERACTIONS).user))
+            yield self.found[-1]
+            self._once("open", lambda: len(Folder(folder).user_ids))
+            yield self.found[-1]
         dataset = self._once("open again", lambda: Folder(folder))
         self.found[-1].note += f"; {train_edges(dataset[0]).size(1)} train edges"
         yield self.found[-1]

@@ -74,6 +74,9 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--whole-to", type=float, default=float("inf"), metavar="N",
         help="interactions up to which the part growth trains on whole graphs, too "
              "(default: all)")  # fmt: skip
+    add("--keep", default=None, metavar="DIR",
+        help="folder in which the data of the part growth stay, or lie from before "
+             "(default: none)")  # fmt: skip
     add(
         "--beside",
         nargs="+",
@@ -178,6 +181,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
             args.hops,
             args.samplers,
             args.whole_to,
+            args.keep,
         ),
     }
     found = {part: run for part, run in found.items() if part in args.only}
@@ -209,18 +213,26 @@ def main() -> None:
     print(head, flush=True)
     folder, at = Path(args.output), commit()  # the files may change while this runs
     rows: list[Row] = []
-    for part, measure in measures(args).items():
-        for row in measure():
-            rows.append(replace(row, device=device))
-            show(rows[-1:])
-            report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
-        if part == growth.PART:
-            draw(rows, args.drawn, folder / "growth.png")
-    if args.record is not None:
-        record = Path(args.record)
-        pictures = []
-        if growth.PART in args.only:
-            draw(rows, args.drawn, record.with_suffix(".png"))
-            pictures.append(record.with_suffix(".png"))
-        report.record(record, rows, head, sys.argv[1:], pictures, at)
+    stopped = "; stopped before its end"
+    try:
+        for part, measure in measures(args).items():
+            for row in measure():
+                rows.append(replace(row, device=device))
+                show(rows[-1:])
+                report.save(folder, rows, head)
+            if part == growth.PART:
+                draw(rows, args.drawn, folder / "growth.png")
+        stopped = ""
+    finally:  # what is finished outlives a Ctrl-C
+        if args.record is not None and rows:
+            keep(args, rows, head + stopped, at)
     print(f"written to {folder}")
+
+
+def keep(args: argparse.Namespace, rows: list[Row], head: str, at: str | None) -> None:
+    """Write the record, and the picture of what grows beside it."""
+    path, pictures = Path(args.record), []
+    if any(row.part == growth.PART for row in rows):
+        pictures.append(path.with_suffix(".png"))
+        draw(rows, args.drawn, pictures[0])
+    report.record(path, rows, head, sys.argv[1:], pictures, at)
