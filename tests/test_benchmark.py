@@ -153,7 +153,7 @@ def test_rows_of_another_run_are_drawn_beside(tmp_path) -> None:
     )
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     table = pd.concat([other, report.frame(rows)], ignore_index=True)
-    assert growing.curves(table)["open"]["edges"].tolist() == [10, 10, 20, 20]
+    assert growing.curves(table)["open"]["edges"].tolist() == [10, 20]
 
 
 def test_cases_are_timed_in_turn() -> None:

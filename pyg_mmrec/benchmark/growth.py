@@ -242,7 +242,7 @@ def _training(make: Callable[[], Any], steps: int) -> Training:
 
 def curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Interactions, seconds and bytes of each stage and method."""
-    table = table[table["part"] == PART]
+    table = table[table["part"] == PART].drop_duplicates("case")
     method = table["case"].str.partition(", ")[0]
     edges = table["case"].str.extract(r", (\d+) interactions")[0].astype(float)
     table = table.assign(method=method, edges=edges).sort_values("edges")
@@ -252,21 +252,24 @@ def curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 @styled
 def plot_growth(table: pd.DataFrame) -> Figure:
     """Seconds and bytes over interactions, all axes logarithmic."""
-    figure, panels = new_figure(13, 3.9, ncols=3)
+    figure, panels = new_figure(10.5, 3.6, ncols=3)
     found = curves(table)
     once = {n: c for n, c in found.items() if n.partition(":")[0] in ONCE}
     epochs = {n: c for n, c in found.items() if n not in once}
+    files = {n: c for n, c in once.items() if ":" not in n}  # others are in the table
     shown = (
         (epochs, "seconds", "seconds an epoch"),
-        (epochs, "bytes", "bytes of training, on top of the data"),
-        (once, "seconds", "seconds, once"),
+        (epochs, "bytes", "bytes of training, beside data"),
+        (files, "seconds", "seconds, once"),
     )
     for axes, (lines, column, label) in zip(panels, shown, strict=True):
         for i, (name, curve) in enumerate(lines.items()):
             edges, values = curve["edges"], curve[column]
             axes.loglog(edges, values, label=name, **look(i))
-            proportional = values.iloc[0] * edges / edges.iloc[0]
-            axes.loglog(edges, proportional, ":", color=look(i)["color"])
+        if lines:
+            first = max(lines.values(), key=len)
+            edges, least = first["edges"], first[column].iloc[0]
+            axes.loglog(edges, least * edges / edges.iloc[0], ":", color="0.5")
         axes.set(xlabel="interactions (dotted: proportional)", ylabel=label)
         grid(axes)
         axes.legend(fontsize="x-small")
