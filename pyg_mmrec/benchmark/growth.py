@@ -270,7 +270,7 @@ def plot_growth(table: pd.DataFrame) -> Figure:
             first = max(lines.values(), key=len)
             edges, least = first["edges"], first[column].iloc[0]
             axes.loglog(edges, least * edges / edges.iloc[0], ":", color="0.5")
+            axes.legend(fontsize="x-small")
         axes.set(xlabel="interactions (dotted: proportional)", ylabel=label)
         grid(axes)
-        axes.legend(fontsize="x-small")
     return figure
