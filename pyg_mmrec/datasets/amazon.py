@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pyg_mmrec.datasets import download
-from pyg_mmrec.datasets.base import is_writable, make_folder
+from pyg_mmrec.datasets.places import is_writable, make_folder
 from pyg_mmrec.datasets.prepared import Prepared, missing
 from pyg_mmrec.datasets.readers import SPLIT_FILES
 from pyg_mmrec.datasets.sources import read_npy

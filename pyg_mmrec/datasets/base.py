@@ -3,65 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import os
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.datasets import store
+from pyg_mmrec.datasets.arguments import bound, described, is_json
+from pyg_mmrec.datasets.building import (
+    Raw,
+    check_splits,
+    graph_of,
+    held_out,
+    map_features,
+    split_by,
+)
 from pyg_mmrec.datasets.coverage import (
     coverage,
     coverage_lines,
     warn_of_low_coverage,
 )
-from pyg_mmrec.datasets.features import Features, check_name
-from pyg_mmrec.datasets.interactions import (
-    SPLIT_NAMES,
-    TRAIN,
-    Interactions,
-    checked,
-)
-from pyg_mmrec.datasets.sources import (
-    as_folder,
-    content_digest,
-    read_npy,
-    reading,
-)
+from pyg_mmrec.datasets.interactions import checked
+from pyg_mmrec.datasets.places import writable_cache
+from pyg_mmrec.datasets.sources import as_folder, content_digest, reading
 from pyg_mmrec.datasets.store import Processed
-from pyg_mmrec.errors import MMRecError, spelled
-from pyg_mmrec.files import replacing
-from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, interaction_graph
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.graph import modalities as modalities_of
 from pyg_mmrec.plugins import origin
 
+__all__ = ["Dataset", "Raw"]
+
 _VERSION = 2  # raise when the same files give another graph
-
-
-@dataclass
-class Raw:
-    """What a data set's files hold.
-
-    Args:
-        interactions: The interactions, in internal ids.
-        features: Features by modality, in internal item order.
-        titles: Title of each item, ``[I]``.
-    """
-
-    interactions: Interactions
-    features: dict[str, Features] = field(default_factory=dict)
-    titles: list[str] | None = None
 
 
 class Dataset(InMemoryDataset):
@@ -131,7 +109,7 @@ class Dataset(InMemoryDataset):
     def __new__(cls, *args: Any, **kwargs: Any) -> Dataset:
         """Remember the arguments, from which the data set can be made again."""
         self = super().__new__(cls)
-        self._arguments = _bound(cls, args, kwargs)
+        self._arguments = bound(cls, args, kwargs)
         return self
 
     def __init__(
@@ -183,7 +161,7 @@ class Dataset(InMemoryDataset):
 
     def source(self) -> dict[str, Any]:
         """Class and arguments, as JSON values, and which arguments are none."""
-        told = {k: v for k, v in self._arguments.items() if _is_json(v)}
+        told = {k: v for k, v in self._arguments.items() if is_json(v)}
         untold = sorted(self._arguments.keys() - told)
         kind = type(self).__name__
         source = {"class": kind, "arguments": told, "untold": untold}
@@ -248,18 +226,18 @@ class Dataset(InMemoryDataset):
         with reading(self.folder):
             names = sorted(self.raw_file_names)
             files = [[name, content_digest(self.folder / name)] for name in names]
-        described = {
+        told = {
             "version": _VERSION,
             "class": type(self).__name__,
             "name": self.name,
             "files": files,
             "modalities": self.wanted,
-            "split": _described(self.split, "split"),
+            "split": described(self.split, "split"),
             "seed": self.seed,
-            "pre_transform": _described(self.pre_transform, "pre_transform"),
+            "pre_transform": described(self.pre_transform, "pre_transform"),
             "options": self.options(),
         }
-        text = json.dumps(described, sort_keys=True, default=str)
+        text = json.dumps(told, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def process(self) -> None:
@@ -289,37 +267,15 @@ class Dataset(InMemoryDataset):
         if self.split is not None:
             raw.interactions.split = None  # the one in the files gives way
         raw.interactions = checked(raw.interactions, where)
-        data = self._graph(raw)
+        data = graph_of(raw, self.folder)
         if raw.interactions.split is None:
-            data, raw = _split(data, raw, self._splitter())
-        _check_splits(data, where)
-        self._files = self._map_features(data, raw.features)
+            data, raw = split_by(data, raw, self._splitter())
+        check_splits(data, where)
+        place = Path(self.processed_dir) / "mapped" / self._digest
+        self._files = map_features(data, raw.features, place)
         if self.pre_transform is not None:
             data = self.pre_transform(data)
         return data, raw
-
-    def _map_features(
-        self, data: HeteroData, found: Mapping[str, Features]
-    ) -> dict[str, Path]:
-        """Add features that stay in files to the graph; the file of each attribute.
-
-        They come last, after the split, for a transform would copy them.
-        """
-        files = {}
-        held = {n: data[ITEM].pop(f"x_{n}", None) for n in found}
-        for name, feature in found.items():
-            x = held[name]
-            if x is None and isinstance(feature.x, np.memmap):
-                path = Path(str(feature.x.filename))
-                if not feature.in_order:
-                    path = Path(self.processed_dir) / "mapped" / self._digest
-                    path = path / f"{name}.npy"
-                    with replacing(path) as file:
-                        feature.write(file)
-                files[f"x_{name}"] = path
-                x = torch.from_numpy(read_npy(path, mapped=0))
-            data[ITEM][f"x_{name}"] = x
-        return files
 
     def _splitter(self) -> BaseTransform:
         from pyg_mmrec.transforms import Split  # imports are heavier than data sets
@@ -327,36 +283,6 @@ class Dataset(InMemoryDataset):
         if self.split is None or isinstance(self.split, str):
             return Split(cast(Any, self.split or "random"), seed=self.seed)
         return self.split
-
-    def _graph(self, raw: Raw) -> HeteroData:
-        found = raw.interactions
-        # One piece of memory for both directions, which a split replaces.
-        array = np.empty((3, len(found.user)), np.int64)
-        array[0], array[1], array[2] = found.user, found.item, found.user
-        both = torch.from_numpy(array)
-        edges = both[:2]
-        sizes = len(found.user_ids), len(found.item_ids)
-        if found.split is not None:
-            parts = [edges[:, torch.from_numpy(found.split == s)] for s in range(3)]
-            data = interaction_graph(*sizes, *parts)
-        else:
-            data = interaction_graph(*sizes, edges[:, :0])
-            data[INTERACTS].edge_index, data[REV_INTERACTS].edge_index = edges, both[1:]
-            for key in ("time", "rating"):
-                values = getattr(found, key)
-                if values is not None:
-                    values = np.require(values, requirements="W")
-                    data[INTERACTS][key] = torch.from_numpy(values)
-        # What the graph has is not held twice: a row may be one of a hundred million.
-        found.user, found.item = found.user[:0], found.item[:0]
-        found.time = found.rating = None
-        for name, feature in raw.features.items():
-            check_name(name, self.folder)
-            if feature.row is None:
-                data[ITEM][f"x_{name}"] = torch.from_numpy(feature.x)
-            if not feature.present.all():
-                data[ITEM][f"mask_{name}"] = torch.from_numpy(feature.present)
-        return data
 
     def _restore(self, found: Processed) -> None:
         self._data = HeteroData.from_dict(found.data.to_dict())
@@ -379,149 +305,10 @@ class Dataset(InMemoryDataset):
 
     def __repr__(self) -> str:
         edges = self._data[INTERACTS]
-        counts = [edges.edge_index, *_labels(edges).values()]
+        counts = [edges.edge_index, *held_out(edges).values()]
         splits = "/".join(str(c.size(1)) for c in counts)
         return (
             f"{type(self).__name__}({self.name!r}, users={len(self.user_ids)}, "
             f"items={len(self.item_ids)}, interactions={splits}, "
             f"modalities={self.modalities})"
         )
-
-
-def _labels(store: Any) -> dict[str, Tensor]:
-    keys = ("val_label_index", "test_label_index")
-    return {key: store[key] for key in keys if key in store}
-
-
-def _bound(cls: type, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a constructor by name; places on disk as they are from anywhere."""
-    own: Any = cls
-    signature = inspect.signature(own.__init__)
-    found: dict[str, Any] = {}
-    for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
-        extra = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
-        found.update(value if extra else {name: value})
-    found.pop(next(iter(signature.parameters)), None)  # self
-    for name in ("root", "path", "cache_dir"):
-        if isinstance(found.get(name), (str, Path)):
-            found[name] = os.path.abspath(os.path.expanduser(found[name]))
-    return found
-
-
-def _is_json(value: Any) -> bool:
-    if type(value) in (list, tuple):
-        return all(map(_is_json, value))
-    if type(value) is dict:
-        return all(type(k) is str and _is_json(v) for k, v in value.items())
-    return type(value) in (str, int, float, bool, type(None))
-
-
-def _described(option: Any, name: str) -> str | None:
-    """An option as text that tells all its settings.
-
-    Raises:
-        MMRecError: If its ``repr`` shows a memory address, which says nothing.
-    """
-    if option is None or isinstance(option, str):
-        return option
-    text = repr(option)
-    if " at 0x" in text:
-        raise MMRecError(
-            f"{name}={text} cannot be kept with the graph, for its repr shows a memory "
-            f"address and not its settings: give it a __repr__, or use 'transform'"
-        )
-    return text
-
-
-def _split(
-    data: HeteroData, raw: Raw, splitter: BaseTransform
-) -> tuple[HeteroData, Raw]:
-    """Split all interactions; users and items that the transform removes go."""
-    data = splitter(data)
-    for edge in (INTERACTS, REV_INTERACTS):
-        for key in ("time", "rating"):
-            if key in data[edge]:  # the graph's contract: only what methods read
-                del data[edge][key]
-    found = raw.interactions
-    users, items = (_kept(data, node) for node in (USER, ITEM))
-    found.user_ids = found.user_ids if users is None else found.user_ids[users]
-    if items is not None:
-        found.item_ids = found.item_ids[items]
-        for name, feature in raw.features.items():
-            if feature.row is not None:
-                raw.features[name] = feature.select(items)
-        raw.titles = raw.titles and [raw.titles[i] for i in items]
-    return data, raw
-
-
-def _kept(data: HeteroData, node: str) -> np.ndarray | None:
-    """Ids from before of the nodes that a k-core kept, ``None`` if all stayed."""
-    if "kept" not in data[node]:
-        return None
-    kept = data[node].kept.numpy()
-    del data[node].kept
-    return kept
-
-
-def _check_splits(data: HeteroData, where: str) -> None:
-    store = data[INTERACTS]
-    parts = [store.edge_index, *_labels(store).values()]
-    if len(parts) != len(SPLIT_NAMES):
-        raise MMRecError(
-            f"{where} was split without validation or test interactions: end the "
-            f"split with pyg_mmrec.transforms.Split"
-        )
-    for name, part in zip(SPLIT_NAMES, parts, strict=True):
-        if part.size(1) == 0:
-            raise MMRecError(
-                f"{where} has no {name} interactions: each of train, validation and "
-                f"test needs some, so change the split or add interactions"
-            )
-    trained = torch.zeros(int(data[USER].num_nodes), dtype=torch.bool)
-    trained[parts[TRAIN][0]] = True
-    without = int((~trained).sum())
-    if without:
-        warnings.warn(
-            f"{where} has {without} of {len(trained)} users without a train "
-            f"interaction: they stay in the graph, and evaluation leaves them out",
-            stacklevel=2,
-        )
-
-
-def is_writable(folder: Path) -> bool:
-    """Whether a folder, or its nearest parent that exists, is meant to be written."""
-    while not folder.exists():
-        folder = folder.parent
-    # An administrator may write anywhere; a mode without any write bit still asks
-    # that nobody does.
-    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
-
-
-def writable_cache(folder: Path) -> Path:
-    """``folder/processed`` where it can be written, else a folder of the user's."""
-    if is_writable(folder / "processed"):
-        return folder / "processed"
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    return user_cache() / f"{folder.name}-{place}"
-
-
-def user_cache() -> Path:
-    """The user's folder for what can be made anew."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "pyg_mmrec"
-
-
-def make_folder(folder: Path) -> Path:
-    """The folder, made if it is not there.
-
-    Raises:
-        MMRecError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MMRecError(
-            f"the folder {folder} cannot be made ({error.strerror}): choose another "
-            f"with {spelled('root')} or cache_dir=..."
-        ) from error
-    return folder

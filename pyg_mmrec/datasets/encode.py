@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyg_mmrec.datasets.base import is_writable, writable_cache
 from pyg_mmrec.datasets.contents import Contents
 from pyg_mmrec.datasets.items import Items
 from pyg_mmrec.datasets.made import SHORT, tell_skipped
+from pyg_mmrec.datasets.places import is_writable, writable_cache
 from pyg_mmrec.datasets.raws import (
     FOLDERS,
     Source,

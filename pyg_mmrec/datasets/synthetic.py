@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pyg_mmrec.datasets.base import Dataset, Raw, user_cache
+from pyg_mmrec.datasets.base import Dataset, Raw
 from pyg_mmrec.datasets.features import Features
 from pyg_mmrec.datasets.interactions import Interactions
+from pyg_mmrec.datasets.places import user_cache
 from pyg_mmrec.datasets.store import Processed
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS

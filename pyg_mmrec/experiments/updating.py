@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import to_dict
 from pyg_mmrec.datasets import Dataset, Kept
-from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.kept import keep
 from pyg_mmrec.datasets.newcomers import NewItems, read_items_beside
-from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.experiments.experiment import Run, described, run
+from pyg_mmrec.experiments.grown_data import grown_data
 from pyg_mmrec.experiments.loading import finished, load_run, made_again
 from pyg_mmrec.experiments.outputs import (
     CHECKPOINT,
@@ -34,41 +29,10 @@ from pyg_mmrec.experiments.outputs import (
     write_json,
 )
 from pyg_mmrec.files import claimed
-from pyg_mmrec.graph import (
-    INTERACTS,
-    ITEM,
-    LABELS,
-    USER,
-    modalities,
-    presence,
-    set_interactions,
-    train_edges,
-)
+from pyg_mmrec.graph import modalities
 from pyg_mmrec.growing import Fill, PerNode
-from pyg_mmrec.serving.extension import content_of
-from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.training import checkpoint
-from pyg_mmrec.training.likeness import item_fill, like_users
 from pyg_mmrec.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Grown:
-    """A data set with more in it.
-
-    Args:
-        data: The graph: nodes of before first, new interactions last.
-        user_ids: Raw ids of its users.
-        item_ids: Raw ids of its items.
-        titles: Titles of its items, if they have any.
-        fills: What makes rows of new nodes of those there were, by the nodes' type.
-    """
-
-    data: HeteroData
-    user_ids: pd.Index
-    item_ids: pd.Index
-    titles: list[str] | None
-    fills: dict[str, Fill]
 
 
 def update(
@@ -157,141 +121,6 @@ def update(
             checkpoint.save(output / CHECKPOINT, {**trainer.description, **state})
         write_json(output / CONFIG, description)
     return run(kept, told["method"], output=output, resume=True, **parts, **options)
-
-
-def grown_data(
-    done: Run,
-    base: HeteroData,
-    interactions: pd.DataFrame | Path | str,
-    items: NewItems | None,
-) -> Grown:
-    """The data of a run with more interactions, and who joined them.
-
-    Args:
-        done: The run.
-        base: The graph of its data set, without relations.
-        interactions: See :func:`update`.
-        items: Likewise.
-
-    Raises:
-        MMRecError: If there is nothing new, or ids or features do not fit.
-    """
-    index, extension = done.index, done.index.extension
-    assert extension is not None
-    items = NewItems([], {}) if items is None else items
-    user, item = _pairs(interactions)
-    item_ids = joined_ids("item", index.item_ids, items.ids)
-    bare = _unknown(item, item_ids)  # of them nothing is known but who took them
-    item_ids = joined_ids("item", item_ids, bare)
-    user_ids = joined_ids("user", index.user_ids, _unknown(user, index.user_ids))
-    edges = torch.from_numpy(np.stack([placed(user, user_ids), placed(item, item_ids)]))
-    edges = _new_edges(train_edges(base), edges, len(item_ids))
-    content = extension.added.joined(content_of(base, items.features, items.ids))
-    content = content.joined(content_of(base, {}, bare, placed=False))
-    first = len(index.user_ids)
-    newest = edges[0] >= first
-    taken = torch.stack([edges[0, newest] - first, edges[1, newest]])
-    listening = extension.graph(content, taken if taken.numel() else None)
-    names = index.items.joined([*items.ids, *bare], _titles(items, bare), None).titles
-    return Grown(
-        _joined(base, content.x, content.present, len(item_ids), len(user_ids), edges),
-        user_ids,
-        item_ids,
-        names,
-        {USER: _no_rows, ITEM: _no_rows}
-        | ({USER: like_users(listening)} if len(user_ids) > first else {})
-        | ({ITEM: item_fill(listening, extension.cold_ids)} if content.count else {}),
-    )
-
-
-def _no_rows(rows: Tensor) -> Tensor:
-    return rows[:0]
-
-
-def _titles(items: NewItems, bare: list[Any]) -> list[str] | None:
-    if items.titles is None:
-        return None
-    return [*items.titles, *map(str, bare)]
-
-
-def _pairs(interactions: pd.DataFrame | Path | str) -> tuple[pd.Index, pd.Index]:
-    """Raw ids of users and items, one pair an interaction."""
-    if isinstance(interactions, pd.DataFrame):
-        for name in ("user", "item"):
-            if name not in interactions:
-                raise MMRecError(
-                    f"a table of interactions needs a column {name!r} (found: "
-                    f"{', '.join(map(str, interactions.columns))})"
-                )
-        return pd.Index(interactions["user"]), pd.Index(interactions["item"])
-    found = read_raw(Path(interactions))
-    return found.user_ids[found.user], found.item_ids[found.item]
-
-
-def _unknown(ids: pd.Index, known: pd.Index) -> list[Any]:
-    """Ids that are not known, each once, sorted, of the type of those that are."""
-    text = len(known) > 0 and isinstance(known[0], str)
-    ids = (ids.astype(str) if text else ids).unique()
-    return sorted(ids[placed(ids, known) < 0].tolist())
-
-
-def _new_edges(old: Tensor, edges: Tensor, num_items: int) -> Tensor:
-    """Interactions that are not there yet, each once, in their order.
-
-    Raises:
-        MMRecError: If there are none.
-    """
-    keys = (edges[0] * num_items + edges[1]).numpy()
-    _, first = np.unique(keys, return_index=True)
-    kept = np.sort(first)
-    kept = kept[~np.isin(keys[kept], (old[0] * num_items + old[1]).cpu().numpy())]
-    if len(kept) == 0:
-        raise MMRecError(
-            "all of these interactions are there already: give some that are new"
-        )
-    return edges[:, torch.from_numpy(kept)]
-
-
-def _joined(
-    base: HeteroData,
-    x: Mapping[str, Tensor],
-    present: Mapping[str, Tensor],
-    num_items: int,
-    num_users: int,
-    edges: Tensor,
-) -> HeteroData:
-    """The graph with more nodes, features and train interactions.
-
-    Raises:
-        MMRecError: If nothing is left of validation or of test.
-    """
-    data = copy.copy(base)
-    old = train_edges(base)
-    for name, rows in x.items():
-        has = torch.cat([presence(base, name), present[name]])
-        data[ITEM][f"x_{name}"] = torch.cat([base[ITEM][f"x_{name}"], rows])
-        data[ITEM].pop(f"mask_{name}", None)
-        if not bool(has.all()):
-            data[ITEM][f"mask_{name}"] = has
-    for name in modalities(base, USER):
-        rows, has = base[USER][f"x_{name}"], presence(base, name, USER)
-        gap = num_users - has.numel()
-        data[USER][f"x_{name}"] = torch.cat([rows, rows.new_zeros(gap, rows.size(1))])
-        data[USER][f"mask_{name}"] = torch.cat([has, has.new_zeros(gap)])
-    data[ITEM].num_nodes, data[USER].num_nodes = num_items, num_users
-    keys = edges[0] * num_items + edges[1]
-    labels = {}
-    for part, key in LABELS.items():
-        held = base[INTERACTS][key]
-        held = held[:, ~torch.isin(held[0] * num_items + held[1], keys)]
-        if held.size(1) == 0:
-            raise MMRecError(
-                f"all interactions that were held out for {part} are among the new "
-                f"ones, so nothing is left to choose an epoch by: train on a new split"
-            )
-        labels[part] = held
-    set_interactions(data, torch.cat([old, edges], dim=1), **labels)
-    return data
 
 
 def _trainer(

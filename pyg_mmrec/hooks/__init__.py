@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.hooks.base import Figures, Hook, OnEpochEnd, Tracker
+from pyg_mmrec.hooks.base import Figures, Hook, OnEpochEnd, Tracker, ended
 
 __all__ = [
     "TRACKERS",
@@ -17,6 +17,7 @@ __all__ = [
     "OnEpochEnd",
     "Tracker",
     "check_installed",
+    "ended",
     "named",
 ]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +165,12 @@ class Tracker(Hook, ABC):
                 f"without",
                 stacklevel=4,
             )
+
+
+@contextmanager
+def ended(hooks: Iterable[Hook]) -> Iterator[None]:
+    """Tell hooks of the end, however it comes."""
+    with ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.on_end)
+        yield

@@ -57,6 +57,12 @@ class Progress:
     last_weights: Weights = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean time of a training epoch; 0 before the first."""
+        seconds = [row["seconds"] for row in self.history]
+        return sum(seconds) / len(seconds) if seconds else 0.0
+
 
 class Trained:
     """All that is trained: the parts with parameters, and their optimisers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.training.config import TrainConfig
 
 PLATEAU = 1.2
@@ -60,3 +61,23 @@ class EarlyStopping:
             if self.ends_after(epoch, best_epoch, best_value):
                 return epoch
         return None
+
+    def check_come_to(self, history: Sequence[Mapping[str, float]], where: str) -> None:
+        """Refuse a history that this training would not have come to.
+
+        Args:
+            history: A row per epoch.
+            where: The file that it was read from.
+
+        Raises:
+            MMRecError: If it would have ended before.
+        """
+        end = self.end(history[:-1])
+        if end is not None:
+            raise MMRecError(
+                f"{where} has trained {len(history)} epochs already, but with "
+                f"epochs={self.config.epochs} and patience={self.config.patience} "
+                f"it would have ended after {end}: give as many as before or "
+                f"more, start anew there with --overwrite, or choose another "
+                f"--output"
+            )

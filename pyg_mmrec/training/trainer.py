@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
@@ -18,26 +17,21 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.devices import peak_memory
 from pyg_mmrec.embeddings import Embeddings
-from pyg_mmrec.errors import DivergedError, MMRecError
-from pyg_mmrec.files import replacing
-from pyg_mmrec.hooks import Hook, named
+from pyg_mmrec.errors import DivergedError
+from pyg_mmrec.hooks import Hook, ended, named
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.parallel.batches import Batches, exchange
 from pyg_mmrec.parallel.columns import split
 from pyg_mmrec.parallel.processes import Ranks, here
-from pyg_mmrec.sampling.sampler import (
-    Batch,
-    BatchSampler,
-    LoaderBatchSampler,
-    NeighborBatchSampler,
-)
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
-from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig, check_sampled
-from pyg_mmrec.training.identity import check_same, data_parts, describe
+from pyg_mmrec.training.identity import data_parts, describe
+from pyg_mmrec.training.making import inner_optimizers, make_optimizer, make_sampler
 from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
 from pyg_mmrec.training.resuming import Progress, Trained
+from pyg_mmrec.training.saving import TrainingFiles
 from pyg_mmrec.training.scoring import (
     Monitor,
     Result,
@@ -135,17 +129,22 @@ class Trainer:
             self.model.compile()
         self.data = data.to(str(self.device))
         self.output = None if output is None else Path(output)
+        self.files = None
+        if self.output is not None:
+            self.files = TrainingFiles(self.output, self.ranks)
         self.objectives = nn.ModuleDict({t.name: t.objective for t in self.terms})
         with seeded(epoch_seed(self.config.seed, 0), self.device):
             for term in self.terms:
                 term.objective.setup(self.model, self.data)
         self.objectives.to(self.device)
         self.progress = Progress()
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(
+            self.model, self.objectives, self.terms, self.config
+        )
         self.trained = Trained(
             {"model": self.model, "objectives": self.objectives},
             self.optimizer,
-            self._inner_optimizers(),
+            inner_optimizers(self.terms),
             self.split,
         )
 
@@ -172,18 +171,15 @@ class Trainer:
         if resume:
             if not self.progress.epoch:
                 self.load_checkpoint()
-        elif self.output is not None and (self.output / "checkpoint.pt").exists():
-            raise MMRecError(
-                f"{self.output} holds the checkpoint of a run: continue it with "
-                f"resume=True, remove it, or train into another folder"
-            )
+        elif self.files is not None:
+            self.files.check_free()
         if self.validate and self.config.candidates != "all":
             logger.info(
                 "%s: validation and test rank the %s items alone (--candidates)",
                 *(self.model.name, self.config.candidates),
             )
         hooks = [*named(self.config.track), *hooks] if self.ranks.first else []
-        with _ended(hooks):
+        with ended(hooks):
             for hook in hooks:
                 hook.on_start(self.description, self.output)
             if self.trainable:
@@ -199,7 +195,7 @@ class Trainer:
             valid=valid,
             test=test,
             history=self.progress.history,
-            seconds_per_epoch=self._seconds_per_epoch(),
+            seconds_per_epoch=self.progress.seconds_per_epoch,
             peak_memory_bytes=peak_memory(self.device),
             hints=self._hints(),
             branches=scores.branches(parts),
@@ -222,7 +218,8 @@ class Trainer:
         if state.last_weights:  # fitted before: the best ones are in the model
             self.trained.load_weights(state.last_weights)
             state.last_weights = {}
-        self._complete_history()
+        if self.files is not None:
+            self.files.complete(state.history)
         terms = [term.name for term in self.terms]
         told = (self.model.name, config.epochs)
         with (
@@ -388,54 +385,9 @@ class Trainer:
         floor = popularity(self.data, config.monitor, config.candidates or "all")
         return EarlyStopping(config, floor)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer | None:
-        inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
-        params = [
-            p
-            for p in [*self.model.parameters(), *self.objectives.parameters()]
-            if p.requires_grad and id(p) not in inner
-        ]
-        if not params:
-            return None
-        if not self.terms:
-            raise MMRecError(
-                f"the method {self.model.name!r} has parameters but no objectives: "
-                f"return at least one Term from objectives(), or pass 'terms'"
-            )
-        cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        return cls[self.config.optimizer](
-            params,
-            lr=self.config.lr,
-            weight_decay=self.config.weight_decay,
-            fused=True,
-        )
-
-    def _inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        inner = {t.name: t.objective.inner_optimizer for t in self.terms}
-        return {name: o for name, o in inner.items() if o is not None}
-
     def make_sampler(self, num_neg: int) -> BatchSampler:
         """What draws the batches, with so many negatives of each interaction."""
-        config = self.config
-        if config.num_neighbors:
-            kinds = {"torch": NeighborBatchSampler, "pyg": LoaderBatchSampler}
-            if config.neighbor_sampler == "pyg" and self.batches.size > 1:
-                raise MMRecError(
-                    f"'neighbor_sampler' pyg knows of one process, and there are "
-                    f"{self.batches.size}: leave the option out"
-                )
-            return kinds[config.neighbor_sampler](
-                self.data,
-                config.batch_size,
-                num_neg,
-                config.exclude,
-                num_neighbors=config.num_neighbors,
-                reads=self.model.reads,
-                ranks=self.batches,
-            )
-        return BatchSampler(
-            self.data, config.batch_size, num_neg, config.exclude, self.batches
-        )
+        return make_sampler(self.data, self.model, self.config, num_neg, self.batches)
 
     def state(self) -> dict[str, Any]:
         """Everything that continues this training, as tensors and JSON values.
@@ -445,28 +397,11 @@ class Trainer:
         return {**self.description, **self.trained.state(self.progress)}
 
     def _save(self, hooks: Sequence[Hook] = ()) -> None:
-        if self.output is None:
+        if self.files is None:
             return
-        path, state = self.output / "checkpoint.pt", self.state()
-        with self.ranks.agreed():
-            if self.ranks.first:
-                checkpoint.save(path, state)
-                self._write_history(self.output)
+        self.files.write(self.state(), self.progress.history)
         for hook in hooks:
-            hook.on_checkpoint(path, self.progress.epoch)
-
-    def _write_history(self, output: Path) -> None:
-        with replacing(output / "history.csv") as file:
-            pd.DataFrame(self.progress.history).to_csv(file, index=False)
-
-    def _complete_history(self) -> None:
-        """Write the history that a run left shorter, stopped between two files."""
-        path = None if self.output is None else self.output / "history.csv"
-        if path is None or not self.progress.history or not self.ranks.first:
-            return
-        lines = path.read_bytes().count(b"\n") if path.exists() else 0
-        if lines != len(self.progress.history) + 1:
-            self._write_history(path.parent)
+            hook.on_checkpoint(self.files.checkpoint, self.progress.epoch)
 
     def load_checkpoint(self) -> None:
         """Continue from ``checkpoint.pt`` in the output folder, if there is one.
@@ -475,42 +410,10 @@ class Trainer:
             MMRecError: If it belongs to another experiment, is damaged, or was
                 trained for longer than this training would be.
         """
-        path = None if self.output is None else self.output / "checkpoint.pt"
-        if path is None or not path.exists():
+        if self.files is None or not self.files.exist():
             return
-        state = checkpoint.load(path)
-        check_same(state, self.description, path, type(self.model))
-        if (state.get("index") or {}).get("added"):
-            raise MMRecError(
-                f"{path} holds items that joined the run after its training, which "
-                f"training would lose: update it with their interactions, go on with "
-                f"the run that they joined, or choose another --output"
-            )
-        progress = self.trained.restore(state, str(path))
-        self._check_not_longer(progress, path)
+        state = self.files.read(self.description, type(self.model))
+        where = str(self.files.checkpoint)
+        progress = self.trained.restore(state, where)
+        self.stopping.check_come_to(progress.history, where)
         self.progress = progress
-
-    def _check_not_longer(self, progress: Progress, path: Path) -> None:
-        """Refuse a checkpoint that this training would not have come to."""
-        end = self.stopping.end(progress.history[:-1])
-        if end is not None:
-            raise MMRecError(
-                f"{path} has trained {progress.epoch} epochs already, but with "
-                f"epochs={self.config.epochs} and patience={self.config.patience} "
-                f"it would have ended after {end}: give as many as before or "
-                f"more, start anew there with --overwrite, or choose another "
-                f"--output"
-            )
-
-    def _seconds_per_epoch(self) -> float:
-        seconds = [row["seconds"] for row in self.progress.history]
-        return sum(seconds) / len(seconds) if seconds else 0.0
-
-
-@contextmanager
-def _ended(hooks: Iterable[Hook]) -> Iterator[None]:
-    """Tell hooks of the end, however it comes."""
-    with ExitStack() as stack:
-        for hook in hooks:
-            stack.callback(hook.on_end)
-        yield

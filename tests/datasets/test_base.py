@@ -10,7 +10,7 @@ import torch
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.datasets import Amazon
-from pyg_mmrec.datasets.base import is_writable
+from pyg_mmrec.datasets.places import is_writable
 from pyg_mmrec.datasets.store import FILES
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER

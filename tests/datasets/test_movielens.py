@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from pyg_mmrec.datasets import MovieLens100K, download, movielens
+from pyg_mmrec.datasets.movielens_files import GENRES
 from pyg_mmrec.encoding import encode
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM
@@ -55,7 +56,7 @@ def grouplens_files():
     data = ratings(seed=0).to_csv(sep="\t", index=False, header=False)
     lines = []
     for item, title, year, classes in MOVIES:
-        flags = "|".join(str(int(g in classes.split())) for g in movielens._GENRES)
+        flags = "|".join(str(int(g in classes.split())) for g in GENRES)
         lines.append(f"{item}|{title} ({year})|01-Jan-{year}||http://x|{flags}\n")
     return {"u.data": data.encode(), "u.item": "".join(lines).encode("latin-1")}
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_mmrec.encoding import Encoder, encode, encode_all, engine
+from pyg_mmrec.encoding import Encoder, batches, encode, encode_all
 from pyg_mmrec.encoding.store import Made, Store
 from pyg_mmrec.errors import MMRecError
 
@@ -71,7 +71,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bits(
     tmp_path, monkeypatch, stop
 ) -> None:
     whole = encode_all(TEXTS, Sums(), None, 4, False)
-    monkeypatch.setattr(engine, "_SECONDS", 0.0)
+    monkeypatch.setattr(batches, "_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         encode_all(TEXTS, Sums(stop=stop), tmp_path, 4, False)
     encoder = Sums()
@@ -85,9 +85,9 @@ def test_what_was_interrupted_goes_on_to_the_same_bits(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from pyg_mmrec.encoding import encode_all, engine
+from pyg_mmrec.encoding import batches, encode_all
 from tests.encoding.test_engine import TEXTS, Sums
-engine._SECONDS = 0.0
+batches._SECONDS = 0.0
 class Slow(Sums):
     def encode(self, batch):
         time.sleep(0.2)
