@@ -86,6 +86,7 @@ def test_a_run_and_a_data_set_are_shown(trained, command, folder) -> None:
         "image: 34 of 39 items",
     ):
         assert words in stdout
+    assert "users=30" not in stderr  # once is enough
 
 
 def test_a_sparkline_shows_least_greatest_and_the_best_of_many() -> None:

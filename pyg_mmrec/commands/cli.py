@@ -272,6 +272,7 @@ def open_dataset(
     dataset: str,
     args: argparse.Namespace,
     runs: Iterable[Mapping[str, Any]] | None = None,
+    shown: bool = True,
 ) -> Dataset:
     """Load the data set that the options describe, for runs that can be.
 
@@ -281,6 +282,7 @@ def open_dataset(
         runs: What will be run, as arguments of :func:`~pyg_mmrec.run`;
             the method of the options if ``None``. They are checked first: data can
             take an hour.
+        shown: Whether to tell, beside the output, what is in it.
     """
     name, _ = named(dataset)
     split_of(args)
@@ -291,7 +293,8 @@ def open_dataset(
     data = here().in_turn(
         lambda: load(name, args.root, modalities=args.modalities, **options)
     )
-    print(data, file=sys.stderr)
+    if shown:
+        print(data, file=sys.stderr)
     return data
 
 

@@ -129,4 +129,5 @@ def main() -> None:
     known = about(args.data)
     if known is not None:  # before the data, which may have to be got first
         print("\n".join([*known.lines(), ""]), flush=True)
-    print("\n".join(describe_data(open_dataset(args.data, args))))
+    dataset = open_dataset(args.data, args, shown=False)
+    print("\n".join(describe_data(dataset)))

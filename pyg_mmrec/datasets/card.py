@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
@@ -84,8 +87,7 @@ def data_card(dataset: Dataset) -> DataCard:
     Raises:
         MMRecError: If they cannot be read.
     """
-    with reading(dataset.folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # told when the graph was made
+    with reading(dataset.folder), _silence():
         again = repeated(dataset.read().interactions)
     data = dataset[0]
     store, edges = data[INTERACTS], train_edges(data)
@@ -105,6 +107,20 @@ def data_card(dataset: Dataset) -> DataCard:
         dataset.coverage(),
         {m: ids for m, ids in getattr(dataset, "unmatched", {}).items() if len(ids)},
     )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Within it nothing is said once more that was when the graph was made."""
+    logger = logging.getLogger("pyg_mmrec")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _degrees(nodes: Tensor, size: int) -> Degrees:
