@@ -127,7 +127,7 @@ def parse_study(
     def add_own(parser: Parser) -> None:
         parser.usage, parser.description = f"%(prog)s {usage}", description
         places = [
-            ("name", "METHOD", "the method"),
+            ("name", "METHOD", "one of those that --method lists, or your own"),
             ("data", "DATASET", f"{', '.join(DATASETS)}, or a folder"),
         ]
         for word, shown, text in reversed(places) if data_first else places:
@@ -204,19 +204,20 @@ def _parser(dataset: str, method: str) -> Parser:
         help="terms to add to the method's loss, with options as in "
         f"br_mrs:hard_weight=1:theta=0.2: {', '.join(PLUGS)}",
     )
+    of_data = parser.add_argument_group("data set")
     root = (
         "the folder of your data"
         if dataset == "custom"
         else ("folder that holds the data set's folder")
     )
-    add(
+    of_data.add_argument(
         "--root",
         default="data",
         type=a_word(),
         metavar="DIR",
         help=f"{root} (default: data)",
     )
-    add(
+    of_data.add_argument(
         "--modalities",
         nargs="+",
         type=a_word(),
@@ -225,28 +226,29 @@ def _parser(dataset: str, method: str) -> Parser:
         metavar="NAME",
         help="modalities to use (default: all)",
     )
-    add(
+    add_split(of_data)
+    of_results = parser.add_argument_group("results")
+    of_results.add_argument(
         "--output",
         type=a_word(),
         default=None,
         metavar="DIR",
         help="folder for results (default: runs/DATASET/METHOD)",
     )
-    add(
+    of_results.add_argument(
         "--resume",
         action="store_true",
         help="continue from the checkpoint in the output folder",
     )
-    add(
+    of_results.add_argument(
         "--overwrite",
         action="store_true",
         help="remove the run in the output folder first, if there is one",
     )
-    add_split(parser)
     own: list[str] = []
 
     def add_own(*flags: str, **kwargs: Any) -> None:
-        own.append(add(*flags, **kwargs).dest)
+        own.append(of_data.add_argument(*flags, **kwargs).dest)
 
     add_options(dataset, add_own)
     parser.set_defaults(data_options=own)

@@ -9,11 +9,13 @@ from pyg_mmrec.config import a_word, number
 from pyg_mmrec.transforms.split import METHODS, split_from
 
 
-def add_split(parser: argparse.ArgumentParser, k_core: bool = True) -> None:
+def add_split(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, k_core: bool = True
+) -> None:
     """Add ``--split``, ``--ratios``, ``--split-seed`` and ``--k-core``.
 
     Args:
-        parser: The parser of a command that reads a data set.
+        parser: The parser of a command that reads a data set, or a group of it.
         k_core: Whether users and items may go.
     """
     add = parser.add_argument

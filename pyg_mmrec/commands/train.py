@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyg_mmrec.commands.cli import (
     open_dataset,
+    output_folder,
     parse,
     parse_study,
     rehearse,
@@ -90,3 +91,5 @@ def _train(argv: list[str]) -> None:
     else:
         data, args = repeated(Path(config), argv)
     print(table({args.method: run_method(data, args, args.method).result}))
+    folder = output_folder(data, args, args.method)
+    print(f"now: pyg-mmrec recommend {folder} USER", file=sys.stderr)

@@ -139,7 +139,7 @@ def _shown(value: Any) -> str:
         return " ".join(f"{k}={v}" for k, v in value.items()) or "none"
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value)) or "none"
-    return str(value)
+    return "none" if value is None else str(value)
 
 
 def _on_command_line(hint: Any) -> bool:

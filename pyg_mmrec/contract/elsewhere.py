@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -63,7 +64,8 @@ class _Held(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> _Held:
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        tensor: Any = Tensor  # whose stub leaves the next name out
+        return tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
@@ -218,15 +220,15 @@ def _name(func: Any) -> str:
 
 def _where() -> str:
     """The innermost function that is the package's, or a method's."""
-    frame, found = sys._getframe(1), "backward"
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         inside = path.is_relative_to(_PACKAGE)
         if path.name != Path(__file__).name and (inside or _is_method(path)):
             name = path.relative_to(_PACKAGE) if inside else path.name
             return f"{name}: {frame.f_code.co_name}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return found
+        frame = frame.f_back
+    return "backward"
 
 
 def _is_method(path: Path) -> bool:

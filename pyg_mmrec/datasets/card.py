@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +12,7 @@ from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.interactions import repeated
 from pyg_mmrec.datasets.sources import reading
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
+from pyg_mmrec.quiet import silenced
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def data_card(dataset: Dataset) -> DataCard:
     Raises:
         MMRecError: If they cannot be read.
     """
-    with reading(dataset.folder), _silence():
+    with reading(dataset.folder), silenced():  # as told when the graph was made
         again = repeated(dataset.read().interactions)
     data = dataset[0]
     store, edges = data[INTERACTS], train_edges(data)
@@ -107,20 +104,6 @@ def data_card(dataset: Dataset) -> DataCard:
         dataset.coverage(),
         {m: ids for m, ids in getattr(dataset, "unmatched", {}).items() if len(ids)},
     )
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Within it nothing is said once more that was when the graph was made."""
-    logger = logging.getLogger("pyg_mmrec")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _degrees(nodes: Tensor, size: int) -> Degrees:

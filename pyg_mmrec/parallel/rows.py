@@ -77,14 +77,14 @@ class Across(Columnwise):
     def sum(self, x: Tensor) -> Tensor:
         """The sum over the columns of each row, ``[N, d]`` to ``[N, 1]``."""
         x = x.sum(-1, keepdim=True)
-        return x if self.parts == 1 else _Total.apply(x, here())  # type: ignore[no-any-return]
+        return x if self.parts == 1 else _Total.apply(x, here())
 
     def shared(self, x: Tensor) -> Tensor:
         """What every process has whole, to be used with its own columns.
 
         Its gradient is the sum over all columns.
         """
-        return x if self.parts == 1 else _Shared.apply(x, here())  # type: ignore[no-any-return]
+        return x if self.parts == 1 else _Shared.apply(x, here())
 
     def dropout(self, x: Tensor, p: float, training: bool) -> Tensor:
         """Entries of a table dropped out as those of the whole, ``[N, d]``."""
@@ -186,4 +186,4 @@ def together(x: Tensor, ranks: Ranks, width: int) -> Tensor:
     Returns:
         ``[n, B * d]``.
     """
-    return _GatherColumns.apply(x, ranks, width // ranks.size)  # type: ignore[no-any-return]
+    return _GatherColumns.apply(x, ranks, width // ranks.size)
