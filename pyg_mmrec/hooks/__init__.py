@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.hooks.base import Figures, Hook, OnEpochEnd, Tracker, ended
+from pyg_mmrec.hooks.base import Figures, Hook, OnEpochEnd, Tracker
 
 __all__ = [
     "TRACKERS",
@@ -17,7 +17,6 @@ __all__ = [
     "OnEpochEnd",
     "Tracker",
     "check_installed",
-    "ended",
     "named",
 ]
 

@@ -18,7 +18,8 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.devices import peak_memory
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError
-from pyg_mmrec.hooks import Hook, ended, named
+from pyg_mmrec.hooks import Hook, named
+from pyg_mmrec.hooks.base import ended
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.parallel.batches import Batches, exchange
