@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pyg_mmrec.datasets.amazon_splits import PARTS
-from pyg_mmrec.datasets.base import is_writable
 from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
+from pyg_mmrec.datasets.places import is_writable
 from pyg_mmrec.datasets.sources import as_folder
 from pyg_mmrec.errors import MMRecError, spelled, unknown
 

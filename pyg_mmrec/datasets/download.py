@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_mmrec.datasets.archives import check_gzip, check_zip
-from pyg_mmrec.datasets.base import make_folder
+from pyg_mmrec.datasets.places import make_folder
 from pyg_mmrec.datasets.sources import check_file, read_npy, shown
 from pyg_mmrec.datasets.transfer import Unreachable, partial_of, stream
 from pyg_mmrec.errors import MMRecError

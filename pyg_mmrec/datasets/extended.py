@@ -12,12 +12,13 @@ import pandas as pd
 
 from pyg_mmrec.datasets import swap
 from pyg_mmrec.datasets.archives import unpack
-from pyg_mmrec.datasets.base import Dataset, Raw, is_writable
+from pyg_mmrec.datasets.base import Dataset, Raw
 from pyg_mmrec.datasets.download import get
 from pyg_mmrec.datasets.features import Features, align, check_values, chosen
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.keyed import read_archived
+from pyg_mmrec.datasets.places import is_writable
 from pyg_mmrec.datasets.readers import read_inter
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import read_table

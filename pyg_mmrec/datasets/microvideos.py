@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyg_mmrec.datasets.base import is_writable
 from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
 from pyg_mmrec.datasets.microlens import ARRAYS
+from pyg_mmrec.datasets.places import is_writable
 from pyg_mmrec.datasets.sources import as_folder
 from pyg_mmrec.errors import MMRecError, spelled, unknown
 
