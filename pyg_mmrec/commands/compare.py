@@ -8,22 +8,17 @@ stopped.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
-from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_several
+from pyg_mmrec.commands.cli import add_jobs, add_seeds, open_dataset, parse_several
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
-from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
 from pyg_mmrec.experiments.significance import pairs_by_metric
-from pyg_mmrec.experiments.words import parse_options
-from pyg_mmrec.methods import get
-from pyg_mmrec.objectives import plug
+from pyg_mmrec.experiments.words import case, label
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
 TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
@@ -38,6 +33,7 @@ def add_own(parser: Parser) -> None:
         "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
+    add_jobs(parser)
     parser.add_argument(
         "--record", type=Path, default=None, metavar="DIR",
         help="keep the figures there, and write the table of all that are kept",
@@ -49,44 +45,6 @@ def read(argv: list[str]) -> argparse.Namespace:
     return parse_several(argv, USAGE, __doc__, add_own)
 
 
-def own_method(text: str) -> tuple[str, str]:
-    """A method that is given by its file, and the rest; else ``""`` and all."""
-    found = re.match(r".*?\.py(:\w+(?=[-+:]|$))?", text)
-    return ("", text) if found is None else (found[0], text[found.end() :])
-
-
-def label(text: str) -> str:
-    """What a case is called: own methods by their names, not by their places."""
-    method, rest = own_method(text)
-    return get(method).name + rest if method else text
-
-
-def case(text: str) -> dict[str, Any]:
-    """``"vbpr+sand"``, ``"rearm-meta"``, ``"sand:lr=0.01"`` as arguments of a run.
-
-    A plug's option is ``"vbpr+sand:sand.tau=0.2"``, for its method may have one of the
-    same name. Every name is checked now, before the first of many runs.
-    """
-    method, text = own_method(text)
-    text, *words = text.split(":")
-    text, *names = text.split("+")
-    more, *parts = text.split("-")
-    method = get(method + more).name
-    for part in parts:
-        if part not in get(method).ablations:
-            raise unknown(f"ablation of {method}", part, get(method).ablations)
-    plugs = []
-    for name in names:
-        own = [word for word in words if word.startswith(f"{name}.")]
-        words = [word for word in words if word not in own]
-        plugs.append(":".join([name, *(word.partition(".")[2] for word in own)]))
-        plug(plugs[-1])
-    options = parse_options(get(method), words)
-    if "seed" in options:
-        raise MMRecError(f"{text!r} names a seed: give --seeds, which hold for all")
-    return {"method": method, "plugs": plugs, "ablate": parts, **options}
-
-
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
     args = read(sys.argv[1:])
@@ -94,7 +52,7 @@ def main() -> None:
     cases = {label(name): {**shared, **case(name)} for name in args.names}
     data = open_dataset(args.data, args, cases.values())
     folder = Path(args.output or Path("runs") / data.name / "compare")
-    rows = measure(data, cases, args.seeds, folder, args.overwrite)
+    rows = measure(data, cases, args.seeds, folder, args.overwrite, args.jobs)
     pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)
     print(write(folder, "compare", rows, table))
