@@ -2,7 +2,8 @@
 
 Each method has its own presets; options given here hold for all but those that name
 their own. Finished runs are kept and not repeated: the same command goes on where it
-stopped.
+stopped. With --search every method is tuned first, on validation alone, by as many
+trials and seconds as the others; what each found is trained, and its test scored once.
 """
 
 from __future__ import annotations
@@ -10,15 +11,28 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from pyg_mmrec.commands.cli import add_jobs, add_seeds, open_dataset, parse_several
 from pyg_mmrec.commands.record import record
-from pyg_mmrec.config import Distinct, Parser
+from pyg_mmrec.config import Distinct, Parser, number
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
+from pyg_mmrec.experiments.fair import (
+    SPACE,
+    Cases,
+    search_all,
+    search_curves,
+    spaces_of,
+    winners,
+    write_search,
+)
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
 from pyg_mmrec.experiments.significance import pairs_by_metric
 from pyg_mmrec.experiments.words import case, label
+from pyg_mmrec.plots import drawn, plot_search
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
 TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
@@ -35,6 +49,19 @@ def add_own(parser: Parser) -> None:
     add_seeds(parser)
     add_jobs(parser)
     parser.add_argument(
+        "--search", type=number(int, min=1, max=1_000_000), default=None,
+        metavar="TRIALS", help="tune each method by so many trials first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=number(float, min=1, max=1e9), default=None,
+        metavar="SECONDS", help="end each method's search after so much training",
+    )  # fmt: skip
+    parser.add_argument(
+        "--space", nargs="+", action="extend", default=[], metavar="NAME=VALUES",
+        help="what a search varies, for all methods or as METHOD.NAME=VALUES for one "
+        f"(default: {' '.join(SPACE)})",
+    )  # fmt: skip
+    parser.add_argument(
         "--record", type=Path, default=None, metavar="DIR",
         help="keep the figures there, and write the table of all that are kept",
     )  # fmt: skip
@@ -42,7 +69,29 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    return parse_several(argv, USAGE, __doc__, add_own)
+    args = parse_several(argv, USAGE, __doc__, add_own)
+    if args.search is None and (args.budget is not None or args.space):
+        raise MMRecError("--budget and --space are of a search: give --search TRIALS")
+    return args
+
+
+def searched(
+    args: argparse.Namespace, cases: Cases, data: Dataset, folder: Path
+) -> dict[str, Any]:
+    """Cases with the options that searches found, each by as many trials and seconds.
+
+    What the searches took is written into the folder, as table, lines and curves.
+    """
+    spaces = spaces_of(cases, args.space or SPACE, data.name)
+    studies = search_all(
+        data, cases, spaces, args.search, args.budget, folder,
+        seed=args.seeds[0], overwrite=args.overwrite,
+    )  # fmt: skip
+    curves = search_curves(studies)
+    print(write_search(folder, curves, args.search, args.budget))
+    for kind in ("pdf", "png"):
+        drawn(lambda: plot_search(curves), folder / f"search.{kind}")
+    return winners(cases, studies)
 
 
 def main() -> None:
@@ -52,6 +101,8 @@ def main() -> None:
     cases = {label(name): {**shared, **case(name)} for name in args.names}
     data = open_dataset(args.data, args, cases.values())
     folder = Path(args.output or Path("runs") / data.name / "compare")
+    if args.search is not None:
+        cases = searched(args, cases, data, folder)
     rows = measure(data, cases, args.seeds, folder, args.overwrite, args.jobs)
     pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.literature import published
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Rows = Mapping[str, str]
 Modalities = Sequence[str]
-Drawn = tuple[Figure, str]
-Look = Callable[[Mapping[str, Run], Dataset], Drawn]
+Drawn: TypeAlias = "tuple[Figure, str]"
+Look: TypeAlias = "Callable[[Mapping[str, Run], Dataset], Drawn]"
 RECALL = ("recall@20",)
 BOTH = ("recall@20", "ndcg@20")
 FOUR = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")

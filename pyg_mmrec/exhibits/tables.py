@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.card import data_card
@@ -21,6 +21,9 @@ from pyg_mmrec.exhibits.described import (
 from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.experiments.words import shortest
 from pyg_mmrec.plots import plot_sweeps, plot_variants
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLUMNS = {"memory_gb": "GB", "seconds_per_epoch": "s/epoch"}
 _DRAWN = 2  # metrics of variants; of those that are printed in the tables as well
