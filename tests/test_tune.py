@@ -403,7 +403,8 @@ def test_a_search_ends_with_its_seconds(dataset, tmp_path) -> None:
     words = space("lr=1e-3:1e-1:log")
     study = search(dataset, "bpr", words, 50, tmp_path, seconds=1e-6, **SMALL)
     [only] = study.trials
-    assert only.user_attrs["cut"] and only.value is not None
+    assert only.user_attrs["cut"]
+    assert only.value is not None
     assert only.user_attrs["epochs"] == 1
     table = pd.read_csv(tmp_path / "trials.csv")
     assert table["state"].tolist() == ["cut"]
@@ -424,7 +425,8 @@ def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
     assert trials.groupby("case")["best"].is_monotonic_increasing.all()
     rows = pd.read_csv(out / "compare.csv")
     assert all(":lr=0.0" in name for name in rows["case"])
-    assert ":num_layers=" in rows["case"][1] and "num_layers" not in rows["case"][0]
+    assert ":num_layers=" in rows["case"][1]
+    assert "num_layers" not in rows["case"][0]
     assert "At most 2 trials and any time each" in told
     assert (out / "search.png").exists()
     for bad, words in (
@@ -432,4 +434,5 @@ def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
         ("--search 2 --space vbpr.lr=1,2", "not compared"),
     ):
         code, _, errors = command(f"compare {folder} bpr {bad} --output {out}2")
-        assert code == 2 and words in errors
+        assert code == 2
+        assert words in errors

@@ -122,11 +122,11 @@ def _sweeps_picture(paper: str, what: Sweeps, measured: Measured) -> Figure:
         }
         usual = [v for v, case in cases.items() if shortened(case, name) == _bare(case)]
         marked[title] = usual[0] if usual else None
-    for panel in what.panels:
-        found = printed(paper, panel.table, panel.symbol)
-        for source, values in printed_panels(found, name, metric).items():
+        found = printed_panels(printed(paper, panel.table, panel.symbol), name, metric)
+        for source, values in found.items():
             panels[f"{panel.title}\n{source}, printed"] = values
-    columns = min(len(panels), max(len(what.panels), 4 if len(panels) > 8 else 3))
+    columns = len(panels) // len(what.panels)  # a line an option, if any is printed
+    columns = columns if columns > 1 else len(panels)
     return plot_sweeps(panels, columns, metric, levels, marked)
 
 

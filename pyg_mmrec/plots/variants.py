@@ -53,7 +53,6 @@ def plot_variants(panels: Panels, columns: int = 3, label: str = "") -> Figure:
     def draw(axes: Axes, values: pd.Series) -> None:
         mean, spread = _summary(values)
         at = [place[name] for name in mean.index]
-        axes.hlines(at, axes.get_xlim()[0], mean, alpha=0)  # takes no room
         axes.errorbar(
             mean, at, xerr=spread, fmt="o", color=COLORS[0], markersize=5, capsize=2.5
         )
@@ -61,7 +60,6 @@ def plot_variants(panels: Panels, columns: int = 3, label: str = "") -> Figure:
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.margins(x=0.12)
         axes.locator_params(axis="x", nbins=4)
-        axes.label_outer()
 
     # The names of the variants take room once.
     wide = 0.07 * max(map(len, map(str, names))) + 2.0 * min(columns, len(panels))
