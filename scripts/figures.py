@@ -87,7 +87,9 @@ def read(argv: list[str]) -> argparse.Namespace:
     method = case(first.partition("@")[0])["method"]
     args = parse(argv[1], argv, method=method, extend=add_own)
     looked = exhibit.what if exhibit and isinstance(exhibit.what, Looked) else None
-    if args.methods and not (looked and looked.more):
+    if exhibit is None:
+        claims.chosen(args.methods)
+    elif args.methods and not (looked and looked.more):
         raise MMRecError(f"{name} is of what it names alone: leave out {args.methods}")
     if looked and len(args.seeds) > 1:
         raise MMRecError(f"{name} looks into the runs of one seed (got {args.seeds})")
@@ -153,13 +155,14 @@ def judged(
     args: argparse.Namespace, data: Dataset, folder: Path
 ) -> tuple[list[str], pd.DataFrame]:
     """The table of claims, and the runs."""
-    rows, _ = trained(claims.cases(), args, data, folder, apart=False)
+    rows, _ = trained(claims.cases(args.methods), args, data, folder, apart=False)
 
     def users(name: str, seed: int) -> pd.DataFrame:
         name = shortened(name, data.name)
         return pd.read_parquet(run_folder(folder, name, seed) / USERS)
 
-    table = claims.claims_table(claims.judge(users, args.seeds), args.seeds)
+    found = claims.judge(users, args.seeds, args.methods)
+    table = claims.claims_table(found, args.seeds)
     return [table, f"{claims.RULE}\n"], rows
 
 

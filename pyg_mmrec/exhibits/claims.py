@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pyg_mmrec.errors import unknown
 from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.experiments.literature import published
 from pyg_mmrec.experiments.significance import (
@@ -63,20 +64,36 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def cases() -> list[str]:
-    """Cases of all claims, each once."""
-    pairs = [(claim.with_it, claim.without) for claim in CLAIMS]
+def chosen(papers: Sequence[str] = ()) -> list[Claim]:
+    """Claims of some papers, by their methods' names; of all if none is named.
+
+    Raises:
+        MMRecError: If there are none of a paper.
+    """
+    known = list(dict.fromkeys(claim.paper for claim in CLAIMS))
+    for paper in papers:
+        if paper not in known:
+            raise unknown("paper with claims", paper, known)
+    return [claim for claim in CLAIMS if claim.paper in (papers or known)]
+
+
+def cases(papers: Sequence[str] = ()) -> list[str]:
+    """Cases of the claims, each once."""
+    pairs = [(claim.with_it, claim.without) for claim in chosen(papers)]
     return list(dict.fromkeys(case for pair in pairs for case in pair))
 
 
-def judge(users: Users, seeds: Sequence[int]) -> pd.DataFrame:
-    """Every claim, by paired tests over users.
+def judge(
+    users: Users, seeds: Sequence[int], papers: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The claims, by paired tests over users.
 
     What makes a verdict is told by :data:`RULE`.
 
     Args:
         users: Metrics of all users, by case and seed.
         seeds: The seeds.
+        papers: As of :func:`chosen`.
 
     Returns:
         A row per claim: means ``with`` and ``without``, ``difference`` with the
@@ -84,7 +101,7 @@ def judge(users: Users, seeds: Sequence[int]) -> pd.DataFrame:
         and ``wilcoxon``, ``by seed`` (differences and corrected p of the t-test) and
         ``verdict``.
     """
-    rows = [_row(claim, users, seeds) for claim in CLAIMS]
+    rows = [_row(claim, users, seeds) for claim in chosen(papers)]
     for test in ("t", "wilcoxon"):
         for row, p in zip(rows, holm([row[test] for row in rows]), strict=True):
             row[test] = p
