@@ -19,7 +19,7 @@ from pyg_mmrec.plots.contribution import table_of
 
 Runs = Mapping[str, Run]
 Change = Callable[[Tensor], Tensor]
-_SMALL = {"num_users": 1000, "num_items": 500, "degree": 40.0}
+_SMALL = {"num_users": 500, "num_items": 200, "degree": 30.0}
 # Of users all of one taste: what modalities share, what one alone tells, and what
 # only both together tell.
 PLANTED: dict[str, dict[str, Any]] = {

@@ -69,8 +69,9 @@ def _fixed(names: Modalities, weight: float) -> str:
 def _plugged(plug: str, backbones: Sequence[str]) -> Rows:
     """Backbones without a plug and with it."""
     rows: dict[str, str] = {}
+    terms = plug.upper().replace("_", "-")
     for name in backbones:
-        rows |= {name: name, f"{name} + {plug.upper()}": f"{name}+{plug}"}
+        rows |= {name: name, f"{name} + {terms}": f"{name}+{plug}"}
     return rows
 
 
