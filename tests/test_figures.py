@@ -28,6 +28,7 @@ from pyg_mmrec.experiments.words import case, shortest
 pytest.importorskip("matplotlib")
 
 SCRIPT = Path(__file__).parents[1] / "scripts/figures.py"
+PAGES = sorted((SCRIPT.parent / "results/figures").glob("*.md"))
 SMALL = "--epochs 1 --dim 8 --batch-size 64 --no-progress --device cpu"
 
 
@@ -164,3 +165,20 @@ def test_mean_changes_beside_all_pairs_at_once() -> None:
     for name, part in parts.items():
         want = float(part.mean()), float((part > 0).float().mean())
         assert found[name] == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted((SCRIPT.parent / "results/figures").glob("*.md")),
+    ids=lambda p: p.stem,
+)
+def test_a_kept_exhibit_is_of_clean_commits_and_its_own_command(page) -> None:
+    text = page.read_text()
+    assert "-dirty" not in text
+    assert "None" not in text
+    name = text.split("`python scripts/figures.py ")[1].split()[0]
+    assert name in (*EXHIBITS, "claims")
+    assert page.stem.startswith(name)
+    if "![" in text:
+        assert page.with_suffix(".png").stat().st_size < 150_000
+        assert page.with_suffix(".pdf").exists()

@@ -414,7 +414,7 @@ def test_a_search_ends_with_its_seconds(dataset, tmp_path) -> None:
 
 def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
     line = (
-        f"compare {folder} bpr lightgcn --search 2 --epochs 1 --dim 8 --no-progress "
+        f"compare {folder} bpr lightgcn --search 2 --epochs 1 --no-progress "
         f"--device cpu --output {tmp_path / 'out'} --space lr=1e-3,1e-2"
     )
     code, told, errors = command(f"{line} lightgcn.num_layers=1,2")

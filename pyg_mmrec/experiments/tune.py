@@ -208,6 +208,8 @@ def search(
         def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             write_trials(study, folder)
             report(describe(trial))
+            if time.monotonic() >= ends:
+                study.stop()
 
         if all(d.choices for d in space):
             trials = min(trials, math.prod(len(d.choices) for d in space))
@@ -215,8 +217,7 @@ def search(
         # Ctrl-C ends a training; the bookkeeping around it does not survive one.
         with interrupts_held() as acting:
             if missing > 0 and left > 0:
-                limit = None if seconds is None else left
-                study.optimize(objective, missing, limit, callbacks=[after])
+                study.optimize(objective, n_trials=missing, callbacks=[after])
         write_trials(study, folder)
         return study
 

@@ -50,7 +50,7 @@ def plot_variants(panels: Panels, columns: int = 3, label: str = "") -> Figure:
     place = {name: i for i, name in enumerate(names)}
     high = 0.75 + 0.24 * len(names)
 
-    def draw(axes: Axes, values: pd.Series) -> None:
+    def draw(axes: Axes, title: str, values: pd.Series) -> None:
         mean, spread = _summary(values)
         at = [place[name] for name in mean.index]
         axes.errorbar(
@@ -59,7 +59,7 @@ def plot_variants(panels: Panels, columns: int = 3, label: str = "") -> Figure:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.margins(x=0.12)
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
 
     # The names of the variants take room once.
     wide = 0.07 * max(map(len, map(str, names))) + 2.0 * min(columns, len(panels))
@@ -99,10 +99,8 @@ def plot_sweeps(
         ['1', '3', '5']
     """
     _check(panels)
-    titles = {id(values): title for title, values in panels.items()}
 
-    def draw(axes: Axes, values: pd.Series) -> None:
-        title = titles[id(values)]
+    def draw(axes: Axes, title: str, values: pd.Series) -> None:
         mean, spread = _summary(values)
         axes.errorbar(
             range(len(mean)), mean, yerr=spread, fmt="o-", color=COLORS[0],
@@ -150,7 +148,7 @@ def _grid(
     panels: Panels,
     columns: int,
     size: tuple[float, float],
-    draw: Callable[[Axes, pd.Series], None],
+    draw: Callable[[Axes, str, pd.Series], None],
     **subplots: Any,
 ) -> Figure:
     """Panels in lines of so many; ``size`` is that of a line."""
@@ -163,7 +161,7 @@ def _grid(
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis, (title, values) in zip(axes.flat, panels.items(), strict=False):
-        draw(axis, values)
+        draw(axis, title, values)
         lines = [fill(line, _TITLE) for line in title.splitlines()]
         axis.set_title("\n".join(lines), fontsize=9)
         grid(axis)
