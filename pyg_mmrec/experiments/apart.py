@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,6 +88,8 @@ def _train(work: _Work) -> str | None:
     """Make a run; what the user can put right comes back as a sentence."""
     torch.set_num_threads(work.threads)
     job = work.job
+    name = f"{job.output.parent.name} seed {job.seed}".replace("%", "%%")
+    logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s")
     options = {**job.options, "method": work.method}
     try:
         done = run(
