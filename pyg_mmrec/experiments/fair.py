@@ -157,12 +157,12 @@ def write_search(folder: Path, curves: pd.DataFrame, trials: int,
     rows = [["", "trials", "pruned", "cut", "seconds", "best on validation", "trial"]]
     for name, table in curves.groupby("case", sort=False):
         states = table["state"].value_counts()
-        at = table["value"].idxmax()
+        best = table.sort_values("value", ascending=False, kind="stable").iloc[0]
         rows.append(
             [
                 str(name), str(len(table)), str(states.get("pruned", 0)),
                 str(states.get("cut", 0)), f"{table['seconds'].sum():.0f}",
-                f"{table['value'].max():.4f}", str(table.loc[at, "trial"]),
+                f"{best['value']:.4f}", str(best["trial"]),
             ]
         )  # fmt: skip
     text = markdown_rows(rows)

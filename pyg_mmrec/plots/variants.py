@@ -162,8 +162,8 @@ def _grid(
         axis.remove()
     for axis, (title, values) in zip(axes.flat, panels.items(), strict=False):
         draw(axis, title, values)
-        lines = [fill(line, _TITLE) for line in title.splitlines()]
-        axis.set_title("\n".join(lines), fontsize=9)
+        parts = [fill(part, _TITLE) for part in title.splitlines()]
+        axis.set_title("\n".join(parts), fontsize=9)
         grid(axis)
     return figure
 
