@@ -127,3 +127,17 @@ def test_two_folders_of_own_data_do_not_share_a_place(folder, tmp_path) -> None:
     assert_one_sentence(done, "runs/shop/compare/bpr/seed0", "other data")
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"shop", "shop2"}
     assert len(list((tmp_path / "runs").rglob("compare.csv"))) == 2
+
+
+def test_runs_in_processes_of_their_own_are_the_same(folder, tmp_path) -> None:
+    options = {"epochs": 1, "dim": 8, "progress": False, "device": "cpu"}
+    cases = {name: {"method": name, **options} for name in ("bpr", "vbpr")}
+    data = Folder(folder)
+    here = measure(data, cases, [0], tmp_path / "here")
+    apart = measure(data, cases, [0], tmp_path / "apart", jobs=2)
+    shown = ["case", "seed", "recall@20", "valid recall@20"]
+    pd.testing.assert_frame_equal(here[shown], apart[shown])
+    assert (apart["GB"] > 0).all()
+    data._arguments["custom"] = object()  # which no JSON tells
+    with pytest.raises(MMRecError, match="leave out --jobs"):
+        measure(data, cases, [1], tmp_path / "apart", jobs=2)

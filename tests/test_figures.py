@@ -7,14 +7,28 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from pyg_mmrec.commands.cli import rehearse
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.exhibits import claims
+from pyg_mmrec.exhibits.described import (
+    Variants,
+    case_named,
+    printed,
+    printed_panels,
+)
+from pyg_mmrec.exhibits.looks import mean_changes
+from pyg_mmrec.exhibits.papers import EXHIBITS
+from pyg_mmrec.experiments.words import case, shortest
 
 pytest.importorskip("matplotlib")
 
 SCRIPT = Path(__file__).parents[1] / "scripts/figures.py"
+PAGES = sorted((SCRIPT.parent / "results/figures").glob("*.md"))
 SMALL = "--epochs 1 --dim 8 --batch-size 64 --no-progress --device cpu"
 
 
@@ -32,7 +46,7 @@ def figures(monkeypatch, capsys, tmp_path):
 
 def test_what_there_is(figures) -> None:
     listed = figures("--list")
-    for words in ("sand-halves", "REARM, figure 5", "shares of users"):
+    for words in ("sand-halves", "REARM, figure 5", "shares of users", "12 runs"):
         assert words in listed
     with pytest.raises(MMRecError, match="did you mean 'sand-halves'"):
         figures("sand-halfs movielens")
@@ -40,6 +54,20 @@ def test_what_there_is(figures) -> None:
         figures("sand-halves")
     with pytest.raises(MMRecError, match="alone"):
         figures("sand-halves movielens vbpr")
+    with pytest.raises(MMRecError, match="unknown paper with claims 'lightgcn'"):
+        figures("claims movielens lightgcn")
+    with pytest.raises(MMRecError, match="planted data"):
+        figures("br_mrs-types movielens")
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_every_case_can_be(name) -> None:
+    exhibit = EXHIBITS[name]
+    for text in exhibit.cases(("image", "text")):
+        rehearse(dataset="tiktok", **case(text.partition("@")[0]))
+    if isinstance(exhibit.what, Variants) and exhibit.what.table:
+        known = set(printed(exhibit.paper, exhibit.what.table)["method"])
+        assert known & {*exhibit.what.cases(exhibit.paper, ("image", "text"))}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +76,9 @@ def test_what_there_is(figures) -> None:
         ("sand-halves", "image, generic and text, generic"),
         ("rearm-refinement", "all other pairs"),
         ("br_mrs-users vbpr", "synergy"),
+        ("mde-parts", "baby, printed: recall@5"),
+        ("mgnm-modalities", "`mgnm@image`"),
+        ("mde-tradeoff", "| variant B | `mde:trade_off=independent` |"),
     ],
 )
 def test_an_exhibit(figures, folder, tmp_path, name, told) -> None:
@@ -57,15 +88,75 @@ def test_an_exhibit(figures, folder, tmp_path, name, told) -> None:
     assert told in printed
     for kind in ("pdf", "png"):
         assert (out / f"{name}.{kind}").stat().st_size > 1000
+    page = (out / f"{name}.md").read_text()
+    assert told in page
+    assert f"figures.py {name} {folder}" in page
+    assert "--output" not in page
+    assert len(pd.read_csv(out / f"{name}.csv")) >= 1
     if more:
         assert (out / more / "seed0/result.json").exists()
+
+
+def test_an_exhibit_that_trains_nothing(figures, folder, tmp_path) -> None:
+    printed = figures(f"data {folder} --output {tmp_path / 'out'}")
+    assert "| baby, printed | 19,445 | 7,050 | 160,792 | 99.88 % |" in printed
+    assert not [*tmp_path.rglob("result.json")]
+
+
+def test_claims_are_judged(figures, folder, tmp_path) -> None:
+    out = tmp_path / "out"
+    told = figures(f"claims {folder} br_mrs --seeds 0 1 {SMALL} --output {out}")
+    assert "| `vbpr+br_mrs` | `vbpr` |" in told
+    assert (out / "claims.md").read_text().count("seeds 0 1") == 2
+
+
+def test_a_claim_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.random(400)
+
+    def users(gain: dict[str, float]):
+        return lambda name, seed: pd.DataFrame(
+            {m: base + gain.get(f"{name}{seed}", 0.0) + rng.normal(0, 0.01, 400)
+             for m in ("recall@20", "recall@5")}
+        )  # fmt: skip
+
+    gains = {"rearm0": 0.1, "rearm1": 0.1, "sand0": 0.1, "sand1": -0.01,
+             "mgnm-gate0": 0.1, "mgnm-gate1": 0.1}  # fmt: skip
+    found = claims.judge(users(gains), [0, 1])["verdict"].tolist()
+    assert found[0] == "yes"
+    assert found[1] == "tie"  # a seed loses
+    assert found[2] == "no"
+    assert found[4] == "tie"
+
+
+def test_names_as_papers_print_them() -> None:
+    for paper, name, expected in [
+        ("mde", "w/o MDA", "mde-mda"),
+        ("rearm", "MIG-GT", "mig_gt"),
+        ("sand", "VBPR + SAND", "vbpr+sand"),
+        ("sand", "MF-BPR", "bpr"),
+    ]:
+        assert case_named(paper, name) == expected
+
+
+def test_printed_sweeps() -> None:
+    beta = printed("mgnm", "hyper", "beta")
+    found = printed_panels(beta, "tiktok", "recall@20")
+    assert [*found] == ["baby", "video_games", "beauty"]
+    assert found["baby"][0.01] == 0.0984
+    assert [*printed_panels(beta, "baby", "recall@20")] == ["baby"]
+
+
+def test_the_usual_value_is_no_case_of_its_own() -> None:
+    assert shortest("rearm:rank=3", "baby") == "rearm"
+    assert shortest("rearm:rank=3", "sports") == "rearm:rank=3"
+    assert shortest("rearm-ort:ort-weight=0:tau=0.3", "baby") == "rearm-ort:tau=0.3"
 
 
 def test_mean_changes_beside_all_pairs_at_once() -> None:
     x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     train, test = torch.tensor([[0, 3, 6], [1, 4, 0]]), torch.tensor([[3, 5], [0, 2]])
-    means = runpy.run_path(str(SCRIPT))["mean_changes"]
-    found = means(x.__getitem__, torch.arange(7).split(3), train, test)
+    found = mean_changes(x.__getitem__, torch.arange(7).split(3), train, test)
     rest = torch.ones_like(x, dtype=torch.bool)
     rest[train[0], train[1]] = rest[test[0], test[1]] = False
     parts = {"train": x[train[0], train[1]], "test": x[test[0], test[1]],
@@ -74,3 +165,20 @@ def test_mean_changes_beside_all_pairs_at_once() -> None:
     for name, part in parts.items():
         want = float(part.mean()), float((part > 0).float().mean())
         assert found[name] == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted((SCRIPT.parent / "results/figures").glob("*.md")),
+    ids=lambda p: p.stem,
+)
+def test_a_kept_exhibit_is_of_clean_commits_and_its_own_command(page) -> None:
+    text = page.read_text()
+    assert "-dirty" not in text
+    assert "None" not in text
+    name = text.split("`python scripts/figures.py ")[1].split()[0]
+    assert name in (*EXHIBITS, "claims")
+    assert page.stem.startswith(name)
+    if "![" in text:
+        assert page.with_suffix(".png").stat().st_size < 150_000
+        assert page.with_suffix(".pdf").exists()

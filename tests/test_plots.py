@@ -21,6 +21,9 @@ from pyg_mmrec.plots import (
     plot_heat,
     plot_history,
     plot_popularity,
+    plot_search,
+    plot_sweeps,
+    plot_variants,
     save,
 )
 from pyg_mmrec.plots.contribution import table_of
@@ -286,3 +289,52 @@ def test_without_matplotlib_it_is_one_sentence(monkeypatch, tmp_path) -> None:
     with pytest.raises(MMRecError, match=r"pip install 'pyg_mmrec\[plot\]'"):
         plot_history(HISTORY)
     assert not drawn(lambda: plot_history(HISTORY), tmp_path / "a.png")
+
+
+def test_a_search_goes_up_in_steps() -> None:
+    rows = pd.DataFrame(
+        {
+            "case": ["a", "a", "b"],
+            "trial": [0, 1, 0],
+            "best": [0.1, 0.2, 0.15],
+            "spent": [2.0, 3.0, 4.0],
+        }
+    )
+    trials, seconds = plot_search(rows).axes
+    assert lines_of(trials)[0] == ([1, 2], [0.1, 0.2])
+    assert lines_of(seconds)[1] == ([4.0], [0.15])
+    with pytest.raises(MMRecError, match="nothing was searched"):
+        plot_search(rows[:0])
+
+
+def test_variants_share_their_names() -> None:
+    ours = pd.Series([0.1, 0.3, 0.5], ["a", "a", "b"])
+    figure = plot_variants({"ours": ours, "printed": pd.Series([0.4], ["c"])})
+    left, right = figure.axes
+    assert [t.get_text() for t in left.get_yticklabels()] == ["c", "b", "a"]
+    x, y = lines_of(left)[0]
+    assert (x, y) == (pytest.approx([0.2, 0.5]), [2, 1])
+    assert lines_of(right)[0] == ([0.4], [0])
+    with pytest.raises(MMRecError, match="no figures"):
+        plot_variants({})
+
+
+def test_sweeps_keep_the_order_of_the_values() -> None:
+    values = pd.Series([0.3, 0.1, 0.2], [0.1, 1e-5, 0.01])
+    figure = plot_sweeps(
+        {"beta": values, "delta": values},
+        levels={"delta": {"B": 0.25}},
+        marked={"beta": 0.01},
+    )
+    beta, delta = figure.axes
+    assert [t.get_text() for t in beta.get_xticklabels()] == ["0.1", "1e-05", "0.01"]
+    assert ([2], [0.2]) in lines_of(beta)
+    assert [0.25, 0.25] in [y for _, y in lines_of(delta)]
+    assert len(figure.legends) == 1
+
+
+def test_no_two_kinds_of_users_look_alike() -> None:
+    kinds = [f"kind {i}" for i in range(13)]  # of four modalities
+    table = pd.DataFrame({"share": 1 / 14}, [*kinds, "missed"])
+    bars = plot_contribution({"a": table}).axes[0].patches
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 13

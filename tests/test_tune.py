@@ -22,7 +22,8 @@ from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.experiments.space import Dimension, read_dimension, read_space
-from pyg_mmrec.experiments.tune import best_options, finished, search
+from pyg_mmrec.experiments.trials import best_options, finished
+from pyg_mmrec.experiments.tune import search
 from pyg_mmrec.files import interrupts_held
 
 from .conftest import interrupted
@@ -396,3 +397,42 @@ def test_interrupts_are_held_but_where_they_may_act() -> None:
     finally:
         signal.signal(signal.SIGINT, handler)
     assert reached == ["held", "held", "inner"]
+
+
+def test_a_search_ends_with_its_seconds(dataset, tmp_path) -> None:
+    words = space("lr=1e-3:1e-1:log")
+    study = search(dataset, "bpr", words, 50, tmp_path, seconds=1e-6, **SMALL)
+    [only] = study.trials
+    assert only.user_attrs["cut"]
+    assert only.value is not None
+    assert only.user_attrs["epochs"] == 1
+    table = pd.read_csv(tmp_path / "trials.csv")
+    assert table["state"].tolist() == ["cut"]
+    again = search(dataset, "bpr", words, 50, tmp_path, seconds=1e-6, **SMALL)
+    assert len(again.trials) == 1  # nothing is left of them
+
+
+def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
+    line = (
+        f"compare {folder} bpr lightgcn --search 2 --epochs 1 --no-progress "
+        f"--device cpu --output {tmp_path / 'out'} --space lr=1e-3,1e-2"
+    )
+    code, told, errors = command(f"{line} lightgcn.num_layers=1,2")
+    assert code == 0, errors
+    out = tmp_path / "out"
+    trials = pd.read_csv(out / "search.csv")
+    assert trials.groupby("case").size().to_dict() == {"bpr": 2, "lightgcn": 2}
+    assert trials.groupby("case")["best"].is_monotonic_increasing.all()
+    rows = pd.read_csv(out / "compare.csv")
+    assert all(":lr=0.0" in name for name in rows["case"])
+    assert ":num_layers=" in rows["case"][1]
+    assert "num_layers" not in rows["case"][0]
+    assert "At most 2 trials and any time each" in told
+    assert (out / "search.png").exists()
+    for bad, words in (
+        ("--budget 5", "give --search"),
+        ("--search 2 --space vbpr.lr=1,2", "not compared"),
+    ):
+        code, _, errors = command(f"compare {folder} bpr {bad} --output {out}2")
+        assert code == 2
+        assert words in errors

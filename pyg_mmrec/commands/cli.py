@@ -181,6 +181,15 @@ def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
     )  # fmt: skip
 
 
+def add_jobs(parser: Parser) -> None:
+    """Add ``--jobs``, that of a script of several runs."""
+    parser.add_argument(
+        "--jobs", type=number(int, min=1, max=1024), default=None, metavar="N",
+        help="train N runs at a time, each in a process of its own with its part of "
+        "the threads (default: one after the other in this process)",
+    )  # fmt: skip
+
+
 def _parser(dataset: str, method: str) -> Parser:
     parser = Parser(description=f"Train a method on {dataset} and evaluate it.")
     add = parser.add_argument

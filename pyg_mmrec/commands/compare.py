@@ -2,28 +2,37 @@
 
 Each method has its own presets; options given here hold for all but those that name
 their own. Finished runs are kept and not repeated: the same command goes on where it
-stopped.
+stopped. With --search every method is tuned first, on validation alone, by as many
+trials and seconds as the others; what each found is trained, and its test scored once.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_several
+from pyg_mmrec.commands.cli import add_jobs, add_seeds, open_dataset, parse_several
 from pyg_mmrec.commands.record import record
-from pyg_mmrec.config import Distinct, Parser
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.config import Distinct, Parser, number
+from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
+from pyg_mmrec.experiments.fair import (
+    SPACE,
+    Cases,
+    search_all,
+    search_curves,
+    spaces_of,
+    winners,
+    write_search,
+)
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
 from pyg_mmrec.experiments.significance import pairs_by_metric
-from pyg_mmrec.experiments.words import parse_options
-from pyg_mmrec.methods import get
-from pyg_mmrec.objectives import plug
+from pyg_mmrec.experiments.words import case, label
+from pyg_mmrec.plots import drawn, plot_search
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
 TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
@@ -38,6 +47,20 @@ def add_own(parser: Parser) -> None:
         "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
+    add_jobs(parser)
+    parser.add_argument(
+        "--search", type=number(int, min=1, max=1_000_000), default=None,
+        metavar="TRIALS", help="tune each method by so many trials first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=number(float, min=1, max=1e9), default=None,
+        metavar="SECONDS", help="end each method's search after so much training",
+    )  # fmt: skip
+    parser.add_argument(
+        "--space", nargs="+", action="extend", default=[], metavar="NAME=VALUES",
+        help="what a search varies, for all methods or as METHOD.NAME=VALUES for one "
+        f"(default: {' '.join(SPACE)})",
+    )  # fmt: skip
     parser.add_argument(
         "--record", type=Path, default=None, metavar="DIR",
         help="keep the figures there, and write the table of all that are kept",
@@ -46,45 +69,29 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    return parse_several(argv, USAGE, __doc__, add_own)
+    args = parse_several(argv, USAGE, __doc__, add_own)
+    if args.search is None and (args.budget is not None or args.space):
+        raise MMRecError("--budget and --space are of a search: give --search TRIALS")
+    return args
 
 
-def own_method(text: str) -> tuple[str, str]:
-    """A method that is given by its file, and the rest; else ``""`` and all."""
-    found = re.match(r".*?\.py(:\w+(?=[-+:]|$))?", text)
-    return ("", text) if found is None else (found[0], text[found.end() :])
+def searched(
+    args: argparse.Namespace, cases: Cases, data: Dataset, folder: Path
+) -> dict[str, Any]:
+    """Cases with the options that searches found, each by as many trials and seconds.
 
-
-def label(text: str) -> str:
-    """What a case is called: own methods by their names, not by their places."""
-    method, rest = own_method(text)
-    return get(method).name + rest if method else text
-
-
-def case(text: str) -> dict[str, Any]:
-    """``"vbpr+sand"``, ``"rearm-meta"``, ``"sand:lr=0.01"`` as arguments of a run.
-
-    A plug's option is ``"vbpr+sand:sand.tau=0.2"``, for its method may have one of the
-    same name. Every name is checked now, before the first of many runs.
+    What the searches took is written into the folder, as table, lines and curves.
     """
-    method, text = own_method(text)
-    text, *words = text.split(":")
-    text, *names = text.split("+")
-    more, *parts = text.split("-")
-    method = get(method + more).name
-    for part in parts:
-        if part not in get(method).ablations:
-            raise unknown(f"ablation of {method}", part, get(method).ablations)
-    plugs = []
-    for name in names:
-        own = [word for word in words if word.startswith(f"{name}.")]
-        words = [word for word in words if word not in own]
-        plugs.append(":".join([name, *(word.partition(".")[2] for word in own)]))
-        plug(plugs[-1])
-    options = parse_options(get(method), words)
-    if "seed" in options:
-        raise MMRecError(f"{text!r} names a seed: give --seeds, which hold for all")
-    return {"method": method, "plugs": plugs, "ablate": parts, **options}
+    spaces = spaces_of(cases, args.space or SPACE, data.name)
+    studies = search_all(
+        data, cases, spaces, args.search, args.budget, folder,
+        seed=args.seeds[0], overwrite=args.overwrite,
+    )  # fmt: skip
+    curves = search_curves(studies)
+    print(write_search(folder, curves, args.search, args.budget))
+    for kind in ("pdf", "png"):
+        drawn(lambda: plot_search(curves), folder / f"search.{kind}")
+    return winners(cases, studies)
 
 
 def main() -> None:
@@ -94,7 +101,9 @@ def main() -> None:
     cases = {label(name): {**shared, **case(name)} for name in args.names}
     data = open_dataset(args.data, args, cases.values())
     folder = Path(args.output or Path("runs") / data.name / "compare")
-    rows = measure(data, cases, args.seeds, folder, args.overwrite)
+    if args.search is not None:
+        cases = searched(args, cases, data, folder)
+    rows = measure(data, cases, args.seeds, folder, args.overwrite, args.jobs)
     pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)
     print(write(folder, "compare", rows, table))

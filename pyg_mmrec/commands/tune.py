@@ -16,7 +16,8 @@ from typing import Any
 from pyg_mmrec.commands.cli import open_dataset, parse_study, run_options
 from pyg_mmrec.config import Parser, number
 from pyg_mmrec.experiments.space import read_space
-from pyg_mmrec.experiments.tune import best_options, check_optuna, search
+from pyg_mmrec.experiments.trials import best_options
+from pyg_mmrec.experiments.tune import check_optuna, search
 
 USAGE = "METHOD DATASET --space NAME=VALUES ... [options of training]"
 OWN = {"name", "data", "data_options", "trials", "space", "warmup", "method", "place",

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.experiments.apart import Job, train_apart
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.formats import TIE, TIE_NOTE
+from pyg_mmrec.experiments.outputs import RESULT, read_json
 from pyg_mmrec.experiments.per_user import keep_users, run_folder
 from pyg_mmrec.files import replacing
 
@@ -25,6 +27,7 @@ def measure(
     seeds: Iterable[int],
     folder: Path,
     overwrite: bool = False,
+    jobs: int | None = None,
 ) -> pd.DataFrame:
     """Run every case with every seed; runs that are finished are not repeated.
 
@@ -34,14 +37,26 @@ def measure(
         seeds: Seeds.
         folder: Where results lie, as ``CASE/seedN``.
         overwrite: Remove the runs there first.
+        jobs: Train so many at a time, each in a process of its own; all in this one
+            if ``None``.
 
     Returns:
         A row per case and seed, with test metrics by their names, those of
-        validation after ``"valid "``, and ``"s/epoch"``.
+        validation after ``"valid "``, ``"s/epoch"``, ``"commit"``, and ``"GB"``: the
+        peak on a GPU, or of the process, which is a run's own where it has one.
 
     Raises:
         MMRecError: If a folder holds another experiment, such as one on other data.
     """
+    seeds = list(seeds)
+    if jobs is not None:
+        missing = [
+            Job(run_folder(folder, name, seed), seed, options)
+            for name, options in cases.items()
+            for seed in seeds
+        ]
+        train_apart(data, missing, jobs, overwrite)
+        overwrite = False  # what is there now was made anew
     rows = []
     for name, options in cases.items():
         for seed in seeds:
@@ -54,7 +69,7 @@ def measure(
                 overwrite=overwrite,
                 **options,
             )
-            result = done.result
+            result, told = done.result, read_json(output / RESULT)
             keep_users(done, output)
             rows.append(
                 {
@@ -65,6 +80,8 @@ def measure(
                     **{f"valid {k}": v for k, v in result.valid.items()},
                     **result.test,
                     "s/epoch": result.seconds_per_epoch,
+                    "GB": told["peak_memory_bytes"] / 2**30,
+                    "commit": told.get("commit"),
                     "parameters": sum(p.numel() for p in done.model.parameters()),
                     "candidates": done.train_config.candidates,
                 }

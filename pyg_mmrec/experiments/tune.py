@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.experiment import run
-from pyg_mmrec.experiments.space import Dimension, Value
+from pyg_mmrec.experiments.space import Dimension
+from pyg_mmrec.experiments.trials import describe, finished, spent, write_trials
 from pyg_mmrec.files import claimed, interrupts_held, replacing
 from pyg_mmrec.hooks import Figures, OnEpochEnd
 from pyg_mmrec.training.identity import check_same_data, data_parts
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # What may differ between two sittings of a search.
 FREE = {"device", "progress", "track"}
 _STARTUP = 5  # finished trials before any is pruned
+
+
+class _Spent(Exception):
+    """The seconds of a search are spent: its training ends with this epoch."""
 
 
 def _optuna() -> Any:
@@ -132,11 +136,6 @@ def _sampler(space: list[Dimension], seed: int, drawn: int) -> Any:
     return samplers.TPESampler(seed=seed + drawn)
 
 
-def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that were completed or pruned, in their order."""
-    return [t for t in study.trials if t.state.name in ("COMPLETE", "PRUNED")]
-
-
 def search(
     dataset: Dataset,
     method: str,
@@ -149,6 +148,7 @@ def search(
     warmup: int = 5,
     overwrite: bool = False,
     report: Callable[[str], Any] = print,
+    seconds: float | None = None,
     **overrides: Any,
 ) -> optuna.Study:
     """Train with options drawn from a space until enough trials are finished.
@@ -171,6 +171,8 @@ def search(
         warmup: Epochs before a trial can be pruned.
         overwrite: Remove the search in the folder, if there is one.
         report: Called with a line per trial.
+        seconds: Seconds of training to end with, those of earlier sittings included;
+            the trial that they end in stops after its epoch, with what it has.
         **overrides: Options that stay as they are.
 
     Raises:
@@ -194,22 +196,27 @@ def search(
         study = open_study(folder, about, warmup)
         study.sampler = _sampler(space, train.seed, len(study.trials))
 
+        left = math.inf if seconds is None else seconds - spent(study)
+        ends = time.monotonic() + left
+
         def objective(trial: optuna.Trial) -> float:
             values = {d.name: d.suggest(trial) for d in space}
             with acting():
                 return _train(trial, dataset, method, train.monitor, plugs, ablate,
-                              **overrides, **values)  # fmt: skip
+                              ends, **overrides, **values)  # fmt: skip
 
         def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             write_trials(study, folder)
             report(describe(trial))
+            if time.monotonic() >= ends:
+                study.stop()
 
         if all(d.choices for d in space):
             trials = min(trials, math.prod(len(d.choices) for d in space))
         missing = trials - len(finished(study))
         # Ctrl-C ends a training; the bookkeeping around it does not survive one.
         with interrupts_held() as acting:
-            if missing > 0:
+            if missing > 0 and left > 0:
                 study.optimize(objective, n_trials=missing, callbacks=[after])
         write_trials(study, folder)
         return study
@@ -222,9 +229,13 @@ def _train(
     monitor: str,
     plugs: list[str],
     ablate: list[str],
+    ends: float,
     **options: Any,
 ) -> float:
-    """Best validation metric of one training; raises ``TrialPruned``."""
+    """Best validation metric of one training; raises ``TrialPruned``.
+
+    By the clock's time ``ends`` it stops after its epoch, with what it has.
+    """
     optuna = _optuna()
     best = float("-inf")
 
@@ -238,6 +249,8 @@ def _train(
             best = row[monitor]
             trial.set_user_attr("best_epoch", epoch)
         trial.report(row[monitor], epoch)
+        if time.monotonic() >= ends:
+            raise _Spent
         if trial.should_prune():
             raise optuna.TrialPruned
 
@@ -254,61 +267,11 @@ def _train(
     except DivergedError as error:
         trial.set_user_attr("diverged", True)
         raise optuna.TrialPruned from error
+    except _Spent:
+        trial.set_user_attr("cut", True)
     if best == float("-inf"):
         raise MMRecError(
             f"the method {method!r} was not validated once: choose one that is "
             f"trained, with 'epochs' no less than 'eval_every'"
         )
     return best
-
-
-def best_options(study: optuna.Study) -> dict[str, Value]:
-    """Options of the best completed trial.
-
-    Raises:
-        MMRecError: If none was completed.
-    """
-    if not any(t.state.name == "COMPLETE" for t in study.trials):
-        raise MMRecError(
-            "no trial was completed, so there are no best options: try more of them, "
-            "or a space with lower learning rates"
-        )
-    return dict(study.best_params)
-
-
-def describe(trial: optuna.trial.FrozenTrial) -> str:
-    """One line about a trial."""
-    row = _row(trial)
-    value = "" if row["value"] is None else f" {row['value']:.4f}"
-    at = f" (epoch {row['best_epoch']} of {row['epochs']})" if row["epochs"] else ""
-    options = " ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
-    return f"trial {trial.number}: {row['state']}{value}{at} {options}"
-
-
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _row(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    """A trial as a row of ``trials.csv``."""
-    attrs = trial.user_attrs
-    seen = list(trial.intermediate_values.values())
-    duration = trial.duration
-    return {
-        "trial": trial.number,
-        "state": "diverged" if attrs.get("diverged") else trial.state.name.lower(),
-        "value": max(seen, default=None),
-        "best_epoch": attrs.get("best_epoch", 0),
-        "epochs": attrs.get("epochs", 0),
-        "seconds": None if duration is None else round(duration.total_seconds(), 1),
-        **trial.params,
-    }
-
-
-def write_trials(study: optuna.Study, folder: Path) -> None:
-    """Write ``trials.csv``: a row per trial, the best value first."""
-    table = pd.DataFrame([_row(trial) for trial in study.trials])
-    if len(table):
-        table = table.sort_values("value", ascending=False, kind="stable")
-    with replacing(folder / "trials.csv") as file:
-        table.to_csv(file, index=False)

@@ -8,7 +8,9 @@ from pyg_mmrec.plots.graph import plot_graph
 from pyg_mmrec.plots.heat import plot_heat
 from pyg_mmrec.plots.history import plot_history
 from pyg_mmrec.plots.popularity import plot_popularity
+from pyg_mmrec.plots.search import plot_search
 from pyg_mmrec.plots.style import drawn, save
+from pyg_mmrec.plots.variants import plot_sweeps, plot_variants
 
 __all__ = [
     "drawn",
@@ -20,5 +22,8 @@ __all__ = [
     "plot_heat",
     "plot_history",
     "plot_popularity",
+    "plot_search",
+    "plot_sweeps",
+    "plot_variants",
     "save",
 ]
