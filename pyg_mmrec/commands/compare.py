@@ -1,8 +1,8 @@
 """Train several methods on a data set over several seeds, and tabulate them.
 
 Each method has its own presets; options given here hold for all but those that name
-their own. Finished runs are kept and not repeated: the same command goes on where it
-stopped.
+their own. Several --split-seed are draws of a split made anew, each with all seeds.
+Finished runs are kept and not repeated: the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_several
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser
+from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.formats import mark, write_formats
@@ -87,15 +89,26 @@ def case(text: str) -> dict[str, Any]:
     return {"method": method, "plugs": plugs, "ablate": parts, **options}
 
 
+def _drawn(
+    args: argparse.Namespace, draw: int | None, runs: Iterable[Mapping[str, Any]]
+) -> Dataset:
+    """The data set, split by one of the seeds."""
+    one = {**vars(args), "split_seed": None if draw is None else [draw]}
+    return open_dataset(args.data, argparse.Namespace(**one), runs)
+
+
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {label(name): {**shared, **case(name)} for name in args.names}
-    data = open_dataset(args.data, args, cases.values())
-    folder = Path(args.output or Path("runs") / data.name / "compare")
-    rows = measure(data, cases, args.seeds, folder, args.overwrite)
-    pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
+    draws = args.split_seed or [None]
+    data = {draw: _drawn(args, draw, cases.values()) for draw in draws}
+    name = next(iter(data.values())).name
+    folder = Path(args.output or Path("runs") / name / "compare")
+    drawn = data if args.split_seed else data[None]
+    rows = measure(drawn, cases, args.seeds, folder, args.overwrite)
+    pairs = pairs_by_metric(users_of(folder, cases, args.seeds, draws), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)
     print(write(folder, "compare", rows, table))
     write_formats(folder, "compare", table, pairs)
