@@ -133,8 +133,8 @@ def test_several_draws_of_a_split(folder, tmp_path) -> None:
     done = script(*line, "--split-seed", "0", "--record", str(tmp_path / "kept"))
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(tmp_path / "out/compare.csv")) == 2
-    words = ["popularity", "--output", str(tmp_path / "one"), *train]
-    done = script("train", "synthetic", *words, "--split", "cold", *seeds)
+    words = ["--root", str(folder), "--method", "random", "--split", "cold", *train]
+    done = script("custom", *words, *seeds, "--output", str(tmp_path / "one"))
     assert_one_sentence(done, "one split at a time", "0 2", "compare")
 
 

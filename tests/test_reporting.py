@@ -90,6 +90,10 @@ def test_a_training_that_ends_too_early_is_told(graph) -> None:
         Progress(epoch=9, best_epoch=9, best_value=above), floor, "recall@20"
     )
     assert "best epoch is the last one: train longer" in early
+    state = Progress(**best, best_value=above)
+    assert hints(state, floor, "recall@20", patience=4) == []
+    (cut,) = hints(state, floor, "recall@20", patience=5)
+    assert "best epoch is 5 of 9, so patience (5 epochs) was not out" in cut
     (low,) = hints(Progress(**best, best_value=floor), floor, "recall@20")
     assert "has not risen above that of popularity" in low
 

@@ -136,13 +136,14 @@ def summary(
     return shown
 
 
-def hints(state: Progress, floor: float, monitor: str) -> list[str]:
+def hints(state: Progress, floor: float, monitor: str, patience: int = 1) -> list[str]:
     """Why the figures of a training may not be what the method can do.
 
     Args:
         state: The training, at its end.
         floor: What recommending by popularity reaches, see :func:`popularity`.
         monitor: The validation metric that chose the epoch.
+        patience: Epochs without a better one that would have ended it.
     """
     if not state.best_epoch:
         return ["no epoch was validated, so the last weights were kept: train longer"]
@@ -150,6 +151,11 @@ def hints(state: Progress, floor: float, monitor: str) -> list[str]:
     if state.best_epoch == state.epoch:
         found.append(
             "the best epoch is the last one: train longer (more --epochs, --resume)"
+        )
+    elif state.epoch - state.best_epoch < patience:
+        found.append(
+            f"the best epoch is {state.best_epoch} of {state.epoch}, so patience "
+            f"({patience} epochs) was not out: train longer (more --epochs, --resume)"
         )
     if state.best_value <= floor:
         found.append(

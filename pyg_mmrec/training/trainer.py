@@ -209,8 +209,10 @@ class Trainer:
     def _hints(self) -> list[str]:
         if not (self.trainable and self.validate):
             return []
+        config = self.config
+        patience = config.patience * config.eval_every
         floor = self.stopping.popularity
-        return hints(self.progress, floor, self.config.monitor)
+        return hints(self.progress, floor, config.monitor, patience)
 
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
