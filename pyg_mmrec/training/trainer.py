@@ -36,7 +36,7 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.config import TrainConfig, check_sampled
 from pyg_mmrec.training.identity import check_same, data_parts, describe
-from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
+from pyg_mmrec.training.reporting import Reporter, hints, reporter, simplest, summary
 from pyg_mmrec.training.resuming import Progress, Trained
 from pyg_mmrec.training.scoring import (
     Monitor,
@@ -211,8 +211,8 @@ class Trainer:
             return []
         config = self.config
         patience = config.patience * config.eval_every
-        floor = self.stopping.popularity
-        return hints(self.progress, floor, config.monitor, patience)
+        by, floor = self._simplest[0], self.stopping.floor
+        return hints(self.progress, floor, config.monitor, patience, by)
 
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
@@ -387,8 +387,13 @@ class Trainer:
         config = self.config
         if not self.validate:
             return EarlyStopping(config, validated=False)
-        floor = popularity(self.data, config.monitor, config.candidates or "all")
-        return EarlyStopping(config, floor)
+        return EarlyStopping(config, self._simplest[1])
+
+    @cached_property
+    def _simplest(self) -> tuple[str, float]:
+        """What the simplest method goes by, and what it reaches."""
+        candidates = self.config.candidates or "all"
+        return simplest(type(self.model), self.data, self.config.monitor, candidates)
 
     def _make_optimizer(self) -> torch.optim.Optimizer | None:
         inner = {id(p) for t in self.terms for p in t.objective.inner_parameters()}
