@@ -91,16 +91,25 @@ def published_figure(method: str, dataset: str, metric: str) -> float | None:
 def _tables(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records by what a table is of.
 
-    Draws of a split change figures more than methods do: cases of other draws are in
-    another table.
+    Draws of a split change figures more than methods do, so all cases of a table are
+    of the same ones: each is in a table for its own, and in those of some of them.
     """
-    cases: dict[tuple[str, str], list[Record]] = {}
+    alike: dict[str, dict[str, dict[int, list[Record]]]] = {}
     for record in records:
-        cases.setdefault((_conditions(record, []), record["case"]), []).append(record)
+        cases = alike.setdefault(_conditions(record, []), {})
+        draws = cases.setdefault(record["case"], {})
+        draws.setdefault(draw_of(record["split"]), []).append(record)
     tables: dict[str, list[Record]] = {}
-    for runs in cases.values():
-        draws = sorted({draw_of(run["split"]) for run in runs})
-        tables.setdefault(_conditions(runs[0], draws), []).extend(runs)
+    for cases in alike.values():
+        for wanted in dict.fromkeys(tuple(sorted(draws)) for draws in cases.values()):
+            runs = [
+                run
+                for draws in cases.values()
+                if draws.keys() >= set(wanted)
+                for draw in wanted
+                for run in draws[draw]
+            ]
+            tables[_conditions(runs[0], wanted)] = runs
     return tables
 
 
