@@ -26,6 +26,7 @@ from pyg_mmrec.datasets import DATASETS, load
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.files import replacing
+from pyg_mmrec.graph import USER
 from pyg_mmrec.methods import get
 from pyg_mmrec.parity import ADAPTERS, find, fixture, report, run, training
 from pyg_mmrec.parity.batches import BATCH_SIZE
@@ -116,10 +117,14 @@ def show(method: str, args: argparse.Namespace) -> str:
 def train(method: str, args: argparse.Namespace) -> None:
     """Train both; the curves are written as a table and a picture."""
     adapter = find(ADAPTERS, method)
+    whole = graph_of(method, args)
+    data = fixture.trainable_part(whole)
+    if left := int(whole[USER].num_nodes) - int(data[USER].num_nodes):
+        print(f"left out: {left} users without an interaction in training")
     table = training.train_both(
         adapter,
         Path(args.source),
-        graph_of(method, args),
+        data,
         parse_options(get(method), args.ours),
         args.theirs,
         on_epoch=print_epoch,

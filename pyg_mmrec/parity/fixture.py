@@ -53,6 +53,35 @@ def used_part(data: HeteroData, modalities: tuple[str, ...]) -> HeteroData:
     return kept
 
 
+def trainable_part(data: HeteroData) -> HeteroData:
+    """The graph without users who have no interaction in training.
+
+    The authors of REARM divide by a user's number of them: such a user makes all that
+    theirs computes not a number. Items that nobody has after that go as well: theirs
+    counts them by their interactions.
+
+    Args:
+        data: The graph, as :func:`used_part` returns it.
+    """
+    store = data[INTERACTS]
+    user = _among(store.edge_index[0], int(data[USER].num_nodes))
+    parts = [
+        edges[:, user[edges[0]]]
+        for edges in (store.edge_index, store.val_label_index, store.test_label_index)
+    ]
+    item = _among(torch.cat(parts, dim=1)[1], int(data[ITEM].num_nodes))
+    number = user.cumsum(0) - 1, item.cumsum(0) - 1
+    renumbered = (torch.stack([number[0][u], number[1][i]]) for u, i in parts)
+    kept = interaction_graph(int(user.sum()), int(item.sum()), *renumbered)
+    for name in names_of(data):
+        kept[ITEM][f"x_{name}"] = features(data, name)[item]
+    return kept
+
+
+def _among(nodes: Tensor, num_nodes: int) -> Tensor:
+    return torch.zeros(num_nodes, dtype=torch.bool).index_fill(0, nodes, True)
+
+
 def write(path: Path, data: HeteroData, record: Record) -> None:
     """Write a graph and what theirs computed on it.
 

@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, interaction_graph
 from pyg_mmrec.methods import get
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.parity import Adapter, Peer, fixture, training
@@ -115,3 +116,28 @@ def test_scores_rank_as_their_rows_do() -> None:
     assert evaluate(lambda users: rows.user[users] @ rows.item.T) == evaluate(rows)
     with pytest.raises(MMRecError, match=r"of shape \[7, 30\] \(got \[7, 29\]"):
         evaluate(lambda users: torch.zeros(users.numel(), 29))
+
+
+def test_who_has_no_interaction_in_training_is_left_out() -> None:
+    data = interaction_graph(
+        4,
+        4,
+        torch.tensor([[0, 2, 2, 3], [1, 0, 3, 1]]),
+        torch.tensor([[1, 2], [2, 1]]),
+        torch.tensor([[1, 3], [3, 0]]),
+    )
+    data[ITEM]["x_text"] = torch.rand(4, 2)
+    left = fixture.trainable_part(data)
+    assert (left[USER].num_nodes, left[ITEM].num_nodes) == (3, 3)
+    store = left[INTERACTS]
+    assert store.edge_index.tolist() == [[0, 1, 1, 2], [1, 0, 2, 1]]
+    assert store.val_label_index.tolist() == [[1], [1]]
+    assert store.test_label_index.tolist() == [[2], [0]]
+    assert left[ITEM]["x_text"].equal(data[ITEM]["x_text"][[0, 1, 3]])
+
+
+def test_nobody_is_left_out_who_has() -> None:
+    data = fixture.small_graph(("text",))
+    left = fixture.trainable_part(data)
+    assert left[INTERACTS].edge_index.equal(data[INTERACTS].edge_index)
+    assert left[ITEM]["x_text"].equal(data[ITEM]["x_text"])
