@@ -153,7 +153,7 @@ def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     return [
         str(rank),
         f"`{case}`",
-        " ".join(str(r["seed"]) for r in runs),
+        " ".join(dict.fromkeys(str(r["seed"]) for r in runs)),
         *(_figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
         _figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
         ", ".join(_epoch(r) for r in runs),

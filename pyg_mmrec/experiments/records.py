@@ -201,7 +201,9 @@ def _word(value: Any) -> str:
 
 def rule_of(split: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """How a split is made, whatever it draws; ``None`` if it is that of the files."""
-    return split and {k: v for k, v in split.items() if k != "seed"}
+    if split is None:
+        return None
+    return {name: value for name, value in split.items() if name != "seed"}
 
 
 def draw_of(split: Mapping[str, Any] | None) -> int:
