@@ -13,9 +13,14 @@ from pyg_mmrec.moved import install
 if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.config import option as option
     from pyg_mmrec.datasets import Amazon as Amazon
+    from pyg_mmrec.datasets import Amazon2023 as Amazon2023
     from pyg_mmrec.datasets import Dataset as Dataset
     from pyg_mmrec.datasets import Folder as Folder
+    from pyg_mmrec.datasets import LastFM as LastFM
+    from pyg_mmrec.datasets import MicroLens as MicroLens
+    from pyg_mmrec.datasets import MovieLens1M as MovieLens1M
     from pyg_mmrec.datasets import MovieLens100K as MovieLens100K
+    from pyg_mmrec.datasets import Netflix as Netflix
     from pyg_mmrec.datasets import Synthetic as Synthetic
     from pyg_mmrec.datasets import TikTok as TikTok
     from pyg_mmrec.datasets import encode_folder as encode_folder
@@ -68,7 +73,8 @@ _EXPORTS = {
     "config": ("option",),
     "evaluation.contribution": ("modality_contribution",),
     "datasets": (
-        *("Amazon", "Dataset", "Folder", "MovieLens100K", "Synthetic", "TikTok"),
+        *("Amazon", "Amazon2023", "Dataset", "Folder", "LastFM", "MicroLens"),
+        *("MovieLens100K", "MovieLens1M", "Netflix", "Synthetic", "TikTok"),
         *("encode_folder", "load"),
     ),
     "embeddings": ("Branch", "Embeddings"),

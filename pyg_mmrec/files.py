@@ -153,6 +153,31 @@ def _lock(path: Path) -> int | None:
 
 
 @contextmanager
+def alone_with(path: Path) -> Iterator[bool]:
+    """Whether this process alone has a file, for the length of the block.
+
+    Args:
+        path: The file, which is made if it is not there; its folder is.
+    """
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        os.close(handle)
+        handle = _lock(path)
+        alone = handle is not None
+    except OSError:  # a link of somebody else's, or a file system without locks
+        handle, alone = None, False
+        with suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
+    try:
+        yield alone
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Keep an output folder to this process for the length of the block.
 

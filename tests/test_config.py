@@ -144,11 +144,22 @@ def test_override_leaves_the_original() -> None:
         (["--layer_type", "GATConv"], {"layer_type": "GATConv"}),
         (["--layer_type=a_b"], {"layer_type": "a_b"}),
         (["--no_flag"], {"flag": False}),
+        (["--flag=false"], {"flag": False}),
+        (["--flag=True"], {"flag": True}),
+        (["--no-flag=true"], {"flag": False}),
+        (["--no-flag=false"], {"flag": True}),
     ],
 )
 def test_spellings_of_the_command_line(argv, expected) -> None:
     assert parse(*argv) == expected
     assert from_dict(Config, expected)
+
+
+def test_a_switch_is_true_or_false(capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse("--flag=maybe")
+    said = capsys.readouterr().err
+    assert said == "test: argument --flag: needs to be true or false (got 'maybe')\n"
 
 
 def test_values_that_words_cannot_spell_have_no_option() -> None:

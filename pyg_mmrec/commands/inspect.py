@@ -9,6 +9,7 @@ from pathlib import Path
 from pyg_mmrec.commands.cli import open_dataset, parse
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets.about import about
 from pyg_mmrec.datasets.card import data_card
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.slices import slice_lines
@@ -23,6 +24,7 @@ from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET [options of the data set], or RUN"
+LISTED = 20
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -33,6 +35,11 @@ def describe_data(dataset: Dataset) -> Iterator[str]:
     yield (
         f"repeated: {card.repeated:,} of {card.read:,} interactions, which count once"
     )
+    for modality, ids in card.unmatched.items():
+        listed = ", ".join(map(str, ids[:LISTED])) + (
+            ", ..." if len(ids) > LISTED else ""
+        )
+        yield f"{modality} features of no item: {len(ids):,}, with the ids {listed}"
     yield f"sparsity: {card.sparsity:.4%} of {card.pairs:,} pairs are not there"
     for node, name in {USER: "a user", ITEM: "an item"}.items():
         of = card.degrees[node]
@@ -119,4 +126,7 @@ def main() -> None:
         parser.add_argument("data", metavar="DATASET", help="or folder of a run")
 
     args = parse(argv[0], argv, method="popularity", extend=add_own)
+    known = about(args.data)
+    if known is not None:  # before the data, which may have to be got first
+        print("\n".join([*known.lines(), ""]), flush=True)
     print("\n".join(describe_data(open_dataset(args.data, args))))

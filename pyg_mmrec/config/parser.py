@@ -46,15 +46,31 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what is known; ``--field_name`` is taken for ``--field-name``."""
-        given = sys.argv[1:] if args is None else args
-        return super().parse_known_args([self._dashed(a) for a in given], namespace)
+        """Parse what is known.
 
-    def _dashed(self, word: str) -> str:
+        ``--field_name`` is taken for ``--field-name``, and ``--switch=false`` for
+        ``--no-switch``.
+        """
+        given = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._known(a) for a in given], namespace)
+
+    def _known(self, word: str) -> str:
         flag, equals, value = word.partition("=")
-        dashed = flag.replace("_", "-")
         known = self._option_string_actions
-        return word if flag in known or dashed not in known else dashed + equals + value
+        flag = flag if flag in known else flag.replace("_", "-")
+        if flag not in known:
+            return word
+        if equals and isinstance(known[flag], argparse.BooleanOptionalAction):
+            return self._switched(flag, value)
+        return flag + equals + value
+
+    def _switched(self, flag: str, value: str) -> str:
+        if value.lower() not in _TRUTH:
+            self.error(f"argument {flag}: needs to be true or false (got {value!r})")
+        if _TRUTH[value.lower()]:
+            return flag
+        negative = flag.startswith("--no-")
+        return f"--{flag[5:]}" if negative else f"--no-{flag[2:]}"
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, refusing what is not known with the nearest option."""

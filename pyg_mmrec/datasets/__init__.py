@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.datasets.amazon import Amazon
+from pyg_mmrec.datasets.amazon_2023 import Amazon2023
 from pyg_mmrec.datasets.base import Dataset
 from pyg_mmrec.datasets.encode import encode_folder
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.kept import Kept
+from pyg_mmrec.datasets.lastfm import LastFM
+from pyg_mmrec.datasets.microvideos import MicroLens
 from pyg_mmrec.datasets.movielens import MovieLens100K
+from pyg_mmrec.datasets.movielens_1m import MovieLens1M
+from pyg_mmrec.datasets.netflix import Netflix
 from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok
 from pyg_mmrec.errors import unknown
@@ -21,10 +26,15 @@ from pyg_mmrec.plugins import discover, find, is_place
 __all__ = [
     "DATASETS",
     "Amazon",
+    "Amazon2023",
     "Dataset",
     "Folder",
     "Kept",
+    "LastFM",
+    "MicroLens",
+    "MovieLens1M",
     "MovieLens100K",
+    "Netflix",
     "Synthetic",
     "TikTok",
     "add_options",
@@ -37,6 +47,11 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     **{name: partial(Amazon, name=name) for name in Amazon.names},
     "tiktok": TikTok,
     "movielens": MovieLens100K,
+    "movielens-1m": MovieLens1M,
+    **{f"microlens-{size}": partial(MicroLens, size=size) for size in MicroLens.titles},
+    "amazon-2023": Amazon2023,
+    "netflix": Netflix,
+    "lastfm": LastFM,
     "custom": Folder,
     "synthetic": lambda root, **options: Synthetic(root=root, **options),
 }
@@ -89,6 +104,33 @@ def maker(name: str) -> Callable[..., Dataset]:
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     return DATASETS[name]
+
+
+def word_of(name: str, source: Mapping[str, Any]) -> str:
+    """How the command line calls a data set, the path of one's own folder apart.
+
+    Args:
+        name: What it calls itself, :attr:`Dataset.name`.
+        source: What it tells of itself, :meth:`Dataset.source`.
+    """
+    arguments = source.get("arguments", {})
+    for known, made in DATASETS.items():
+        cls, given = made, {}
+        if isinstance(made, partial):
+            cls, given = made.func, made.keywords
+        same = getattr(cls, "__name__", "") == source.get("class")
+        if same and all(arguments.get(k) == v for k, v in given.items()):
+            return str(arguments.get("path", name)) if known == "custom" else known
+    return name
+
+
+def own_options(name: str) -> list[str]:
+    """Names of a data set's own options, as its class takes them."""
+    found: list[str] = []
+    add_options(
+        name, lambda flag, **_: found.append(flag.lstrip("-").replace("-", "_"))
+    )
+    return found
 
 
 def add_options(name: str, add: Callable[..., Any]) -> None:

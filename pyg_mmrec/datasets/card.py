@@ -49,6 +49,8 @@ class DataCard:
         repeated: How many of these repeat an earlier one.
         degrees: By ``"user"`` and ``"item"``.
         coverage: See :func:`~pyg_mmrec.datasets.coverage.coverage`.
+        unmatched: Raw ids of features that belong to no item, by modality, where the
+            data set tells.
     """
 
     name: str
@@ -59,6 +61,7 @@ class DataCard:
     repeated: int
     degrees: dict[str, Degrees]
     coverage: pd.DataFrame
+    unmatched: dict[str, pd.Index]
 
     @property
     def pairs(self) -> int:
@@ -100,6 +103,7 @@ def data_card(dataset: Dataset) -> DataCard:
         int(again.sum()),
         {n: _degrees(edges[row], size) for row, (n, size) in enumerate(sizes.items())},
         dataset.coverage(),
+        {m: ids for m, ids in getattr(dataset, "unmatched", {}).items() if len(ids)},
     )
 
 

@@ -99,6 +99,11 @@ class Contents:
         aside = [] if self.layout is None else self.layout.aside
         return discover_aligned(self.folder, [*self.files, *aside])
 
+    def given(self) -> set[str]:
+        """Modalities of which there are features that nobody needs to make."""
+        own = () if self.layout is None else self.layout.arrays
+        return {*self.features(), *own}
+
     def vectors(self, items: Items | None) -> dict[str, tuple[np.ndarray, pd.Index]]:
         """Features that the table of a layout holds, with the item id of each row."""
         return {} if self.layout is None else self.layout.features(items)

@@ -22,6 +22,7 @@ NEARLY_NONE = 0.1
 
 Features of a part of the catalogue (300 posters of 1,682 films), or of a larger one,
 match wholly; ids spelled in another way match by chance, for a few per cent."""
+_LISTED = 5
 
 _RESPELLED: dict[str, Callable[[str], str]] = {
     "leading zeros": lambda text: text.lstrip("0") or "0",
@@ -114,9 +115,10 @@ def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
             f"{shown(path)} may belong to other items, for {counts}", stacklevel=3
         )
     elif matched < len(ids):
+        left = [str(plain(i)) for i in ids[placed(ids, item_ids) < 0][:_LISTED]]
         warnings.warn(
-            f"{shown(path)} has {len(ids) - matched} items that have no interactions: "
-            f"they are left out",
+            f"{shown(path)} has {len(ids) - matched} items that have no interactions, "
+            f"such as {', '.join(left)}: they are left out",
             stacklevel=3,
         )
 

@@ -1,31 +1,87 @@
-"""Downloads that are whole and verified, or leave nothing behind.
+"""Downloads that are whole and verified, or leave nothing but what they go on with.
 
-Where a checksum is known it is in the code. Where none is, the first download is
+Where a checksum is published it is in the code. Where none is, the first download is
 trusted: its checksum is recorded beside the file, and a later one has to have the same.
 """
 
 from __future__ import annotations
 
-import http.client
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-from pyg_mmrec.datasets.sources import check_file, shown
+from pyg_mmrec.datasets.archives import check_gzip, check_zip
+from pyg_mmrec.datasets.base import make_folder
+from pyg_mmrec.datasets.sources import check_file, read_npy, shown
+from pyg_mmrec.datasets.transfer import Unreachable, partial_of, stream
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers, replacing
+from pyg_mmrec.files import digest_of, remove_leftovers, replacing
+
+__all__ = [
+    "RECORD",
+    "Remote",
+    "Unreachable",
+    "fetch",
+    "fetch_recorded",
+    "get",
+    "pip_wheel",
+    "verify",
+]
 
 RECORD = "downloads.json"
 _CHUNK = 1 << 20
 
 
-class Unreachable(MMRecError):
-    """A source that could not be reached; another may be tried."""
+@dataclass(frozen=True)
+class Remote:
+    """A file that is published.
+
+    Args:
+        url: Where it is.
+        name: What it is called in the data set's folder.
+        checksum: Its kind (``"md5"``, ``"sha256"``, or ``"git"``, the name of the file
+            in a git repository) and value, as they are published; ``None`` if none is.
+    """
+
+    url: str
+    name: str
+    checksum: tuple[str, str] | None = None
+
+
+def get(files: Iterable[Remote], folder: Path) -> None:
+    """Download those files of a data set that are not there.
+
+    Args:
+        files: What is published.
+        folder: Where they go; it is made if it is not there, and goes again if
+            nothing comes.
+
+    Raises:
+        Unreachable: If an address cannot be reached.
+        MMRecError: If a file cannot be had whole, or is not what it should be.
+    """
+    made = not folder.exists()
+    make_folder(folder)
+    try:
+        for file in files:
+            path = folder / file.name
+            if path.exists():
+                continue
+            if file.checksum is None:
+                fetch_recorded(file.url, path, _CHECKS.get(path.suffix, check_file))
+            else:
+                _fetch(file.url, path, file.checksum)
+    except MMRecError:
+        if made:
+            with suppress(OSError):  # what came before stays
+                folder.rmdir()
+        raise
 
 
 def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -> Path:
@@ -41,13 +97,23 @@ def fetch(url: str, path: Path, md5: str | None = None, timeout: float = 20.0) -
         Unreachable: If the address cannot be reached.
         MMRecError: If it is cut short or its checksum is another.
     """
+    return _fetch(url, path, None if md5 is None else ("md5", md5), timeout)
+
+
+def _fetch(
+    url: str, path: Path, checksum: tuple[str, str] | None, timeout: float = 20.0
+) -> Path:
     remove_leftovers(path.parent)
-    with partial_folder(path.parent) as folder:
-        partial = folder / path.name
-        _stream(url, partial, timeout)
-        if md5 is not None:
-            verify(partial, md5, "md5", url)
-        os.replace(partial, path)
+    with partial_of(path) as partial:
+        stream(url, partial, path, timeout)
+        if checksum is not None:
+            try:
+                verify(partial.file, checksum[1], checksum[0], url)
+            except MMRecError:
+                partial.remove()
+                raise
+        os.replace(partial.file, path)
+        partial.remove()
     return path
 
 
@@ -105,58 +171,40 @@ def _recorded(path: Path) -> dict[str, str]:
     )
 
 
-def _stream(url: str, path: Path, timeout: float) -> None:
-    request = Request(url, headers={"User-Agent": "pyg_mmrec"})
-    try:
-        with urlopen(request, timeout=timeout) as response, open(path, "wb") as file:
-            expected = response.headers.get("Content-Length")
-            size = 0
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                size += len(chunk)
-    except http.client.IncompleteRead as error:
-        raise _short(url, len(error.partial), None) from error
-    except HTTPError as error:
-        raise Unreachable(
-            f"{url} answers {error.code} {error.reason}: check the address, or "
-            f"download the file by hand to {path.parent}"
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Unreachable(
-            f"{url} cannot be reached ({reason}): check the connection, or download "
-            f"the file by hand to {path.parent}"
-        ) from error
-    if expected is not None and size != int(expected):
-        raise _short(url, size, int(expected))
-
-
-def _short(url: str, size: int, expected: int | None) -> MMRecError:
-    of = "" if expected is None else f" of {expected}"
-    return MMRecError(
-        f"the download of {url} broke off after {size}{of} bytes and was removed: try "
-        f"again"
-    )
-
-
 def verify(path: Path, expected: str, kind: str = "sha256", name: str = "") -> None:
     """Compare a file's checksum.
 
     Args:
         path: The file.
         expected: Its checksum, hexadecimal.
-        kind: ``"sha256"`` or ``"md5"``.
+        kind: ``"sha256"``, ``"md5"``, or ``"git"``, what git calls the content.
         name: What to call it in the message.
 
     Raises:
         MMRecError: If it is another.
     """
-    found = digest_of(path, kind)
+    found = _git_name(path) if kind == "git" else digest_of(path, kind)
     if found != expected:
         raise MMRecError(
             f"{name or path} has {kind} {found}, expected {expected}: it was cut short "
             f"or changed, so download it again"
         )
+
+
+def _git_name(path: Path) -> str:
+    """SHA-1 of a file with its length before it, as git names contents."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+_CHECKS: dict[str, Callable[[Path], object]] = {
+    ".npy": read_npy,
+    ".gz": check_gzip,
+    ".zip": check_zip,
+}
 
 
 def pip_wheel(package: str, folder: Path) -> Path:

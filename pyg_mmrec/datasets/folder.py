@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.config import Distinct, a_word, number
+from pyg_mmrec.config import a_word, number
 from pyg_mmrec.datasets.base import Dataset, Raw
 from pyg_mmrec.datasets.contents import Contents
 from pyg_mmrec.datasets.features import (
@@ -25,7 +25,7 @@ from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.items import read_items
 from pyg_mmrec.datasets.made import (
     NONE,
-    encoder_word,
+    add_encoders,
     hint,
     make,
     possible,
@@ -109,6 +109,9 @@ class Folder(Dataset):
         (['u0', 'u1'], 9)
     """
 
+    fetched: ClassVar[bool] = False
+    """Whether :meth:`download` gets what a folder holds that is not there yet."""
+
     def __init__(
         self,
         path: Path | str,
@@ -127,7 +130,7 @@ class Folder(Dataset):
         **options: Any,
     ) -> None:
         folder = as_folder(path).absolute()
-        if not folder.is_dir():
+        if not (folder.is_dir() or self.fetched):
             raise MMRecError(
                 f"no folder {shown(folder)}: name the folder that holds "
                 f"interactions.csv and the features"
@@ -158,20 +161,7 @@ class Folder(Dataset):
             "--min-rating", type=number(float), default=None, metavar="X",
             help="lowest rating that counts as an interaction (default: all do)",
         )  # fmt: skip
-        made = {"text": "tfidf where there are no such features", "image": NONE,
-                "audio": NONE}  # fmt: skip
-        for kind in KINDS:
-            add(
-                f"--{kind}-encoder", type=encoder_word(kind), default=None,
-                metavar="NAME",
-                help=f"make {kind} features by this encoder, as 'pyg-mmrec encode "
-                f"--help' lists them (default: {made[kind]})",
-            )  # fmt: skip
-        add(
-            "--text-columns", nargs="+", type=a_word(), action=Distinct, default=None,
-            metavar="NAME", help="columns of items.csv that the text encoder reads "
-            "(default: title, description and others of usual names)",
-        )  # fmt: skip
+        add_encoders(add)
         for role in ("user", "item", "rating", "time", "split"):
             add(
                 f"--{role}-column", type=a_word(), default=None, metavar="NAME",
@@ -205,7 +195,7 @@ class Folder(Dataset):
     def _chosen(self, held: Contents) -> dict[str, str]:
         """The encoder of each modality that is to be made."""
         chosen = {k: v for k, v in self.encoders.items() if v not in (None, NONE)}
-        left = self.encoders["text"] is None and "text" not in held.features()
+        left = self.encoders["text"] is None and "text" not in held.given()
         wanted = self.wanted is None or "text" in self.wanted
         if left and wanted and held.tells_of_items:
             chosen["text"] = "tfidf"

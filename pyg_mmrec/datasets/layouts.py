@@ -6,7 +6,10 @@
     ``<name>.train.inter``, ``.valid.inter`` and ``.test.inter`` give a split, and
     columns ``:float_seq`` of items are features.
 ``<name>_pairs.csv`` or ``.tsv``, ``<name>_titles.csv``, ``<name>_covers/``
-    Columns user, item, timestamp, or a user and its items in order a line (MicroLens).
+    Columns user, item, timestamp, or a user and its items in order a line (MicroLens);
+    ``<name>_<modality>_features_<encoder>.npy`` are features of the videos 1, 2, ...
+``<category>.train.csv``, ``.valid.csv``, ``.test.csv``, ``meta_<category>.jsonl.gz``
+    Amazon's splits for benchmarks, see :mod:`pyg_mmrec.datasets.amazon_splits`.
 ``reviews_<name>.json.gz``, ``meta_<name>.json.gz``, ...
     See :mod:`pyg_mmrec.datasets.amazon_raw`.
 """
@@ -14,13 +17,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pyg_mmrec.datasets.amazon_raw import read_metadata, read_reviews, review_files
+from pyg_mmrec.datasets.amazon_splits import read_splits, split_files
 from pyg_mmrec.datasets.atomic import (
     atomic_files,
     read_atomic,
@@ -30,7 +34,9 @@ from pyg_mmrec.datasets.atomic import (
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.items import Items
 from pyg_mmrec.datasets.microlens import (
+    feature_files,
     pair_files,
+    read_features,
     read_pairs,
     read_titles,
     tables_beside,
@@ -46,16 +52,19 @@ class Layout:
         interactions: Reads the interactions.
         items: Reads what is known of items with these raw ids, all if ``None``.
         aside: Other tables of the layout, which are no features.
+        arrays: Files of the layout's own features by modality, rows by item 1, 2, ...
     """
 
     files: list[Path]
     interactions: Callable[[list[Path]], Interactions]
     items: Callable[[list[Path], pd.Index | None], Items | None]
     aside: list[Path]
+    arrays: dict[str, Path] = field(default_factory=dict)
 
     def features(self, items: Items | None) -> dict[str, tuple[np.ndarray, pd.Index]]:
-        """Vectors that the table of items holds, with the item id of each row."""
-        return {} if items is None else vectors_of(items)
+        """Vectors of the layout itself, with the item id of each row."""
+        found = {} if items is None else vectors_of(items)
+        return {**found, **{m: read_features(p) for m, p in self.arrays.items()}}
 
 
 def layout_of(folder: Path, name: str) -> Layout | None:
@@ -69,7 +78,11 @@ def layout_of(folder: Path, name: str) -> Layout | None:
         return None
     kinds: tuple[tuple, ...] = (
         (atomic_files(folder, name), read_atomic, read_atomic_items, []),
-        (pair_files(folder), read_pairs, read_titles, tables_beside(folder)),
+        (
+            *(pair_files(folder), read_pairs, read_titles, tables_beside(folder)),
+            feature_files(folder),
+        ),
+        (split_files(folder), read_splits, read_metadata, []),
         (review_files(folder), read_reviews, read_metadata, []),
     )
     return next((Layout(*kind) for kind in kinds if kind[0]), None)

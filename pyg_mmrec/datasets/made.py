@@ -6,10 +6,11 @@ import logging
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pyg_mmrec.config import a_word
+from pyg_mmrec.config import Distinct, a_word
 from pyg_mmrec.datasets.features import Features
 from pyg_mmrec.datasets.raws import Source
 from pyg_mmrec.datasets.sources import shown
@@ -47,6 +48,28 @@ def encoder_word(kind: str, none: bool = True) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def add_encoders(add: Callable[..., Any]) -> None:
+    """Declare the options that name what makes features, on the command line.
+
+    Args:
+        add: ``add_argument`` of a parser.
+    """
+    made = {"text": "tfidf where there are no such features", "image": NONE,
+            "audio": NONE}  # fmt: skip
+    for kind, usual in made.items():
+        add(
+            f"--{kind}-encoder", type=encoder_word(kind), default=None,
+            metavar="NAME",
+            help=f"make {kind} features by this encoder, as 'pyg-mmrec encode "
+            f"--help' lists them (default: {usual})",
+        )  # fmt: skip
+    add(
+        "--text-columns", nargs="+", type=a_word(), action=Distinct, default=None,
+        metavar="NAME", help="columns of the items that the text encoder reads "
+        "(default: title, description and others of usual names)",
+    )  # fmt: skip
 
 
 def possible(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.config import to_dict
-from pyg_mmrec.datasets import DATASETS, OWN_NAMES
+from pyg_mmrec.datasets import DATASETS, own_options, word_of
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
@@ -149,11 +149,11 @@ def command_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         changed: What :func:`changed_options` returned.
     """
     arguments = told["source"].get("arguments", {})
-    own = {name: known for known, name in OWN_NAMES.items()}
-    data = own.get(told["dataset"], told["dataset"])
-    if data not in DATASETS:
-        data = str(arguments.get("path", data))
+    data = word_of(told["dataset"], told["source"])
     words = ["pyg-mmrec", "train", data, told["method"]]
+    for name in own_options(data) if data in DATASETS else ():
+        if arguments.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", *_as_given(arguments[name])]
     split = arguments.get("split") or {}
     options: dict[str, Any] = {
         "modalities": arguments.get("modalities"),
@@ -176,6 +176,13 @@ def command_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         elif value != []:
             words += [f"--{flag}", *_words(value)]
     return shlex.join(words)
+
+
+def _as_given(value: Any) -> list[str]:
+    """An option of a data set as words, with capital letters as they are."""
+    if isinstance(value, Mapping):
+        return [f"{name}={of}" for name, of in value.items()]
+    return [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
 
 
 def _candidates(told: Mapping[str, Any], split: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 import numpy as np
 import pytest
 
-from pyg_mmrec.datasets import Amazon, download
+from pyg_mmrec.datasets import Amazon, download, transfer
 from pyg_mmrec.errors import MMRecError
 from tests.datasets.files import inter_rows
 
@@ -25,7 +25,7 @@ class Answer(io.BytesIO):
 
 def answer(monkeypatch, respond):
     monkeypatch.setattr(
-        download, "urlopen", lambda request, **_: respond(request.full_url)
+        transfer, "urlopen", lambda request, **_: respond(request.full_url)
     )
 
 

@@ -95,7 +95,7 @@ def test_item_without_features_is_masked_and_extra_ones_are_left_out(tmp_path):
     folder = write(tmp_path / "mine")
     np.save(folder / "image_feat.npy", VECTORS[1:])
     np.save(folder / "image_ids.npy", np.array([*ITEMS[1:9], "elsewhere"]))
-    with pytest.warns(UserWarning, match="1 items that have no interactions"):
+    with pytest.warns(UserWarning, match="1 items that have no interactions, such as "):
         dataset = Folder(folder)
     mask = dataset[0][ITEM].mask_image
     assert [i for i, m in zip(dataset.item_ids, mask, strict=True) if not m] == [
