@@ -10,6 +10,7 @@ from pyg_mmrec import __version__, guard
 # Module of each command, and what it does.
 COMMANDS = {
     "encode": ("encode", "features of the texts, pictures and sounds in a folder"),
+    "make": ("make", "planted data as large as one likes, to try things on"),
     "train": ("train", "train a method on a data set and evaluate it"),
     "compare": ("compare", "several methods over several seeds, one table"),
     "ablate": ("ablate", "a method with each of its parts switched off"),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.blocks import blocks
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
 from pyg_mmrec.operators import sparse_dense
@@ -53,12 +54,14 @@ class Adjacency:
     @cached_property
     def entries(self) -> Entries:
         """The matrix, ``[num_centres, num_neighbours]``."""
-        return _entries(self.edge_index, self.edge_weight, self.size)
+        src, dst = self.edge_index
+        return _entries(src, dst, self.edge_weight, self.size)
 
     @cached_property
     def entries_t(self) -> Entries:
         """Its transpose, ``[num_neighbours, num_centres]``."""
-        return _entries(self.edge_index.flip(0), self.edge_weight, self.size[::-1])
+        src, dst = self.edge_index
+        return _entries(dst, src, self.edge_weight, self.size[::-1])
 
     @property
     def csr(self) -> Tensor:
@@ -199,6 +202,18 @@ class Adjacency:
         return Adjacency(self.edge_index, weight, self.size)
 
     @cached_property
+    def means(self) -> Adjacency:
+        r"""The same edges as means over each centre's neighbours.
+
+        .. math::
+            \mathbf{D}^{-1} \mathbf{A}
+        """
+        centre = self.edge_index[1]
+        degree = torch.bincount(centre, minlength=self.size[1])
+        weight = degree.to(torch.get_default_dtype()).reciprocal()[centre]
+        return Adjacency(self.edge_index, weight, self.size)
+
+    @cached_property
     def unweighted(self) -> Adjacency:
         """The same edges, each of weight one: sums and counts of neighbours."""
         plain = Adjacency(self.edge_index, None, self.size)
@@ -220,15 +235,29 @@ class Adjacency:
 
 
 def _entries(
-    edge_index: Tensor, edge_weight: Tensor | None, size: tuple[int, int]
+    src: Tensor, dst: Tensor, edge_weight: Tensor | None, size: tuple[int, int]
 ) -> Entries:
-    src, dst = edge_index
     num_src, num_dst = size
-    order = (dst * num_src + src).argsort(stable=True)
     weight = edge_weight
     if weight is None:
         weight = torch.ones(dst.numel(), device=dst.device)
-    return Entries(row_starts(dst, num_dst), src[order], weight[order])
+    start, first = row_starts(dst, num_dst), 0
+    column, value = torch.empty_like(src), torch.empty_like(weight)
+    for rows in blocks(dst, num_dst):
+        found = _sorted(src[rows], dst[rows], weight[rows], num_src)
+        if isinstance(rows, slice):
+            return Entries(start, *found)
+        last = first + rows.numel()
+        column[first:last], value[first:last] = found
+        first = last
+    return Entries(start, column, value)
+
+
+def _sorted(
+    src: Tensor, dst: Tensor, weight: Tensor, num_src: int
+) -> tuple[Tensor, Tensor]:
+    order = (dst * num_src + src).argsort(stable=True)
+    return src[order], weight[order]
 
 
 def adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:

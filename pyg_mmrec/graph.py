@@ -26,11 +26,14 @@ nodes before them, so that whatever is computed of those stays as it was::
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.deferred import rows
+from pyg_mmrec.devices import free_memory
 from pyg_mmrec.errors import MMRecError
 
 USER, ITEM = "user", "item"
@@ -68,6 +71,34 @@ def features(
 ) -> Tensor:
     """Features of a modality, ``[N, d_m]``, or of the nodes that ``index`` names.
 
+    Those that are kept in half precision, as large ones are in their files, come in
+    single precision: of a few nodes rather than as a whole.
+
+    Raises:
+        MMRecError: If the nodes do not carry this modality, or there is no memory for
+            all of it.
+    """
+    x = stored_features(data, modality, node_type, index)
+    if x.dtype != torch.float16:
+        return x
+    needed, free = 4 * x.numel(), free_memory() if x.device.type == "cpu" else math.inf
+    if index is None and needed > free:
+        raise MMRecError(
+            f"features of modality {modality!r} take {needed / 1e9:.1f} GB as a whole "
+            f"in single precision, and {free / 1e9:.1f} GB are free: take a method "
+            f"that reads those of a batch, or give them fewer columns"
+        )
+    return x.float()
+
+
+def stored_features(
+    data: HeteroData,
+    modality: str,
+    node_type: str = ITEM,
+    index: Tensor | None = None,
+) -> Tensor:
+    """The same as the graph holds them, without a copy of all of them.
+
     Raises:
         MMRecError: If the nodes do not carry this modality.
     """
@@ -85,7 +116,7 @@ def features(
 
 def presence(data: HeteroData, modality: str, node_type: str = ITEM) -> Tensor:
     """Which nodes have this modality, ``[N]`` bool; all of them without a mask."""
-    x = features(data, modality, node_type)
+    x = stored_features(data, modality, node_type)
     key = f"mask_{modality}"
     if key in data[node_type]:
         return data[node_type][key]

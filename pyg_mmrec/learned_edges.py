@@ -18,13 +18,14 @@ class EdgePattern:
 
     Args:
         edge_index: Edges neighbour -> centre, ``[2, E]``.
-        num_nodes: Number of nodes.
+        num_nodes: Number of nodes, or of neighbours and of centres.
     """
 
-    def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
+    def __init__(self, edge_index: Tensor, num_nodes: int | tuple[int, int]) -> None:
+        size = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
         position = torch.arange(edge_index.size(1), device=edge_index.device)
         # Its "weights" are the edges' positions, in the order of the entries.
-        positions = Adjacency(edge_index, position, (num_nodes, num_nodes))
+        positions = Adjacency(edge_index, position, size)
         self.entries, self.entries_t = positions.entries, positions.entries_t
         self.edge_index = edge_index
         self.size = positions.size
@@ -59,16 +60,22 @@ class LearnedAdjacency(Adjacency):
         return operators.weighted_sum(full_precision(x), self.weight, *entries)
 
 
-def edge_products(x: Tensor, pattern: EdgePattern) -> Tensor:
+def edge_products(
+    x: Tensor, pattern: EdgePattern, centre: Tensor | None = None
+) -> Tensor:
     """Inner product of the two ends of each edge.
 
     Args:
         x: Rows of the nodes, ``[N, d]``.
         pattern: The edges.
+        centre: Rows of the centres, where these are other nodes than the neighbours.
 
     Returns:
         ``[E]``.
     """
+    if centre is not None:
+        ends = full_precision(x), full_precision(centre)
+        return operators.edge_products(*ends, pattern.entries, pattern.entries_t)
     # A view, whose gradient is what it gets as either end before others are added.
     x = full_precision(x).view_as(x)
     return operators.edge_products(x, x, pattern.entries, pattern.entries_t)

@@ -7,6 +7,7 @@ pass consists of operators of this module, so that further derivatives work as w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -72,8 +73,9 @@ def light_propagation(
 
     The union of both directions is symmetric, so the map :math:`\mathbf{y} = \sum_l
     c_l \mathbf{A}^l \mathbf{x}` is its own transpose: the backward pass is the same
-    propagation of the gradient. Each layer becomes the sum up to it as soon as the
-    next is known, so that no third copy is kept.
+    propagation of the gradient. Layers are summed by pairs, then pairs of pairs:
+    :math:`\sum_{l<6} \mathbf{A}^l = (\mathbf{I} + \mathbf{A}^2 + \mathbf{A}^4)
+    (\mathbf{I} + \mathbf{A})` takes as many products and fewer additions.
 
     Args:
         pair: Users ``[U, d]`` and items ``[I, d]``.
@@ -88,28 +90,42 @@ def light_propagation(
 def _light_propagation(user: Tensor, item: Tensor, *args: Any) -> Pair:
     forth, back = Entries(*args[:3]), Entries(*args[3:6])
     num_layers, combine = args[6:]
-    given = x = (user, item)
-    total = given if combine == "mean" else None  # of the layers before x
-    for _ in range(num_layers):
-        after = multiply(back, x[1]), multiply(forth, x[0])
-        if x is not given and combine != "last":
-            total = _add_into(x, total)  # nothing reads this layer any more
-        x = after
-    if x is given:  # an output must not be an input
+
+    def layers(x: Pair, count: int) -> Pair:
+        for _ in range(count):
+            x = multiply(back, x[1]), multiply(forth, x[0])
+        return x
+
+    x = (user, item)
+    if num_layers == 0:  # an output must not be an input
         return user.clone(), item.clone()
-    if combine != "last":
-        x = _add_into(x, total)
-    if combine == "mean":
-        for part in x:
-            part.mul_(1 / (num_layers + 1))
+    if combine == "last":
+        return layers(x, num_layers)
+    if combine == "sum":
+        return layers(_sum_of_layers(layers, x, num_layers), 1)
+    x = _sum_of_layers(layers, x, num_layers + 1)
+    for part in x:
+        part.mul_(1 / (num_layers + 1))
     return x
 
 
-def _add_into(x: Pair, other: Pair | None) -> Pair:
+def _sum_of_layers(
+    layers: Callable[[Pair, int], Pair], x: Pair, count: int, apart: int = 1
+) -> Pair:
+    """The input and what is ``apart``, 2 ``apart``, ... layers after it, summed."""
+    if count == 1:
+        return x
+    if count % 2:
+        rest = _sum_of_layers(layers, x, count - 1, apart)
+        return _add_into(layers(rest, apart), x)
+    pairs = _add_into(layers(x, apart), x)
+    return _sum_of_layers(layers, pairs, count // 2, 2 * apart)
+
+
+def _add_into(x: Pair, other: Pair) -> Pair:
     """Add users to users and items to items, in place."""
-    if other is not None:
-        for part, more in zip(x, other, strict=True):
-            part.add_(more)
+    for part, more in zip(x, other, strict=True):
+        part.add_(more)
     return x
 
 

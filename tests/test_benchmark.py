@@ -15,14 +15,18 @@ import torch
 from pyg_mmrec import adjacency as adjacency_module
 from pyg_mmrec.benchmark import (
     Case,
+    Row,
     Settings,
     peer,
     peer_models,
+    report,
     side_by_side,
     timing,
 )
+from pyg_mmrec.benchmark import growth as growing
 from pyg_mmrec.benchmark.epochs import PHASES, Stopwatch, Training, chosen, make_trainer
 from pyg_mmrec.benchmark.evaluation import dense_metrics
+from pyg_mmrec.benchmark.floors import Work, counted, measure
 from pyg_mmrec.benchmark.graphs import co_occurring, dense_neighbours, users_of_items
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.negatives import draw_in_loop, taken_items
@@ -83,9 +87,13 @@ def test_the_whole_benchmark(tmp_path) -> None:
     growth = table[table["part"] == "growth"]
     assert growth["ratio"].iloc[0] == 1
     ways = {case.split(",")[0] for case in growth["case"]}
-    assert {"lightgcn", "lightgcn 3-2"} <= ways <= {"lightgcn", "lightgcn 3-2",
-                                                    "lightgcn 3-2 by PyG"}  # fmt: skip
-    assert growth["note"].str.contains("a step").all()
+    once = {"write", "read", "open", "open again", "co-occurrence"}
+    trained = {"lightgcn", "lightgcn 3-2"}
+    assert once | trained | {f"build: {way}" for way in trained} <= ways
+    steps = growth[growth["case"].str.split(",").str[0].isin(trained)]
+    assert steps["note"].str.contains("a step").all()
+    assert "![kept](kept.png)" in kept.read_text()
+    assert (tmp_path / "kept.png").read_bytes().startswith(b"\x89PNG")
     assert kept.read_text().startswith("# Kept\n\n```bash\npython scripts/benchmark.py")
     assert "; commit " in kept.read_text()
 
@@ -114,6 +122,8 @@ def test_a_mistake_is_one_sentence(args, words, tmp_path) -> None:
         (["--edges", "3"], "'edges' needs to be at least"),
         (["--hops", "10-x"], "'hops' needs neighbours for each hop"),
         (["--hops", "10-0"], "'hops' needs neighbours for each hop"),
+        (["--whole-to", "5e4"], "10000000 interactions are more than whole graphs"),
+        (["--beside", "nowhere.csv"], "no file nowhere.csv"),
         (["--device", "tpuu"], "unknown device 'tpuu'"),
     ],
 )
@@ -121,6 +131,30 @@ def test_a_mistake_is_found_before_any_work(args, words) -> None:
     read = benchmark.read
     with pytest.raises(MMRecError, match=words):
         read(args)
+
+
+def test_growth_leaves_whole_graphs_out_where_they_are_too_large(tmp_path) -> None:
+    rows = list(growing.measure(QUICK, [1000, 2000], hops=["2-2"], whole_to=1500))
+    large = {row.case for row in rows if "2000" in row.case}
+    assert "lightgcn 2-2, 2000 interactions" in large
+    assert not large & {
+        f"{n}, 2000 interactions" for n in ("lightgcn", "co-occurrence")
+    }
+    assert "lightgcn, 1000 interactions" in {row.case for row in rows}
+
+
+def test_rows_of_another_run_are_drawn_beside(tmp_path) -> None:
+    rows = [Row("growth", f"open, {n} interactions", n, n, n, 1, n) for n in (10, 20)]
+    report.save(tmp_path, rows, "")
+    other = benchmark.check_rows(tmp_path / "benchmark.csv")
+    benchmark.draw(
+        [Row("growth", "open, 30 interactions", 3, 3, 3, 1, 3)],
+        [other],
+        tmp_path / "growth.png",
+    )
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+    table = pd.concat([other, report.frame(rows)], ignore_index=True)
+    assert growing.curves(table)["open"]["edges"].tolist() == [10, 20]
 
 
 def test_cases_are_timed_in_turn() -> None:
@@ -436,3 +470,29 @@ def test_evaluation_needs_less_than_all_scores() -> None:
     peak = peak_bytes(lambda: evaluate(rows), CPU)
     if not math.isnan(peak):
         assert peak < 0.75 * 4 * num_users * num_items
+
+
+def test_work_is_counted_by_its_kind() -> None:
+    graph = make_graph()
+    adj = adjacency_module.adjacency(graph, INTERACTS)
+    num_edges = adj.edge_index.size(1)
+    x = torch.randn(adj.size[0], 16, requires_grad=True)
+    with Work() as work:
+        (adj.matmul(x) @ torch.ones(16, 9)).exp().view(-1).sum().backward()
+    num_items = adj.size[1]
+    assert work.count["sparse"] == 2 * num_edges * 16 * 4
+    assert work.count["dense"] == 2 * num_items * 16 * 9
+    assert work.count["exp"] == num_items * 9
+    assert work.count["moved"] > 0
+
+
+def test_a_method_s_floor_counts_its_last_step_alone(dataset) -> None:
+    training = Training(make_trainer(dataset, "lightgcn", QUICK), 3)
+    num_edges = train_edges(dataset[0]).size(1)
+    config = training.trainer.model.config
+    products = 2 * 2 * config.num_layers
+    assert counted(training)["sparse"] == products * num_edges * config.dim * 4
+    (found,) = measure(dataset, QUICK, ["lightgcn"])
+    assert found.case == "lightgcn"
+    assert found.ratio > 0
+    assert "sparse" in found.note

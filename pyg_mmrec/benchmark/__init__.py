@@ -5,6 +5,7 @@ timed in turn, and ratios are what counts. Each part is a module with a ``measur
 
 * ``propagation``: the light propagation, against PyG's and the memory's bandwidth
 * ``epochs``: a training epoch of each method, phase by phase
+* ``floors``: a training step of each method, beside what its products alone take
 * ``negatives``: drawing negatives
 * ``graphs``: building relations among items
 * ``evaluation``: ranking all items for every user

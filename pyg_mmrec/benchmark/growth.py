@@ -1,28 +1,35 @@
-"""How time and memory of an epoch grow with the data.
+"""How time and memory grow with the data: from files to an epoch.
 
-Batches keep their size, so that data ten times as large has ten times the steps; and a
-method that propagates over the whole graph at each step then takes about a hundred
-times as long, while its memory grows with the nodes and edges.
+Data are written as :class:`~pyg_mmrec.datasets.planted.Planted` makes them, and read as
+a user's folder is. Batches keep their size, so that data ten times as large has ten
+times the steps; and a method that propagates over the whole graph at each step then
+takes about a hundred times as long, while its memory grows with the nodes and edges.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from torch_geometric.typing import WITH_PYG_LIB, WITH_TORCH_SPARSE
 
 from pyg_mmrec.benchmark.epochs import Training, chosen, make_trainer, rows
+from pyg_mmrec.benchmark.memory import peak_bytes, peak_resident
 from pyg_mmrec.benchmark.report import seconds
-from pyg_mmrec.benchmark.timing import Row, Settings
-from pyg_mmrec.datasets import Synthetic
+from pyg_mmrec.benchmark.report import size as as_size
+from pyg_mmrec.benchmark.timing import Row, Settings, now, row
+from pyg_mmrec.datasets import Dataset, Folder
+from pyg_mmrec.datasets.planted import INTERACTIONS, Planted
+from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import train_edges
 from pyg_mmrec.plots.style import grid, look, new_figure, styled
+from pyg_mmrec.transforms import CoOccurrence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,14 +37,18 @@ if TYPE_CHECKING:
 PART = "growth"
 EDGES = (100_000, 1_000_000, 10_000_000)
 SAMPLERS = ("torch", "pyg")
-_DEGREE = 25  # interactions of a user, of which 20 are train edges
-_USERS_PER_ITEM = 2
-_LEAST = 1000  # train edges
-_STEPS = 4  # at most: one may take many seconds
+ONCE = ("write", "read", "open", "open again", "co-occurrence", "build")
+"""What is done once, before the steps."""
+_LEAST = 1000  # interactions
+_K = 10  # neighbours by co-occurrence
+_DIM = 32  # columns of features
+_STEPS = 4  # at most, on the whole graph: one may take many seconds
+
+T = TypeVar("T")
 
 
 def check(edges: Iterable[float]) -> list[int]:
-    """Numbers of train edges, in order.
+    """Numbers of interactions, in order.
 
     Raises:
         MMRecError: If one is too small to split.
@@ -48,18 +59,20 @@ def check(edges: Iterable[float]) -> list[int]:
     return sizes
 
 
-def data_of(edges: int, root: Path | str) -> Synthetic:
-    """Synthetic data of about so many train edges; features are small."""
-    num_users = edges // 20
-    return Synthetic(
-        num_users,
-        max(num_users // _USERS_PER_ITEM, 2 * _DEGREE),
-        degree=_DEGREE,
-        candidates=2 * _DEGREE,
-        dim=16,
-        latent_dim=2,
-        root=root,
-    )
+def data_of(edges: int, root: Path | str) -> Folder:
+    """Planted data of so many interactions, four fifths of which are train edges.
+
+    Args:
+        edges: How many.
+        root: A folder, in which that of the data is made.
+    """
+    folder = _folder(edges, Path(root))
+    Planted(edges, dim=_DIM).write(folder)
+    return Folder(folder)
+
+
+def _folder(edges: int, root: Path) -> Path:
+    return root / str(edges) / "planted"
 
 
 def parsed_hops(text: str) -> tuple[int, ...]:
@@ -85,29 +98,61 @@ def measure(
     methods: Sequence[str] = ("lightgcn",),
     hops: Sequence[str] = (),
     samplers: Sequence[str] = SAMPLERS,
-) -> list[Row]:
+    whole_to: float = float("inf"),
+    keep: Path | str | None = None,
+) -> Iterator[Row]:
     """Time an epoch of each method on data of each size, from its first steps.
 
     One size after the other, so that only one lies in memory; ratios are to the
-    smallest, and of sampled subgraphs to the whole graph of the same size.
+    smallest, and of sampled subgraphs to the whole graph of the same size where that
+    is trained on.
 
     Args:
         settings: How often, and how many steps.
-        edges: Numbers of train edges.
+        edges: Numbers of interactions.
         methods: Their names.
         hops: Neighbours that subgraphs are sampled with.
         samplers: What samples them; PyG's is left out where it lacks what it needs.
+        whole_to: Interactions up to which methods train on the whole graph, too.
+        keep: Folder in which the data stay. What lies there from before is not made,
+            nor are its making and first opening measured.
+
+    Yields:
+        What was measured, as soon as it is.
+
+    Raises:
+        MMRecError: If there is nothing that larger data could be trained by.
     """
-    settings = replace(settings, steps=min(settings.steps, _STEPS))
-    found: list[Row] = []
-    for size in check(edges):
-        found += _one_size(size, methods, _sampled(hops, samplers), settings)
     first: dict[str, float] = {}
-    for row in found:
-        way = row.case.split(",")[0]
-        if way in methods:
-            row.ratio = row.seconds / first.setdefault(way, row.seconds)
-    return found
+    for size in check_ways(edges, hops, whole_to):
+        ways: dict[str, dict[str, Any]] = {"": {}} if size <= whole_to else {}
+        ways |= _sampled(hops, samplers)
+        # Relations as large as these are not to stay in the user's cache.
+        place = tempfile.TemporaryDirectory() if keep is None else nullcontext(keep)
+        with place as folder:
+            for one in _Growing(size, settings, Path(folder))(methods, ways):
+                way = one.case
+                one.part, one.case = PART, f"{way}, {size} interactions"
+                if way in methods or way.partition(":")[0] in ONCE:
+                    one.ratio = one.seconds / first.setdefault(way, one.seconds)
+                yield one
+
+
+def check_ways(
+    edges: Iterable[float], hops: Sequence[str], whole_to: float
+) -> list[int]:
+    """Numbers of interactions, in order, each of which can be trained on in some way.
+
+    Raises:
+        MMRecError: If one cannot.
+    """
+    sizes = check(edges)
+    if sizes[-1] > whole_to and not hops:
+        raise MMRecError(
+            f"{sizes[-1]} interactions are more than whole graphs are to have "
+            f"({whole_to:.0f}): name 'hops' of subgraphs, or raise 'whole_to'"
+        )
+    return sizes
 
 
 def _sampled(hops: Sequence[str], samplers: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -123,56 +168,109 @@ def _sampled(hops: Sequence[str], samplers: Sequence[str]) -> dict[str, dict[str
     }  # fmt: skip
 
 
-def _one_size(
-    size: int,
-    methods: Sequence[str],
-    sampled: dict[str, dict[str, Any]],
-    settings: Settings,
-) -> list[Row]:
-    # Relations as large as these are not to stay in the user's cache.
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = data_of(size, folder)
-        whole = []
+class _Growing:
+    """Measures data of one size, stage by stage."""
+
+    def __init__(self, size: int, settings: Settings, root: Path) -> None:
+        self.size, self.settings, self.root = size, settings, root
+        self.found: list[Row] = []
+
+    def __call__(
+        self, methods: Sequence[str], ways: dict[str, dict[str, Any]]
+    ) -> Iterator[Row]:
+        """All rows, one by one."""
+        folder = _folder(self.size, self.root)
+        if not folder.exists():
+            planted = Planted(self.size, dim=_DIM)
+            self._once("write", lambda: planted.write(folder))
+            yield self.found[-1]
+            self._once("read", lambda: len(read_raw(folder / INTERACTIONS).user))
+            yield self.found[-1]
+            self._once("open", lambda: len(Folder(folder).user_ids))
+            yield self.found[-1]
+        dataset = self._once("open again", lambda: Folder(folder))
+        self.found[-1].note += f"; {train_edges(dataset[0]).size(1)} train edges"
+        yield self.found[-1]
+        if "" in ways:
+            co_occurring = CoOccurrence(_K)
+            self._once("co-occurrence", lambda: len(co_occurring(dataset[0]).stores))
+            self.found[-1].note += f"; the {_K} items with most common users of each"
+            yield self.found[-1]
         for method in chosen(methods, dataset[0]):
-            trainings = {
-                f"{method}{way}": Training(
-                    make_trainer(dataset, method, settings, **options), settings.steps
-                )
-                for way, options in {"": {}, **sampled}.items()
-            }
-            found = {row.case: row for row in rows(trainings, settings, method)}
-            for way in trainings:
-                whole.append(found[way])
-                step = seconds(found[f"{way}: step"].seconds)
-                how = whole[-1].note.rpartition("; ")[0]
-                whole[-1].note = f"{step} a step, {how}"
-    count = train_edges(dataset[0]).size(1)
-    for row in whole:
-        row.part, row.case = PART, f"{row.case}, {count} edges"
-    return whole
+            yield from self._train(dataset, method, ways)
+
+    def _once(self, name: str, run: Callable[[], T]) -> T:
+        """Do what is done once; memory beside what is kept of it."""
+        done: list[T] = []
+        device, took = self.settings.device, []
+
+        def timed_run() -> None:
+            start = now(device)
+            done.append(run())
+            took.append(now(device) - start)
+
+        peak = peak_bytes(timed_run, device)
+        note = f"{peak / self.size:.0f} bytes an interaction"
+        self.found.append(row(PART, name, took, took, peak, note))
+        return done[0]
+
+    def _train(
+        self, dataset: Dataset, method: str, ways: dict[str, dict[str, Any]]
+    ) -> Iterator[Row]:
+        whole: Row | None = None
+        for way, options in ways.items():
+            name = f"{method}{way}"
+            steps = self.settings.steps if way else min(self.settings.steps, _STEPS)
+            make = partial(make_trainer, dataset, method, self.settings, **options)
+            # One after the other: two of them need not fit into memory.
+            training = self._once(f"build: {name}", partial(_training, make, steps))
+            yield self.found[-1]
+            timed = {row.case: row for row in rows({name: training}, self.settings)}
+            del training
+            one, step = timed[name], timed[f"{name}: step"]
+            how = one.note.rpartition("; ")[0]
+            peak = as_size(peak_resident())
+            one.note = f"{seconds(step.seconds)} a step, {how}; process {peak}"
+            whole = one if whole is None else whole
+            one.ratio = one.seconds / whole.seconds
+            yield one
+
+
+def _training(make: Callable[[], Any], steps: int) -> Training:
+    return Training(make(), steps)
 
 
 def curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Edges, seconds and bytes of each method, from the rows of this part."""
-    table = table[table["part"] == PART]
+    """Interactions, seconds and bytes of each stage and method."""
+    table = table[table["part"] == PART].drop_duplicates("case")
     method = table["case"].str.partition(", ")[0]
-    edges = table["case"].str.extract(r", (\d+) edges")[0].astype(float)
-    table = table.assign(method=method, edges=edges)
+    edges = table["case"].str.extract(r", (\d+) interactions")[0].astype(float)
+    table = table.assign(method=method, edges=edges).sort_values("edges")
     return {str(name): group for name, group in table.groupby("method", sort=False)}
 
 
 @styled
 def plot_growth(table: pd.DataFrame) -> Figure:
-    """Seconds and bytes over edges, both axes logarithmic."""
-    figure, panels = new_figure(9, 3.6, ncols=2)
-    units = {"seconds": "seconds an epoch", "bytes": "bytes on top of the data"}
-    for axes, (column, label) in zip(panels, units.items(), strict=True):
-        for i, (name, curve) in enumerate(curves(table).items()):
+    """Seconds and bytes over interactions, all axes logarithmic."""
+    figure, panels = new_figure(10.5, 3.6, ncols=3)
+    found = curves(table)
+    once = {n: c for n, c in found.items() if n.partition(":")[0] in ONCE}
+    epochs = {n: c for n, c in found.items() if n not in once}
+    files = {n: c for n, c in once.items() if ":" not in n}  # others are in the table
+    shown = (
+        (epochs, "seconds", "seconds an epoch"),
+        (epochs, "bytes", "bytes of training, beside data"),
+        (files, "seconds", "seconds, once"),
+    )
+    for axes, (lines, column, label) in zip(panels, shown, strict=True):
+        for i, (name, curve) in enumerate(lines.items()):
             edges, values = curve["edges"], curve[column]
             axes.loglog(edges, values, label=name, **look(i))
-            proportional = values.iloc[0] * edges / edges.iloc[0]
-            axes.loglog(edges, proportional, ":", color=look(i)["color"])
-        axes.set(xlabel="train edges (dotted: proportional)", ylabel=label)
+        if lines:
+            first = max(lines.values(), key=len)
+            edges, least = first["edges"], first[column].iloc[0]
+            axes.loglog(edges, least * edges / edges.iloc[0], ":", color="0.5")
+            axes.legend(fontsize="x-small")
+        axes.set(xlabel="interactions (dotted: proportional)", ylabel=label)
         grid(axes)
-        axes.legend()
     return figure

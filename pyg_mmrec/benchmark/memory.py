@@ -31,6 +31,11 @@ def peak_bytes(run: Callable[[], Any], device: torch.device) -> float:
     return _resident(run)
 
 
+def peak_resident() -> float:
+    """Peak memory of the process since it was last reset; NaN where nobody tells."""
+    return float(_status("VmHWM")) if _STATUS.exists() else float("nan")
+
+
 def _on_gpu(run: Callable[[], Any], device: torch.device) -> float:
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)

@@ -99,7 +99,14 @@ def save(folder: Path, rows: Sequence[Row], head: str) -> None:
         file.write(_tables(rows, head).encode())
 
 
-def record(path: Path, rows: Sequence[Row], head: str, argv: Sequence[str]) -> None:
+def record(
+    path: Path,
+    rows: Sequence[Row],
+    head: str,
+    argv: Sequence[str],
+    pictures: Sequence[Path] = (),
+    at: str | None = None,
+) -> None:
     """Write the tables for others to read: beneath the command and its commit.
 
     Args:
@@ -107,12 +114,17 @@ def record(path: Path, rows: Sequence[Row], head: str, argv: Sequence[str]) -> N
         rows: All that was measured.
         head: What it was measured on.
         argv: Arguments of the command.
+        pictures: Files beside it, to show.
+        at: Commit of what ran; today's if ``None``.
     """
     command = shlex.join(["python", "scripts/benchmark.py", *argv])
-    at = commit() or "unknown"
+    at = at or commit() or "unknown"
     title = path.stem.replace("_", " ").capitalize()
     made = f"commit {at.partition('-')[0][:10]}{'-dirty' if '-' in at else ''}"
     text = f"# {title}\n\n```bash\n{command}\n```\n\n{head}; {made}"
+    for picture in pictures:
+        if picture.exists():
+            text += f"\n\n![{picture.stem}]({picture.name})"
     with replacing(path) as file:
         file.write(_tables(rows, text).encode())
 

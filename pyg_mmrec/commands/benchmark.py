@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from pyg_mmrec.benchmark import (
@@ -21,6 +22,7 @@ from pyg_mmrec.benchmark import (
     Settings,
     epochs,
     evaluation,
+    floors,
     graphs,
     growth,
     negatives,
@@ -32,11 +34,14 @@ from pyg_mmrec.benchmark import (
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
+from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.plots import drawn
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
+EXTRA = (floors.PART, peer.PART)  # run where they are asked for
 SYNTHETIC = "synthetic"
 
 
@@ -52,22 +57,36 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="mean interactions of a user of synthetic data")  # fmt: skip
     add("--feature-dim", type=int, default=32, metavar="N",
         help="width of each modality's features of synthetic data")  # fmt: skip
-    add("--only", nargs="+", default=list(PARTS), metavar="PART", help="parts to run")
+    add("--only", nargs="+", default=list(PARTS), metavar="PART",
+        help="parts to run (default: all but floors and peer)")  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME",
-        help="methods of the part epochs, with options as METHOD:NAME=VALUE "
-             "(default: all that train)")  # fmt: skip
+        help="methods of the parts epochs and floors, with options as "
+             "METHOD:NAME=VALUE (default: all that train)")  # fmt: skip
     add("--ways", nargs="+", choices=epochs.WAYS, default=["plain"],
         help="ways to train methods of the part epochs (default: plain)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
-        metavar="N", help="train edges of the part growth")  # fmt: skip
+        metavar="N", help="interactions of the part growth")  # fmt: skip
     add("--growth-methods", nargs="+", default=["lightgcn"], metavar="NAME",
         help="methods of the part growth")  # fmt: skip
     add("--hops", nargs="+", default=[], metavar="N-N",
         help="neighbours of subgraphs in the part growth: 10-10-10")  # fmt: skip
     add("--samplers", nargs="+", default=list(growth.SAMPLERS), metavar="NAME",
         choices=growth.SAMPLERS, help="of these: torch, pyg")  # fmt: skip
+    add("--whole-to", type=float, default=float("inf"), metavar="N",
+        help="interactions up to which the part growth trains on whole graphs, too "
+             "(default: all)")  # fmt: skip
+    add("--keep", default=None, metavar="DIR",
+        help="folder in which the data of the part growth stay, or lie from before "
+             "(default: none)")  # fmt: skip
+    add(
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="benchmark.csv of other runs of the part growth, to draw as well",
+    )
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
@@ -91,8 +110,8 @@ def read(argv: list[str]) -> argparse.Namespace:
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot run now, not after an hour."""
     for part in args.only:
-        if part not in (*PARTS, peer.PART):
-            raise unknown("part", part, [*PARTS, peer.PART])
+        if part not in (*PARTS, *EXTRA):
+            raise unknown("part", part, [*PARTS, *EXTRA])
     if peer.PART in args.only and args.peer is None:
         raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
     if args.data not in DATASETS:
@@ -101,7 +120,8 @@ def check(args: argparse.Namespace) -> None:
         epochs.parsed(variant)
     if args.threads is not None and args.threads < 1:
         raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
-    growth.check(args.edges)
+    growth.check_ways(args.edges, args.hops, args.whole_to)
+    args.drawn = [check_rows(Path(name)) for name in args.beside]
     for hops in args.hops:
         growth.parsed_hops(hops)
     if args.peer is not None:
@@ -109,6 +129,30 @@ def check(args: argparse.Namespace) -> None:
         peer.check_methods(args.peer_methods)
     split_of(args)
     args.settings = Settings(args.repeats, args.steps, resolve_device(args.device))
+
+
+def check_rows(path: Path) -> pd.DataFrame:
+    """Rows that another run measured.
+
+    Raises:
+        MMRecError: If they are none.
+    """
+    table = read_table(path)
+    missing = {"part", "case", "seconds", "bytes"} - set(table.columns)
+    if missing:
+        raise MMRecError(
+            f"{path} is no benchmark.csv, for it has no column {min(missing)!r}: name "
+            f"that of a run in 'beside'"
+        )
+    numbers = {name: table[name].astype(float) for name in ("seconds", "bytes")}
+    return table.assign(**numbers)
+
+
+def draw(rows: list[Row], others: Sequence[pd.DataFrame], path: Path) -> None:
+    """Draw how things grow, if there is anything to draw with."""
+    table = pd.concat([report.frame(rows), *others], ignore_index=True)
+    if not drawn(partial(growth.plot_growth, table), path):
+        print(f"no {path.name}, for want of matplotlib: see the extra 'plot'")
 
 
 def open_data(args: argparse.Namespace) -> Dataset:
@@ -124,17 +168,24 @@ def open_data(args: argparse.Namespace) -> Dataset:
     return data
 
 
-def measures(args: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
     """What to call for each part, in the order of :data:`PARTS`."""
     data, settings = cache(partial(open_data, args)), args.settings
-    found: dict[str, Callable[[], list[Row]]] = {
+    found: dict[str, Callable[[], Iterable[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
+        "floors": lambda: floors.measure(data(), settings, args.methods),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
         "growth": lambda: growth.measure(
-            settings, args.edges, args.growth_methods, args.hops, args.samplers
+            settings,
+            args.edges,
+            args.growth_methods,
+            args.hops,
+            args.samplers,
+            args.whole_to,
+            args.keep,
         ),
     }
     found = {part: run for part, run in found.items() if part in args.only}
@@ -164,17 +215,28 @@ def main() -> None:
         timing.count_cpu_time()
         head = f"{head}; CPU seconds"
     print(head, flush=True)
-    folder = Path(args.output)
+    folder, at = Path(args.output), commit()  # the files may change while this runs
     rows: list[Row] = []
-    for part, measure in measures(args).items():
-        found = [replace(row, device=device) for row in measure()]
-        show(found)
-        rows += found
-        report.save(folder, rows, head)  # what is finished outlives a Ctrl-C
-        if part == growth.PART:
-            table = report.frame(rows)
-            if not drawn(partial(growth.plot_growth, table), folder / "growth.png"):
-                print("no growth.png, for want of matplotlib: see the extra 'plot'")
-    if args.record is not None:
-        report.record(Path(args.record), rows, head, sys.argv[1:])
+    stopped = "; stopped before its end"
+    try:
+        for part, measure in measures(args).items():
+            for row in measure():
+                rows.append(replace(row, device=device))
+                show(rows[-1:])
+                report.save(folder, rows, head)
+            if part == growth.PART:
+                draw(rows, args.drawn, folder / "growth.png")
+        stopped = ""
+    finally:  # what is finished outlives a Ctrl-C
+        if args.record is not None and rows:
+            keep(args, rows, head + stopped, at)
     print(f"written to {folder}")
+
+
+def keep(args: argparse.Namespace, rows: list[Row], head: str, at: str | None) -> None:
+    """Write the record, and the picture of what grows beside it."""
+    path, pictures = Path(args.record), []
+    if any(row.part == growth.PART for row in rows):
+        pictures.append(path.with_suffix(".png"))
+        draw(rows, args.drawn, pictures[0])
+    report.record(path, rows, head, sys.argv[1:], pictures, at)

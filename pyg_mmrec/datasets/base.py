@@ -33,9 +33,15 @@ from pyg_mmrec.datasets.interactions import (
     Interactions,
     checked,
 )
-from pyg_mmrec.datasets.sources import as_folder, content_digest, reading
+from pyg_mmrec.datasets.sources import (
+    as_folder,
+    content_digest,
+    read_npy,
+    reading,
+)
 from pyg_mmrec.datasets.store import Processed
 from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.files import replacing
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER, interaction_graph
 from pyg_mmrec.graph import modalities as modalities_of
 from pyg_mmrec.plugins import origin
@@ -264,7 +270,7 @@ class Dataset(InMemoryDataset):
         items = {"id": pd.Series(raw.interactions.item_ids)}
         if raw.titles is not None:
             items["title"] = pd.Series(raw.titles, dtype=str)
-        self._processed = Processed(data, users, pd.DataFrame(items))
+        self._processed = Processed(data, users, pd.DataFrame(items), self._files)
         store.save(
             Path(self.processed_dir) / self._digest, self._digest, self._processed
         )
@@ -287,9 +293,33 @@ class Dataset(InMemoryDataset):
         if raw.interactions.split is None:
             data, raw = _split(data, raw, self._splitter())
         _check_splits(data, where)
+        self._files = self._map_features(data, raw.features)
         if self.pre_transform is not None:
             data = self.pre_transform(data)
         return data, raw
+
+    def _map_features(
+        self, data: HeteroData, found: Mapping[str, Features]
+    ) -> dict[str, Path]:
+        """Add features that stay in files to the graph; the file of each attribute.
+
+        They come last, after the split, for a transform would copy them.
+        """
+        files = {}
+        held = {n: data[ITEM].pop(f"x_{n}", None) for n in found}
+        for name, feature in found.items():
+            x = held[name]
+            if x is None and isinstance(feature.x, np.memmap):
+                path = Path(str(feature.x.filename))
+                if not feature.in_order:
+                    path = Path(self.processed_dir) / "mapped" / self._digest
+                    path = path / f"{name}.npy"
+                    with replacing(path) as file:
+                        feature.write(file)
+                files[f"x_{name}"] = path
+                x = torch.from_numpy(read_npy(path, mapped=0))
+            data[ITEM][f"x_{name}"] = x
+        return files
 
     def _splitter(self) -> BaseTransform:
         from pyg_mmrec.transforms import Split  # imports are heavier than data sets
@@ -300,20 +330,30 @@ class Dataset(InMemoryDataset):
 
     def _graph(self, raw: Raw) -> HeteroData:
         found = raw.interactions
-        edges = torch.from_numpy(np.stack([found.user, found.item]))
+        # One piece of memory for both directions, which a split replaces.
+        array = np.empty((3, len(found.user)), np.int64)
+        array[0], array[1], array[2] = found.user, found.item, found.user
+        both = torch.from_numpy(array)
+        edges = both[:2]
         sizes = len(found.user_ids), len(found.item_ids)
         if found.split is not None:
             parts = [edges[:, torch.from_numpy(found.split == s)] for s in range(3)]
             data = interaction_graph(*sizes, *parts)
         else:
-            data = interaction_graph(*sizes, edges)
+            data = interaction_graph(*sizes, edges[:, :0])
+            data[INTERACTS].edge_index, data[REV_INTERACTS].edge_index = edges, both[1:]
             for key in ("time", "rating"):
                 values = getattr(found, key)
                 if values is not None:
+                    values = np.require(values, requirements="W")
                     data[INTERACTS][key] = torch.from_numpy(values)
+        # What the graph has is not held twice: a row may be one of a hundred million.
+        found.user, found.item = found.user[:0], found.item[:0]
+        found.time = found.rating = None
         for name, feature in raw.features.items():
             check_name(name, self.folder)
-            data[ITEM][f"x_{name}"] = torch.from_numpy(feature.x)
+            if feature.row is None:
+                data[ITEM][f"x_{name}"] = torch.from_numpy(feature.x)
             if not feature.present.all():
                 data[ITEM][f"mask_{name}"] = torch.from_numpy(feature.present)
         return data
@@ -407,6 +447,9 @@ def _split(
     found.user_ids = found.user_ids if users is None else found.user_ids[users]
     if items is not None:
         found.item_ids = found.item_ids[items]
+        for name, feature in raw.features.items():
+            if feature.row is not None:
+                raw.features[name] = feature.select(items)
         raw.titles = raw.titles and [raw.titles[i] for i in items]
     return data, raw
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,10 @@ from pyg_mmrec.datasets.tables import (
 )
 from pyg_mmrec.errors import MMRecError, unknown
 
+LARGE = 1 << 30
+"""Bytes from which on an array of features stays in its file."""
+MAPPED = (np.float16, np.float32)
+_BLOCK = 1 << 14  # rows of such an array looked at at a time
 _SUFFIX = "_feat"
 _NAME = re.compile(r"[\w-]+")
 # Layers of a modality go by its name in one of these, whose own names are taken.
@@ -38,10 +43,37 @@ class Features:
     Args:
         x: Values, ``[I, d]`` float32; a missing row is zero.
         present: Which items have them, ``[I]`` bool.
+        row: Of features that stay in their file, in its order and precision: which row
+            of ``x`` is each item's, ``-1`` if none is, ``[I]``.
     """
 
     x: np.ndarray
     present: np.ndarray
+    row: np.ndarray | None = None
+
+    def select(self, items: np.ndarray) -> Features:
+        """Those of some items."""
+        if self.row is None:
+            return Features(self.x[items], self.present[items])
+        return Features(self.x, self.present[items], self.row[items])
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the file has a row for each item, in the items' order."""
+        return self.row is not None and np.array_equal(self.row, np.arange(len(self.x)))
+
+    def write(self, file: BinaryIO) -> None:
+        """Write rows in the items' order as ``.npy``, a block of them at a time."""
+        assert self.row is not None
+        shape = (len(self.row), self.x.shape[1])
+        kind = np.lib.format.dtype_to_descr(self.x.dtype)
+        about = {"descr": kind, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, about)
+        for start in range(0, len(self.row), _BLOCK):
+            row = self.row[start : start + _BLOCK]
+            block = np.asarray(self.x[row.clip(0)])
+            block[row < 0] = 0
+            file.write(np.ascontiguousarray(block).data)
 
 
 def discover_arrays(folder: Path) -> dict[str, Path]:
@@ -117,6 +149,8 @@ def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
     Raises:
         MMRecError: If the shape or type is another, or a value is NaN or infinite.
     """
+    if isinstance(x, np.memmap) and x.ndim == 2 and x.dtype in MAPPED:
+        return _check_blocks(x, path)
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiub":
         raise MMRecError(
             f"{path} has shape {tuple(x.shape)} of {x.dtype}: numbers of shape "
@@ -124,7 +158,18 @@ def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
         )
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and so refused
         x = x.astype(np.float32)
-    bad = ~np.isfinite(x).all(axis=1)
+    _check_finite(x, path, ~np.isfinite(x).all(axis=1))
+    return x
+
+
+def _check_blocks(x: np.ndarray, path: Path | str) -> np.ndarray:
+    starts = range(0, len(x), _BLOCK)
+    bad = [~np.isfinite(x[i : i + _BLOCK]).all(axis=1) for i in starts]
+    _check_finite(x, path, np.concatenate(bad))
+    return x
+
+
+def _check_finite(x: np.ndarray, path: Path | str, bad: np.ndarray) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         value = x[row][~np.isfinite(x[row])][0]
@@ -133,7 +178,6 @@ def check_values(x: np.ndarray, path: Path | str) -> np.ndarray:
             f"infinite values): finite numbers are expected, so correct these rows or "
             f"set them to zero, which marks them as missing"
         )
-    return x
 
 
 def read_rows(path: Path, num_items: int) -> Features:
@@ -146,24 +190,40 @@ def read_rows(path: Path, num_items: int) -> Features:
     Raises:
         MMRecError: If the values or the number of rows cannot be used.
     """
-    x = check_values(read_npy(path), path)
+    x = read_values(path)
     if len(x) != num_items:
         raise MMRecError(
             f"{path} has {len(x)} rows, but there are {num_items} items: one row for "
             f"each item id 0 to {num_items - 1} is expected, so save it again, or list "
             f"all items in items.tsv"
         )
-    if not x.any():
+    found = nonzero(x)
+    if not found.present.any():
         raise MMRecError(
             f"{path} is zero throughout, which marks every item as missing: save the "
             f"features again, or leave the modality out"
         )
-    return nonzero(x)
+    return found
+
+
+def read_values(path: Path) -> np.ndarray:
+    """Features of a ``.npy`` file as :func:`check_values` has them.
+
+    Of :data:`LARGE` bytes or more they stay in the file, in its precision.
+
+    Raises:
+        MMRecError: If they cannot be used.
+    """
+    return check_values(read_npy(path, LARGE), path)
 
 
 def nonzero(x: np.ndarray) -> Features:
     """Features in which an all-zero row is missing."""
-    return Features(x, np.asarray(x.any(axis=1)))
+    if not isinstance(x, np.memmap):
+        return Features(x, np.asarray(x.any(axis=1)))
+    starts = range(0, len(x), _BLOCK)
+    present = [np.asarray(x[i : i + _BLOCK].any(axis=1)) for i in starts]
+    return Features(x, np.concatenate(present), np.arange(len(x)))
 
 
 def align(
@@ -194,6 +254,11 @@ def align(
     check_matches(ids, item_ids, path)
     position = placed(ids, item_ids)
     known = position >= 0
+    if isinstance(x, np.memmap):
+        row = np.full(len(item_ids), -1)
+        row[position[known]] = np.flatnonzero(known)
+        present = (row >= 0) & nonzero(x).present[row]
+        return Features(x, present, row)
     aligned = np.zeros((len(item_ids), x.shape[1]), np.float32)
     aligned[position[known]] = x[known]
     return nonzero(aligned)

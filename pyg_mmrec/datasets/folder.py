@@ -15,10 +15,10 @@ from pyg_mmrec.datasets.contents import Contents
 from pyg_mmrec.datasets.features import (
     Features,
     align,
-    check_values,
     chosen,
     read_ids,
     read_rows,
+    read_values,
     read_vectors,
 )
 from pyg_mmrec.datasets.interactions import Interactions, at_least
@@ -33,7 +33,7 @@ from pyg_mmrec.datasets.made import (
 )
 from pyg_mmrec.datasets.raws import find_sources, made_of, warn_if_stale
 from pyg_mmrec.datasets.readers import items_file
-from pyg_mmrec.datasets.sources import as_folder, read_npy, shown
+from pyg_mmrec.datasets.sources import as_folder, shown
 from pyg_mmrec.datasets.tables import table_kind
 from pyg_mmrec.encoding import KINDS, encoder, fingerprint
 from pyg_mmrec.encoding.engine import encode_new
@@ -311,7 +311,7 @@ class Folder(Dataset):
         if table_kind(path):
             x, ids = read_vectors(path, self.columns)
         elif len(paths) == 2:
-            x, ids = check_values(read_npy(path), path), read_ids(paths[1])
+            x, ids = read_values(path), read_ids(paths[1])
         elif by_row:
             return read_rows(path, len(found.item_ids))
         else:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
+from pyg_mmrec.blocks import blocks
 from pyg_mmrec.datasets.ids import plain
 from pyg_mmrec.errors import MMRecError, spelled
 
@@ -20,8 +23,8 @@ class Interactions:
     """Who interacted with what, in internal ids.
 
     Args:
-        user: Internal user ids, ``[E]`` int64.
-        item: Internal item ids, ``[E]`` int64.
+        user: Internal user ids, ``[E]`` int64, or int32 of a table that was long.
+        item: Internal item ids, likewise.
         user_ids: Raw ids of the users; the position is the internal id, ``[U]``.
         item_ids: Raw ids of the items, ``[I]``.
         split: ``0`` train, ``1`` validation, ``2`` test, ``[E]`` int8; ``None``
@@ -76,8 +79,8 @@ def at_least(found: Interactions, min_rating: float, where: str) -> Interactions
 
 def compact(found: Interactions) -> Interactions:
     """The same interactions, numbered without users and items that have none."""
-    users, user = np.unique(found.user, return_inverse=True)
-    items, item = np.unique(found.item, return_inverse=True)
+    users, user = _renumbered(found.user, len(found.user_ids))
+    items, item = _renumbered(found.item, len(found.item_ids))
     return replace(
         found,
         user=user,
@@ -85,6 +88,13 @@ def compact(found: Interactions) -> Interactions:
         user_ids=found.user_ids[users],
         item_ids=found.item_ids[items],
     )
+
+
+def _renumbered(ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ids that occur, and each one's place among them."""
+    used = np.bincount(ids, minlength=size) > 0
+    place = (np.cumsum(used) - 1).astype(ids.dtype)
+    return np.flatnonzero(used), place[ids]
 
 
 def checked(found: Interactions, where: str) -> Interactions:
@@ -101,8 +111,9 @@ def checked(found: Interactions, where: str) -> Interactions:
     """
     if len(found.user) == 0:
         raise MMRecError(f"{where} has no interactions: at least one row is expected")
-    if found.time is not None:
-        found = found.select(np.argsort(found.time, kind="stable"))
+    time = found.time
+    if time is not None and (time[1:] < time[:-1]).any():
+        found = found.select(np.argsort(time, kind="stable"))
     again = repeated(found)
     if again.any() and found.split is not None:
         key = _keys(found)
@@ -121,11 +132,16 @@ def checked(found: Interactions, where: str) -> Interactions:
 
 def repeated(found: Interactions) -> np.ndarray:
     """Whether each interaction is one of before, of the same user and item, ``[E]``."""
-    return pd.Series(_keys(found)).duplicated().to_numpy()
+    again = np.empty(len(found.user), bool)
+    user = torch.from_numpy(np.require(found.user, requirements="W"))
+    for rows in blocks(user, len(found.user_ids)):
+        again[rows] = pd.Series(_keys(found, rows)).duplicated().to_numpy()
+    return again
 
 
-def _keys(found: Interactions) -> np.ndarray:
-    return found.user * len(found.item_ids) + found.item
+def _keys(found: Interactions, rows: Tensor | slice = slice(None)) -> np.ndarray:
+    user = found.user[rows].astype(np.int64)
+    return user * len(found.item_ids) + found.item[rows]
 
 
 def _refuse_overlap(

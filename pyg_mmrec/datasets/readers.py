@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pyg_mmrec.datasets.coded import Unfit, read_coded
 from pyg_mmrec.datasets.ids import numbered, placed, plain
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.items import read_items
-from pyg_mmrec.datasets.sources import read_npy, shown
+from pyg_mmrec.datasets.sources import check_file, read_npy, shown
 from pyg_mmrec.datasets.tables import (
     TABLES,
     column,
@@ -48,6 +49,23 @@ def read_raw(path: Path, given: Mapping[str, str] | None = None) -> Interactions
 
     Raises:
         MMRecError: If a column or a value cannot be used.
+    """
+    check_file(path)
+    try:
+        return read_coded(path, given)
+    except Unfit:
+        return read_whole(path, given)
+
+
+def read_whole(path: Path, given: Mapping[str, str] | None = None) -> Interactions:
+    """The same of a table that is held as a whole, which tells what is wrong where.
+
+    Args:
+        path: As of :func:`read_raw`.
+        given: Likewise.
+
+    Raises:
+        MMRecError: Likewise.
     """
     table = read_table(path)
     values = {role: id_column(table, role, path, given) for role in ("user", "item")}

@@ -136,20 +136,25 @@ def content_digest(path: Path) -> str:
     return _digests[key]
 
 
-def read_npy(path: Path) -> np.ndarray:
+def read_npy(path: Path, mapped: float = math.inf) -> np.ndarray:
     """An array from a ``.npy`` file, without running code that it may contain.
 
     What the header claims is held against the size of the file first, so that a
     damaged or hostile one asks for no memory.
 
+    Args:
+        path: The file.
+        mapped: Bytes from which on it is mapped into memory, page by page as it is
+            read; what is written to the array stays out of the file.
+
     Raises:
         MMRecError: If it is missing, cut short, or holds objects.
     """
-    check_file(path)
+    size = check_file(path).stat().st_size
     try:
         with open(path, "rb") as file:
-            _check_header(file, path.stat().st_size)
-        array = np.load(path, allow_pickle=False)
+            _check_header(file, size)
+        array = np.load(path, "c" if size >= mapped else None, allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError) as error:
         raise MMRecError(
             f"{shown(path)} cannot be read as an array ({reason(error)}): it may be "

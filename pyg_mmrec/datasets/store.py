@@ -7,17 +7,19 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.datasets.sources import check_file, reason, shown
+from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
 from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers
+from pyg_mmrec.graph import ITEM
 
 FILES = ("graph.pt", "users.parquet", "items.parquet")
 KEY = "key.json"
@@ -31,11 +33,13 @@ class Processed:
         data: The graph.
         users: A column ``id``; the position is the internal id, ``[U]``.
         items: Columns ``id`` and, where known, ``title``, ``[I]``.
+        mapped: Files of the items' features that are mapped, by attribute.
     """
 
     data: HeteroData
     users: pd.DataFrame
     items: pd.DataFrame
+    mapped: dict[str, Path] = field(default_factory=dict)
 
 
 def content_key(graph: Processed) -> str:
@@ -78,7 +82,10 @@ def load(folder: Path, key: str) -> Processed | None:
                 raise ValueError(f"the content of {name} has changed")
         stores = torch.load(folder / FILES[0], weights_only=True)
         users, items = (pd.read_parquet(folder / name) for name in FILES[1:])
-        return Processed(HeteroData.from_dict(stores), users, items)
+        mapped = {k: Path(path) for k, path in about.get("mapped", {}).items()}
+        if mapped:
+            stores[ITEM] = _with_mapped(stores[ITEM], about["order"], mapped)
+        return Processed(HeteroData.from_dict(stores), users, items, mapped)
     except Exception as error:  # whatever a damaged file makes of its reader
         warnings.warn(
             f"the processed graph in {shown(folder)} is not used ({reason(error)}): it "
@@ -86,6 +93,19 @@ def load(folder: Path, key: str) -> Processed | None:
             stacklevel=2,
         )
         return None
+
+
+def _with_mapped(
+    item: dict[str, Any], order: Sequence[str], mapped: Mapping[str, Path]
+) -> dict[str, Any]:
+    """What items have, with the features in files, in the order of before.
+
+    Raises:
+        MMRecError: If a file is gone.
+    """
+    for key, path in mapped.items():
+        item[key] = torch.from_numpy(read_npy(path, mapped=0))
+    return {key: item[key] for key in order}
 
 
 def save(
@@ -108,12 +128,18 @@ def save(
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder.parent)
         with partial_folder(folder.parent) as partial:
-            torch.save(graph.data.to_dict(), partial / FILES[0])
+            stores = graph.data.to_dict()
+            told: dict[str, Any] = {**(more or {}), "key": key}
+            if graph.mapped:
+                told["mapped"] = {k: str(path) for k, path in graph.mapped.items()}
+                told["order"] = list(stores[ITEM])
+                for name in graph.mapped:
+                    del stores[ITEM][name]
+            torch.save(stores, partial / FILES[0])
             graph.users.to_parquet(partial / FILES[1])
             graph.items.to_parquet(partial / FILES[2])
             digests = {name: digest_of(partial / name) for name in FILES}
-            told = {**(more or {}), "key": key, "sha256": digests}
-            about = json.dumps(told, indent=2)
+            about = json.dumps({**told, "sha256": digests}, indent=2)
             (partial / KEY).write_text(about + "\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(partial, folder)

@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _CHUNK = 1 << 20
 _SEPARATORS = (",", ";", "\t", "|")
-_FAULTS = (
+# What readers raise for files that are damaged, or none of their format.
+FAULTS = (
     *(ValueError, OSError, KeyError, IndexError, EOFError, MemoryError, zlib.error),
     *(NotImplementedError, pa.ArrowException, csv.Error),
 )
@@ -66,7 +67,7 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         return _read_text(path)
-    except _FAULTS as error:
+    except FAULTS as error:
         kind = table_kind(path) or path.suffix
         raise MMRecError(
             f"{shown(path)} cannot be read as {kind[1:] or 'a table'} "
@@ -76,23 +77,38 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
+    return next(text_chunks(path, None))
+
+
+def text_chunks(path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
+    """A CSV or TSV file as tables of some rows each, as :func:`read_table` reads it.
+
+    Args:
+        path: The file.
+        rows: How many; all at once if ``None``.
+
+    Raises:
+        ValueError: Or another of :data:`FAULTS`.
+    """
     head = _checked_head(path)
     separator = _separator(head, "," if ".csv" in path.name else "\t")
     names = next(csv.reader(io.StringIO(head), delimiter=separator), [])
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"its first line names the column {twice[0]!r} twice")
-    table = pd.read_csv(
-        path,
-        sep=separator,
-        encoding="utf-8-sig",
-        dtype=str,
-        keep_default_na=False,
-        na_values=[""],
-    )
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ValueError("its rows have more columns than its first line")
-    return table
+    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "dtype": str}
+    options |= {"keep_default_na": False, "na_values": [""], "iterator": True}
+    with pd.read_csv(path, **options) as reader:
+        while True:
+            try:
+                table = reader.read(rows)
+            except StopIteration:  # after the last of several
+                return
+            if not isinstance(table.index, pd.RangeIndex):
+                raise ValueError("its rows have more columns than its first line")
+            yield table
+            if rows is None:
+                return
 
 
 def _checked_head(path: Path) -> str:
@@ -137,7 +153,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         _checked_head(path)
         return path.read_text(encoding="utf-8-sig").splitlines()
-    except _FAULTS as error:
+    except FAULTS as error:
         raise MMRecError(
             f"{shown(path)} cannot be read as text ({reason(error)}): write it anew"
         ) from error

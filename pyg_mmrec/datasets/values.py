@@ -38,6 +38,8 @@ def times(values: pd.Series, path: Path) -> np.ndarray:
     Raises:
         MMRecError: If one is missing, or unlike most others.
     """
+    if values.dtype.kind == "i":  # as most files have them: nothing can be wrong
+        return values.to_numpy(np.int64)
     numbers = _numeric(values)
     known = int(numbers.notna().sum())
     # What most rows hold is the form; the first row of another one is the fault.
@@ -91,6 +93,11 @@ def whole_numbers(values: pd.Series, what: str, path: Path) -> np.ndarray:
         )
         raise bad_value(path, what, values, bad, expected)
     return numbers.to_numpy(np.int64)
+
+
+def is_number(values: pd.Series) -> np.ndarray:
+    """Which values are numbers or spelled as one, ``[n]``."""
+    return _numeric(values).notna().to_numpy()
 
 
 def _numeric(values: pd.Series) -> pd.Series:

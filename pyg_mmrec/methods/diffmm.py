@@ -14,7 +14,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Layers, LearningRate, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.diffmm import Denoiser, Denoising, Schedule
@@ -160,7 +160,7 @@ class DiffMM(Recommender):
         """Embeddings ``[U, d]`` and ``[I, d]``, and the views that are contrasted."""
         c, adj = self.config, adjacency(data, INTERACTS)
         ids = Branch(self.user(data), self.item(data))
-        feats = {m: F.normalize(x, dim=-1) for m, x in self._features(data).items()}
+        feats = {m: rescale(x) for m, x in self._features(data).items()}
         graphs = self._graphs(data)
         mixed = Branch(*map(torch.zeros_like, ids))
         modal = {}
@@ -173,7 +173,7 @@ class DiffMM(Recommender):
             mixed = Branch(*(a + weight * b for a, b in zip(mixed, rows, strict=True)))
             modal[m] = self._layers(*self._spread(ids.user, x, graphs[m]), adj)
         out = [
-            y + c.residual * F.normalize(h, dim=-1)
+            y + c.residual * rescale(h)
             for y, h in zip(self._layers(*mixed, adj), mixed, strict=True)
         ]
         aux = {"ego_user": ids.user, "ego_item": ids.item}

@@ -14,7 +14,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Layers, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.methods.base import Recommender
@@ -111,14 +111,13 @@ class GRCN(Recommender):
             for m, rows in zip(feats, prototype.split(dim, dim=-1), strict=True)
         }
         weights = self._weights(data, adj, list(routed.values()))
-        z = total = F.normalize(torch.cat([user, item]), dim=-1)
+        z = total = Branch(rescale(user), rescale(item))
         for _ in range(self.config.num_layers):
             z = propagate_both_ways(z, weights, edges)
-            total = total + z
-        ids = total.split([user.size(0), item.size(0)])
+            total = Branch(total.user + z.user, total.item + z.item)
         branches = [r.branch for r in routed.values()]
         users, items = (
-            torch.cat(side, dim=-1) for side in zip(ids, *branches, strict=True)
+            torch.cat(side, dim=-1) for side in zip(total, *branches, strict=True)
         )
         return Embeddings(
             user=users,
@@ -153,7 +152,7 @@ class GRCN(Recommender):
 
 
 class BothWays(NamedTuple):
-    """Interactions towards users and towards items, among all nodes, users first.
+    """Interactions towards users and towards items.
 
     Edges of both are in the order of the relation; users who only listen come last,
     and have edges towards them alone.
@@ -190,33 +189,31 @@ def both_ways(adj: Adjacency) -> BothWays:
     if adj not in _PATTERNS:
         num_users, num_items = adj.size
         (user, item), (near, centre) = adj.edge_index, adj.back_edges
-        ends = (
-            torch.stack([near + num_users, centre]),
-            torch.stack([user, item + num_users]),
-        )
         _PATTERNS[adj] = BothWays(
-            *(EdgePattern(e, num_users + num_items) for e in ends)
+            EdgePattern(torch.stack([near, centre]), (num_items, num_users)),
+            EdgePattern(torch.stack([user, item]), (num_users, num_items)),
         )
     return _PATTERNS[adj]
 
 
-def propagate_both_ways(x: Tensor, weights: Weights, edges: BothWays) -> Tensor:
+def propagate_both_ways(x: Branch, weights: Weights, edges: BothWays) -> Branch:
     """Weighted sums over the neighbours of users and of items.
 
     Args:
-        x: Users and items, ``[U + I, d]``.
+        x: Users and items, ``[U, d]`` and ``[I, d]``.
         weights: Weights of the interactions, ``[E]`` each.
         edges: Their patterns.
 
     Returns:
-        ``[U + I, d]``, differentiable in ``x`` and the weights.
+        Likewise, differentiable in ``x`` and the weights.
     """
-    pairs = zip(edges, weights, strict=True)
-    to_user, to_item = (LearnedAdjacency(e, w).matmul(x) for e, w in pairs)
-    return to_user + to_item
+    return Branch(
+        LearnedAdjacency(edges.to_user, weights.to_user).matmul(x.item),
+        LearnedAdjacency(edges.to_item, weights.to_item).matmul(x.user),
+    )
 
 
-def attention(x: Tensor, edges: EdgePattern, scores: Tensor | None = None) -> Tensor:
+def attention(scores: Tensor, edges: EdgePattern) -> Tensor:
     r"""Softmax over the neighbours of each centre, ``[E]``.
 
     .. math::
@@ -224,13 +221,12 @@ def attention(x: Tensor, edges: EdgePattern, scores: Tensor | None = None) -> Te
         {\sum_{k \in \mathcal{N}(i)} \exp \langle \mathbf{x}_i, \mathbf{x}_k \rangle}
 
     Args:
-        x: L2-normalised rows, ``[N, d]``: no exponential leaves :math:`[e^{-1}, e]`.
+        scores: Inner products of L2-normalised rows, ``[E]``: no exponential leaves
+            :math:`[e^{-1}, e]`.
         edges: Edges neighbour -> centre.
-        scores: The inner products, where they are known, ``[E]``.
     """
-    exp = (edge_products(x, edges) if scores is None else scores).exp()
-    centre = edges.edge_index[1]
-    total = exp.new_zeros(x.size(0)).index_add(0, centre, exp)
+    exp, centre = scores.exp(), edges.edge_index[1]
+    total = exp.new_zeros(edges.size[1]).index_add(0, centre, exp)
     return exp / total.index_select(0, centre)
 
 
@@ -251,15 +247,13 @@ def route(user: Tensor, item: Tensor, edges: BothWays, num_routings: int) -> Rou
         edges: The interactions.
         num_routings: How often prototypes are refined.
     """
-    num_users = user.size(0)
-    user, item = F.normalize(user, dim=-1), F.normalize(item, dim=-1)
+    user, item = rescale(user), rescale(item)
     for _ in range(num_routings):
-        x = torch.cat([user, item])
-        weighted = LearnedAdjacency(edges.to_user, attention(x, edges.to_user))
-        user = F.normalize(user + weighted.matmul(x)[:num_users], dim=-1)
-    x = torch.cat([user, item])
+        scores = edge_products(item, edges.to_user, user)
+        weighted = LearnedAdjacency(edges.to_user, attention(scores, edges.to_user))
+        user = rescale(user + weighted.matmul(item))
     # The same pairs in both directions.
-    scores = edge_products(x, edges.to_user)
-    weights = Weights(*(attention(x, e, scores[: e.edge_index.size(1)]) for e in edges))
-    out = x + propagate_both_ways(x, weights, edges)
-    return Routed(Branch(out[:num_users], out[num_users:]), weights)
+    scores = edge_products(item, edges.to_user, user)
+    weights = Weights(*(attention(scores[: e.edge_index.size(1)], e) for e in edges))
+    more = propagate_both_ways(Branch(user, item), weights, edges)
+    return Routed(Branch(user + more.user, item + more.item), weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -150,7 +151,8 @@ class MGCN(Recommender):
     def _lazy(self, wide: Tensor) -> LazyRows:
         """The fusion of rows as they are asked for."""
         shape = (wide.size(0), self.config.dim)
-        return LazyRows(lambda i: self._fused(wide[i]), shape, wide.device)
+        rows = partial(wide.index_select, 0)
+        return LazyRows(lambda i: self._fused(rows(i)), shape, wide.device)
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus the fusion of modalities, ``[n, d]``."""

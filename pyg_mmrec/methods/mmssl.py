@@ -14,7 +14,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.mmssl import (
@@ -160,7 +160,7 @@ class MMSSL(Recommender):
         sides = zip(*parts, strict=True)
         mixed = Branch(*(self.mix(torch.stack(side, dim=1)) for side in sides))
         user_ids, item_ids = (
-            x + c.id_share * F.normalize(z, dim=-1)
+            x + c.id_share * rescale(z)
             for x, z in zip((user, item), mixed, strict=True)
         )
         if c.propagation == "alternating":
@@ -168,7 +168,7 @@ class MMSSL(Recommender):
         else:
             out = self.interactions.bipartite(user_ids, item_ids, adj)
         for branch in modal.values():
-            shares = (c.feature_share * F.normalize(x, dim=-1) for x in branch)
+            shares = (c.feature_share * rescale(x) for x in branch)
             out = Branch(*(a + b for a, b in zip(out, shares, strict=True)))
         whole = out if c.contrast_with == "final" else mixed
         return Embeddings(

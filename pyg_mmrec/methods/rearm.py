@@ -30,7 +30,12 @@ from pyg_mmrec.embeddings import (
 )
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, num_trained, relation
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.rearm import MetaNetwork, ModalityAttention, mixed_graph
+from pyg_mmrec.methods.parts.rearm import (
+    MetaNetwork,
+    ModalityAttention,
+    PReLU,
+    mixed_graph,
+)
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
@@ -214,7 +219,7 @@ class REARM(Recommender):
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
         sizes = len(names), c.dim, c.rank, c.meta_transposed
         self.meta = nn.ModuleDict({s: MetaNetwork(*sizes) for s in sides if c.meta})
-        self.act = nn.PReLU()
+        self.act = PReLU()
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -234,7 +239,8 @@ class REARM(Recommender):
         ids, *feats = self._homogeneous(data, ITEM).split(dim, dim=-1)
         item = torch.cat([ids, *self.attention(feats, act)], dim=-1)
         user = self._homogeneous(data, USER)
-        user = torch.cat([user[:, :dim], act(user[:, dim:])], dim=-1)
+        if self.config.feature_act:  # but of ids
+            user = self.act(user, columns=dim)
         out = self.interactions.bipartite(user, item, adjacency(data, INTERACTS))
         _, modal = split_branches(out, self.modalities, dim)
         whole = self.config.meta_all or not self.training

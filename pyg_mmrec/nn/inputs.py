@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, USER, features, modalities
+from pyg_mmrec.graph import ITEM, USER, features, modalities, stored_features
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv.propagate import ItemMeans
 from pyg_mmrec.parallel.rows import Columnwise
@@ -113,7 +113,7 @@ class Content(nn.Module):
         super().__init__()
         self.modality = modality
         self.node_type = node_type
-        num_nodes, self.width = features(data, modality, node_type).shape
+        num_nodes, self.width = stored_features(data, modality, node_type).shape
         self.offset = (
             NodeEmbedding(num_nodes, self.width, node_type, init="zeros")
             if learn

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
-_MAX_EXPONENT = 40.0  # exp(-2 * 40) is still a normal float32
+_LEAST = 1 / 40  # temperature; sums of exp(40) and their squares are float32
 Rows = Literal["ego", "final", "all", "all_final"]
 
 
@@ -183,7 +183,12 @@ def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
         tau: Temperature.
         block: Rows compared at a time; memory is ``block * n``.
     """
-    return _contrast(a, b, tau, block, share=0.5)
+    if tau < _LEAST:
+        ways = (one_way_contrast(x, y, tau, block) for x, y in ((a, b), (b, a)))
+        return reduce(torch.add, ways) / 2
+    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+    out: Tensor = _TwoWay.apply(a, b, tau, block)
+    return out
 
 
 def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
@@ -194,45 +199,27 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
 
     with the arguments and the scores of :func:`two_way_contrast`.
     """
-    return _contrast(a, b, tau, block, share=1.0)
+    return contrast_against(a, b, b, tau, block=block)
 
 
-def _contrast(a: Tensor, b: Tensor, tau: float, block: int, share: float) -> Tensor:
-    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    if tau * _MAX_EXPONENT < 1:  # exponentials would leave float32's range
-        scores = a @ b.T / tau
-        log_sums = share * scores.logsumexp(1) + (1 - share) * scores.logsumexp(0)
-        return (log_sums - scores.diagonal()).mean()
-    out: Tensor = _Contrast.apply(a, b, tau, block, share)
-    return out
+class _TwoWay(torch.autograd.Function):
+    """The mean of both softmax contrasts of normalised rows, in blocks of rows.
 
-
-class _Contrast(torch.autograd.Function):
-    """The mean softmax contrast of normalised rows, in blocks of rows.
-
-    The softmax over rows of scores counts by ``share``, that over columns by the
-    rest.
-
-    Scores of a block are recomputed in the backward pass, so memory is ``block *
-    n``. As scores are cosines over ``tau``, one shift by ``1 / tau`` keeps all
-    exponentials in range, and rows and columns share them.
+    Exponentials of a block are recomputed in the backward pass, so memory is
+    ``block * n``; rows and columns share them.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, b: Tensor, tau: float, block: int, share: float
-    ) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float, block: int) -> Tensor:
         rows, columns = [], a.new_zeros(b.size(0))
         for part in a.split(block):
-            exp = _shifted_exp(part, b, tau)
+            exp = _exp(part, b, tau)
             rows.append(exp.sum(1))
             columns += exp.sum(0)
         row = torch.cat(rows)
         ctx.save_for_backward(a, b, row, columns)
-        ctx.tau, ctx.block, ctx.share = tau, block, share
-        diagonal = (a * b).sum(1) / tau
-        log_sums = share * row.log() + (1 - share) * columns.log() + 1 / tau
-        return (log_sums - diagonal).mean()
+        ctx.tau, ctx.block = tau, block
+        return ((row.log() + columns.log()) / 2 - (a * b).sum(1) / tau).mean()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -242,18 +229,17 @@ class _Contrast(torch.autograd.Function):
         start = 0
         for part in a.split(ctx.block):
             stop = start + part.size(0)
-            weight = _shifted_exp(part, b, ctx.tau)
-            weight *= (ctx.share / row[start:stop])[:, None] + (1 - ctx.share) / column
+            weight = _exp(part, b, ctx.tau)
+            weight *= (0.5 / row[start:stop])[:, None] + 0.5 / column
             grad_a[start:stop] = (weight @ b - b[start:stop]) * scale
             grad_b += (weight.T @ part) * scale
             start = stop
-        return grad_a, grad_b, None, None, None
+        return grad_a, grad_b, None, None
 
 
-def _shifted_exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
-    """``exp((a b^T - 1) / tau)``, ``[block, n]``."""
-    scores = (a / tau) @ b.T
-    return scores.sub_(1 / tau).exp_()
+def _exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
+    """``exp(a b^T / tau)``, ``[block, n]``."""
+    return ((a / tau) @ b.T).exp_()
 
 
 def contrast_against(
@@ -279,16 +265,12 @@ def contrast_against(
         block: Rows compared at a time; memory is ``block * m``.
     """
     if cosine:
-        a, b, others = (F.normalize(x, dim=-1) for x in (a, b, others))
-    sums = [
-        checkpoint(_log_sum, part, others, tau, use_reentrant=False)
-        for part in a.split(block)
-    ]
-    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
-
-
-def _log_sum(part: Tensor, others: Tensor, tau: float) -> Tensor:
-    return (part @ others.T / tau).logsumexp(1)
+        same = others is b
+        a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+        others = b if same else F.normalize(others, dim=-1)
+    shift = not cosine or tau < _LEAST
+    log_sums: Tensor = _MeanLogSum.apply(a, others, tau, block, shift)
+    return log_sums - (a * b).sum(1).mean() / tau
 
 
 def fusion_contrast(
@@ -308,15 +290,57 @@ def fusion_contrast(
         block: Rows compared at a time; memory is ``2 * block * n``.
     """
     a, b = F.normalize(modal, dim=-1), F.normalize(fused, dim=-1)
-    sums = [
-        checkpoint(_log_sums, part, a, b, start * block, tau, use_reentrant=False)
-        for start, part in enumerate(a.split(block))
-    ]
-    return (torch.cat(sums) - (a * b).sum(1) / tau).mean()
+    both, skip = torch.cat([b, a]), b.size(0)  # an item is no negative of itself
+    log_sums: Tensor = _MeanLogSum.apply(a, both, tau, block, tau < _LEAST, skip)
+    return log_sums - (a * b).sum(1).mean() / tau
 
 
-def _log_sums(part: Tensor, a: Tensor, b: Tensor, start: int, tau: float) -> Tensor:
-    """Logarithms of the denominators of some rows, ``[block]``."""
-    own = part @ a.T
-    own.diagonal(start).fill_(-torch.inf)  # an item is no negative of itself
-    return (torch.cat([part @ b.T, own], dim=1) / tau).logsumexp(1)
+class _MeanLogSum(torch.autograd.Function):
+    r"""The denominators of softmax contrasts, in blocks of rows.
+
+    .. math::
+        \frac{1}{n} \sum_{i=1}^n \log \sum_j e^{\mathbf{a}_i^\top \mathbf{o}_j /
+        \tau}
+
+    A block has all scores of its rows, and so all that their gradients take but the
+    factor that comes with the backward pass: nothing is computed twice. Exponents
+    ``shift`` where they would leave float32's range; with ``skip`` row ``i`` leaves out
+    the other at ``skip + i``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        others: Tensor,
+        tau: float,
+        block: int,
+        shift: bool,
+        skip: int | None = None,
+    ) -> Tensor:
+        of_rows, of_others = ctx.needs_input_grad[:2]
+        grad_rows, grad_others, sums = [], torch.zeros_like(others), []
+        for i, part in enumerate(rows.split(block)):
+            weight = (part / tau) @ others.T
+            if skip is not None:
+                weight.diagonal(skip + i * block).fill_(-torch.inf)
+            peak = weight.amax(1, keepdim=True) if shift else None
+            if peak is not None:
+                weight.sub_(peak)
+            total = weight.exp_().sum(1, keepdim=True)
+            sums.append(total.log() if peak is None else total.log() + peak)
+            if of_rows:
+                grad_rows.append((weight @ others).div_(total))
+            if of_others:
+                grad_others.addmm_(weight.T, part / total)
+        scale = 1 / (tau * len(rows))
+        grads = torch.cat(grad_rows).mul_(scale) if of_rows else rows, grad_others
+        ctx.save_for_backward(grads[0], grads[1].mul_(scale))
+        return torch.cat(sums).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        found = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+        of_rows, of_others = (grads[0] * x if learns else None for x, learns in found)
+        return of_rows, of_others, None, None, None, None

@@ -12,9 +12,38 @@ from torch import Tensor
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
+_LARGE = 1 << 28
+"""Numbers of features from which on a copy of all is too many: 2 GiB in doubles."""
+_TILE = 1 << 12  # rows of such features taken at a time
+_PRODUCTS = 1 << 27  # held at a time: 1 GiB
+
+
+class UnitRows:
+    """Rows of length 1 in double precision, made of features as they are asked for.
+
+    Args:
+        x: Features in any precision, such as those of a file that is mapped.
+        among: Which rows; all if ``None``.
+    """
+
+    def __init__(self, x: Tensor, among: Tensor | None = None) -> None:
+        self.x, self.among = x, among
+        self.device = x.device
+
+    def __len__(self) -> int:
+        return len(self.x if self.among is None else self.among)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        found = self.x[rows if self.among is None else self.among[rows]]
+        return _double(found, unit=True)
+
 
 def cosine_top_k(
-    x: Tensor, k: int, loop: bool = False, chunk_size: int = 1024
+    x: Tensor,
+    k: int,
+    loop: bool = False,
+    chunk_size: int = 1024,
+    among: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` rows most similar to each row, by cosine, exactly.
 
@@ -23,17 +52,19 @@ def cosine_top_k(
         k: Neighbours of a row; all others if there are fewer.
         loop: Whether a row is its own first neighbour and counts among the ``k``.
         chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
+        among: Rows that are compared, ``[n]``; all if ``None``.
 
     Returns:
         Similarities and neighbours, both ``[N, min(k, N - 1 + loop)]``, most similar
-        first.
+        first; places in ``among``, if it is given.
     """
-    x = F.normalize(x.detach().double(), dim=-1)
-    return product_top_k(x, k, loop, chunk_size)
+    rows = UnitRows(x, among)
+    whole = rows[:] if x.numel() <= _LARGE else rows
+    return product_top_k(whole, k, loop, chunk_size)
 
 
 def product_top_k(
-    x: Tensor,
+    x: Tensor | UnitRows,
     k: int,
     loop: bool = False,
     chunk_size: int = 1024,
@@ -51,7 +82,8 @@ def product_top_k(
             precision.
         k: Neighbours of a row; all others if there are fewer.
         loop: Whether a row is its own first neighbour and counts among the ``k``.
-        chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
+        chunk_size: Rows compared at a time, fewer where memory, ``chunk_size * N``,
+            would be too much.
         more: Called with a range of rows; returns what is added to their products
             with all rows from its start on, ``[stop - start, N - start]``. It has
             to be symmetric as well.
@@ -59,17 +91,25 @@ def product_top_k(
     Returns:
         As :func:`cosine_top_k`.
     """
-    num_nodes = x.size(0)
+    num_nodes = len(x)
+    chunk_size = min(chunk_size, max(_PRODUCTS // max(num_nodes, 1), 1))
+    tile = num_nodes if isinstance(x, Tensor) else _TILE
     best = _Best(num_nodes, max(min(k, num_nodes - (not loop)), 0), x.device)
     if best.k == 0:
         return best.value, best.column
     # One piece of memory for all blocks: fresh pages cost as much as half a product.
-    memory = x.new_empty(min(chunk_size, num_nodes) * num_nodes)
+    memory = torch.empty(
+        min(chunk_size, num_nodes) * num_nodes, dtype=torch.double, device=x.device
+    )
     for start in range(0, num_nodes, chunk_size):
         stop = min(start + chunk_size, num_nodes)
         shape = (stop - start, num_nodes - start)
         products = memory[: shape[0] * shape[1]].view(shape)
-        torch.mm(x[start:stop], x[start:].T, out=products)
+        left = x[start:stop]
+        for first in range(start, num_nodes, tile):
+            last = min(first + tile, num_nodes)
+            out = products[:, first - start : last - start]
+            torch.mm(left, x[first:last].T, out=out)
         if more is not None:
             products += more(start, stop)
         scores = products.float()

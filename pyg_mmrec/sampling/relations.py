@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.blocks import blocks
 from pyg_mmrec.sparse import Entries, row_starts
 
 Pair = tuple[Tensor, Tensor]
@@ -122,7 +123,7 @@ class Relation:
         self.start, self.source, self.value = whole.entries
         self.start_t, self.centre, _ = whole.entries_t
         # Where each entry of the transposed matrix stands in the matrix.
-        self.back = self.source.argsort(stable=True)
+        self.back = _by_source(self.source, whole.size[0])
 
     @cached_property
     def edge(self) -> Tensor:
@@ -185,6 +186,19 @@ class Relation:
         start_t = row_starts(source, nodes[0].numel())
         centre_t = _repeated(start).index_select(0, order)
         return there, _Rows(start_t, centre_t, entry.index_select(0, order))
+
+
+def _by_source(source: Tensor, size: int) -> Tensor:
+    """Positions of entries by their sources, in order where equal."""
+    back, first = torch.empty_like(source), 0
+    for rows in blocks(source, size):
+        order = source[rows].argsort(stable=True)
+        if isinstance(rows, slice):
+            return order
+        last = first + rows.numel()
+        back[first:last] = rows[order]
+        first = last
+    return back
 
 
 def _chance(rows: _Rows, missed: Pair) -> Tensor:

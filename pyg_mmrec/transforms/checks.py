@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -12,9 +13,12 @@ from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
     USER,
-    features,
     modalities,
+    stored_features,
 )
+
+BLOCK = 1 << 14
+"""Rows of features looked at at a time: they may be more than memory holds."""
 
 
 def check_k(name: str, k: int, option: str = "k") -> None:
@@ -119,7 +123,7 @@ def chosen_modalities(
             f"{remedy}"
         )
     for modality in given or found:
-        features(data, modality, node_type)
+        stored_features(data, modality, node_type)
     return given or found
 
 
@@ -181,10 +185,16 @@ def check_unsplit(name: str, data: HeteroData) -> None:
 
 def check_finite(x: Tensor, present: Tensor, modality: str) -> None:
     """Refuse NaN and infinity in the rows that are present."""
-    broken = (~x.isfinite().all(dim=1)) & present
+    parts = [part.isfinite().all(dim=1) for part in x.split(BLOCK)]
+    broken = ~torch.cat(parts) & present
     if bool(broken.any()):
         raise MMRecError(
             f"features of modality {modality!r} hold NaN or infinite values in "
             f"{int(broken.sum())} rows (first: {int(broken.nonzero()[0])}): correct "
             f"them, or mark the rows as missing in mask_{modality}"
         )
+
+
+def nonzero_rows(x: Tensor) -> Tensor:
+    """Which rows are not all zero, ``[N]`` bool, a block of them at a time."""
+    return torch.cat([(part != 0).any(dim=1) for part in x.split(BLOCK)])

@@ -22,10 +22,10 @@ from pyg_mmrec.graph import (
     ITEM,
     REV_INTERACTS,
     USER,
-    features,
     keep_interactions,
     knn_relation,
     presence,
+    stored_features,
 )
 from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
@@ -37,6 +37,7 @@ from pyg_mmrec.transforms.checks import (
     chosen_modalities,
     interactions,
     modality_names,
+    nonzero_rows,
 )
 
 By = Literal["uniform", "degree"]
@@ -261,10 +262,10 @@ class KNN(BaseTransform):
     def forward(self, data: HeteroData) -> HeteroData:
         """Add a relation per modality, with ``edge_weight``."""
         for name in self._names(data):
-            x = features(data, name, self.node_type)
+            x = stored_features(data, name, self.node_type)
             present = presence(data, name, self.node_type)
             check_finite(x, present, name)
-            present = present & (x != 0).any(dim=1)
+            present = present & nonzero_rows(x)
             index, weight = self._edges(x, present)
             if self.loop_missing:
                 missing = (~present).nonzero().flatten()
@@ -285,8 +286,10 @@ class KNN(BaseTransform):
     def _edges(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Edges among the nodes that have the modality."""
         node = present.nonzero().flatten()
-        x = x if node.numel() == x.size(0) else x[node]
-        similarity, neighbour = cosine_top_k(x, self.k, self.loop, self.chunk_size)
+        among = None if node.numel() == x.size(0) else node
+        similarity, neighbour = cosine_top_k(
+            x, self.k, self.loop, self.chunk_size, among
+        )
         centre = node.repeat_interleave(neighbour.size(1))
         index = torch.stack([node[neighbour.flatten()], centre])
         weight = similarity.flatten().clamp(min=0.0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
+from pyg_mmrec.blocks import blocks
 from pyg_mmrec.errors import MMRecError, spelled, unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, keep_interactions
 from pyg_mmrec.transforms.checks import check_choice, check_unsplit, interactions
@@ -188,6 +190,13 @@ def by_user(user: Tensor, keys: Tensor, ratios: tuple[float, float, float]) -> T
     Returns:
         Part of each interaction, ``[E]``.
     """
+    part = torch.empty(user.numel(), dtype=torch.int8)
+    for rows in blocks(user, int(user.max()) + 1 if user.numel() else 0):
+        part[rows] = _by_user(user[rows], keys[rows], ratios)
+    return part
+
+
+def _by_user(user: Tensor, keys: Tensor, ratios: tuple[float, float, float]) -> Tensor:
     order = keys.argsort(stable=True)
     order = order[user[order].argsort(stable=True)]
     count = torch.bincount(user)
@@ -197,7 +206,7 @@ def by_user(user: Tensor, keys: Tensor, ratios: tuple[float, float, float]) -> T
     test = _held_out(count, ratios[TEST], count - 1)
     val = _held_out(count, ratios[VAL], count - 1 - test)
     left = count[sorted_user] - rank  # from here to the user's last
-    sorted_part = torch.full_like(user, TRAIN)
+    sorted_part = torch.full_like(user, TRAIN, dtype=torch.int8)
     sorted_part[left <= (test + val)[sorted_user]] = VAL
     sorted_part[left <= test[sorted_user]] = TEST
     return torch.empty_like(sorted_part).index_copy_(0, order, sorted_part)
@@ -214,14 +223,15 @@ def by_moment(time: Tensor, ratios: tuple[float, float, float]) -> Tensor:
     Returns:
         Part of each interaction, ``[E]``.
     """
-    ordered, count = time.sort().values, torch.tensor([time.numel()])
+    count = torch.tensor([time.numel()])
     test = int(_held_out(count, ratios[TEST], count - 1))
     val = int(_held_out(count, ratios[VAL], count - 1 - test))
-    part = torch.full((time.numel(),), TRAIN)
-    if val:
-        part[time >= ordered[-(test + val)]] = VAL
-    if test:
-        part[time >= ordered[-test]] = TEST
+    part = torch.full((time.numel(),), TRAIN, dtype=torch.int8)
+    moments = time.numpy()
+    for held_out, name in ((test + val if val else 0, VAL), (test, TEST)):
+        if held_out:
+            first = np.partition(moments, -held_out)[-held_out]
+            part[torch.from_numpy(moments >= first)] = name
     return part
 
 
@@ -246,7 +256,7 @@ def by_item(
     count = torch.tensor([order.numel()])
     test = int(_held_out(count, ratios[TEST], count - 1))
     val = int(_held_out(count, ratios[VAL], count - 1 - test))
-    part = torch.full_like(keys, TRAIN)
+    part = torch.full_like(keys, TRAIN, dtype=torch.int8)
     part[order[:test]] = TEST
     part[order[test : test + val]] = VAL
     part[_needed(edges, part, keys, num_users)] = TRAIN
@@ -291,11 +301,14 @@ def _checked(ratios: tuple[float, float, float]) -> tuple[float, float, float]:
 
 
 def _check_unique(edges: Tensor, num_items: int) -> None:
-    pair = edges[0] * num_items + edges[1]
-    repeated = pair.numel() - pair.unique().numel()
+    repeated = 0
+    for rows in blocks(edges[0], int(edges[0].max()) + 1):
+        user, item = edges[:, rows]
+        pair = user * num_items + item
+        repeated += pair.numel() - pair.unique().numel()
     if repeated:
         raise MMRecError(
-            f"'Split' found {repeated} of {pair.numel()} interactions repeated, and a "
+            f"'Split' found {repeated} of {edges.size(1)} interactions repeated, and a "
             f"repeated one could be in train and in test: keep one per user and item"
         )
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.methods.grcn import Weights, both_ways, propagate_both_ways, route
 
 EDGES = torch.tensor([[0, 2, 0, 2, 3, 3], [1, 0, 3, 1, 1, 0]])  # user 1 took nothing
@@ -75,9 +76,9 @@ def test_propagation_both_ways_equals_a_dense_product_with_gradients() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(9, 3, generator=generator, requires_grad=True)
     weights = [torch.rand(6, generator=generator, requires_grad=True) for _ in range(2)]
-    out = propagate_both_ways(
-        x, Weights(*weights), both_ways(Adjacency(EDGES, None, (4, 5)))
-    )
+    edges = both_ways(Adjacency(EDGES, None, (4, 5)))
+    sides = Branch(*x.split([4, 5]))
+    out = torch.cat(propagate_both_ways(sides, Weights(*weights), edges))
     user, item = EDGES[0], EDGES[1] + 4
     matrix = torch.zeros(9, 9).index_put((user, item), weights[0])
     matrix = matrix.index_put((item, user), weights[1])

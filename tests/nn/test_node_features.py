@@ -46,3 +46,18 @@ def test_sampled_users_keep_the_interests_of_all_their_items() -> None:
     sampled[USER].n_id = torch.arange(int(data[USER].num_nodes))
     sampled[INTERACTS].edge_index = sampled[INTERACTS].edge_index[:, :10]
     assert torch.allclose(project(sampled)["image"], whole, atol=1e-5)
+
+
+def test_means_of_whole_modalities_equal_those_with_masks() -> None:
+    whole, masked = make_graph(), make_graph()
+    feats, found = {}, []
+    for m in modalities(whole):
+        feats[m] = whole[ITEM][f"x_{m}"][:, :4].clone().requires_grad_()
+        num_items = whole[ITEM].num_nodes
+        masked[ITEM][f"mask_{m}"] = torch.ones(num_items, dtype=torch.bool)
+    for graph in (whole, masked):
+        means = ItemMeans()(graph, feats)
+        grads = torch.autograd.grad(means.square().sum(), list(feats.values()))
+        found.append([means, *grads])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods.sand import SampledCLUB
 from pyg_mmrec.objectives import CLUB, GenericContrast, SoloSim, Step
-from pyg_mmrec.objectives.basic import one_way_contrast
+from pyg_mmrec.objectives.basic import contrast_against, one_way_contrast
 from pyg_mmrec.objectives.club import (
     ConditionalGaussian,
     Distance,
@@ -114,6 +115,20 @@ def test_one_way_contrast_equals_a_loop_with_gradients(tau) -> None:
         torch.autograd.grad(expected, [a, b]),
         strict=True,
     ):
+        assert torch.allclose(x, y)
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+@pytest.mark.parametrize("tau", [0.3, 0.01])
+def test_contrast_against_others_equals_a_softmax_with_gradients(tau, cosine) -> None:
+    a, b, more = (rand(n, 3, seed=i).requires_grad_() for i, n in enumerate((5, 5, 2)))
+    others = torch.cat([b, more])
+    rows = [F.normalize(x, dim=-1) if cosine else x for x in (a, others)]
+    expected = F.cross_entropy(rows[0] @ rows[1].T / tau, torch.arange(5))
+    loss = contrast_against(a, b, others, tau, cosine, block=2)
+    assert loss.item() == pytest.approx(expected.item())
+    grads = [torch.autograd.grad(x, [a, b, more]) for x in (loss, expected)]
+    for x, y in zip(*grads, strict=True):
         assert torch.allclose(x, y)
 
 

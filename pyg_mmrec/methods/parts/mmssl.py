@@ -104,9 +104,9 @@ class ModalityMix(nn.Module):
         # Plain products, for batches of tiny matrices are slow.
         scores = (query.unsqueeze(2) * key.unsqueeze(1)).sum(-1, keepdim=True)
         weights = (scores * value.size(-1) ** -0.5).softmax(dim=2)
-        mixed = (weights * value.unsqueeze(1)).sum(2).flatten(2)
-        # The mean first: the map is linear.
-        return self.out(mixed.mean(dim=1))
+        # The mean first: all that follows is linear.
+        mixed = (weights.mean(dim=1) * value).sum(dim=1).flatten(1)
+        return self.out(mixed)
 
 
 def _linear(dim: int) -> nn.Linear:

@@ -15,7 +15,7 @@ from torch_geometric.utils import spmm
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.graph import INTERACTS, presence
+from pyg_mmrec.graph import INTERACTS, ITEM, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
 from pyg_mmrec.operators import Combine, light_propagation
 from pyg_mmrec.parallel.rows import Columnwise
@@ -315,6 +315,13 @@ class ItemMeans(Columnwise):
 
     def forward(self, data: HeteroData, feats: Mapping[str, Tensor]) -> Tensor:
         """Means of the modalities side by side."""
+        x = torch.cat(list(feats.values()), dim=-1)
+        if not any(f"mask_{m}" in data[ITEM] for m in feats):
+            return self.gather((x, None), adjacency(data, INTERACTS).t().means)
+        return self._of_present(data, feats)
+
+    def _of_present(self, data: HeteroData, feats: Mapping[str, Tensor]) -> Tensor:
+        """The same where items lack modalities: sums over those present's counts."""
         present = torch.stack([presence(data, m) for m in feats], dim=-1)
         x = torch.cat([*feats.values(), present.to(torch.float)], dim=-1)
         total = self.gather((x, None), adjacency(data, INTERACTS).unweighted.t())
