@@ -114,6 +114,30 @@ def test_finished_cases_are_not_repeated_and_other_data_refused(
         measure(Folder(folder), cases, [0], out)
 
 
+def test_several_draws_of_a_split(folder, tmp_path) -> None:
+    """Each is trained, and the deviation over them is told."""
+    train = [o for o in SMALL if o not in ("--dim", "8")]
+    line = ["compare", "custom", "random", "content_knn", "--root", str(folder),
+            "--split", "cold", "--output", str(tmp_path / "out"), *train]  # fmt: skip
+    seeds = ["--split-seed", "0", "2"]
+    done = script(*line, *seeds, "--record", str(tmp_path / "kept"))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "out/compare.csv")
+    assert rows["draw"].tolist() == [0, 2, 0, 2]
+    found = rows.groupby("case")["recall@20"].agg(["mean", "std"]).loc["content_knn"]
+    text = (tmp_path / "out/compare.md").read_text()
+    assert f"{found['mean']:.4f} ± {found['std']:.4f}" in text
+    assert "Draws of the split: 0, 2." in text
+    (kept,) = (tmp_path / "kept").glob("*.md")
+    assert "; split cold, ± over draws 0 2; cold items" in kept.read_text()
+    done = script(*line, "--split-seed", "0", "--record", str(tmp_path / "kept"))
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "out/compare.csv")) == 2
+    words = ["--root", str(folder), "--method", "random", "--split", "cold", *train]
+    done = script("custom", *words, *seeds, "--output", str(tmp_path / "one"))
+    assert_one_sentence(done, "one split at a time", "0 2", "compare")
+
+
 def test_two_folders_of_own_data_do_not_share_a_place(folder, tmp_path) -> None:
     shutil.copytree(folder, tmp_path / "shop2")
     shutil.copytree(folder, tmp_path / "elsewhere" / "shop")

@@ -105,6 +105,27 @@ def test_another_split_stands_beside_nothing_published(tmp_path) -> None:
         assert ("| below (" in leaderboard(path)) == told
 
 
+def test_all_cases_of_a_table_are_of_the_same_draws(tmp_path) -> None:
+    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
+    of = json.loads(line)
+    cold = {"method": "cold"}
+    draws = [("a", cold), ("a", {**cold, "seed": 1}), ("b", {**cold, "seed": 0})]
+    draws += [("c", {**cold, "seed": 1}), ("c", {**cold, "seed": 0})]
+    new = [of | {"case": case, "split": split} for case, split in draws]
+    (path,) = add_records(tmp_path, new)
+    assert add_records(tmp_path, [of | {"case": "b", "split": cold}]) == [path]
+    assert len(read_records(path)) == 5  # the first draw is that without a seed
+    heads = [line for line in leaderboard(path).splitlines() if line[:3] == "## "]
+    assert [head.partition("; ")[2] for head in heads] == [
+        "split cold, ± over draws 0 1", "split cold"
+    ]  # fmt: skip
+    shown = [
+        {case for case in "abc" if f"`{case}`" in table}
+        for table in leaderboard(path).split("## ")[1:]
+    ]
+    assert shown == [{"a", "c"}, {"a", "b", "c"}]  # the second of the first draw alone
+
+
 def test_a_damaged_line_and_an_empty_folder_are_named(tmp_path) -> None:
     path = tmp_path / "synthetic.jsonl"
     path.write_text('{"case": 1}\n')

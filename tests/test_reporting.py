@@ -7,12 +7,22 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pyg_mmrec import Synthetic, build, get
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.training import reporting
-from pyg_mmrec.training.reporting import Bar, Lines, Seldom, hints, popularity, reporter
+from pyg_mmrec.training.reporting import (
+    Bar,
+    Lines,
+    Seldom,
+    hints,
+    popularity,
+    reporter,
+    simplest,
+)
 from pyg_mmrec.training.resuming import Progress
+from pyg_mmrec.training.stopping import PLATEAU
 
 from .conftest import make_graph
 from .test_trainer import CONFIG, Trainer, lightgcn
@@ -90,6 +100,10 @@ def test_a_training_that_ends_too_early_is_told(graph) -> None:
         Progress(epoch=9, best_epoch=9, best_value=above), floor, "recall@20"
     )
     assert "best epoch is the last one: train longer" in early
+    state = Progress(**best, best_value=above)
+    assert hints(state, floor, "recall@20", patience=4) == []
+    (cut,) = hints(state, floor, "recall@20", patience=5)
+    assert "best epoch is 5 of 9, so patience (5 epochs) was not out" in cut
     (low,) = hints(Progress(**best, best_value=floor), floor, "recall@20")
     assert "has not risen above that of popularity" in low
 
@@ -115,3 +129,21 @@ def test_a_commit_is_that_of_the_package_alone(tmp_path) -> None:
 @pytest.mark.parametrize("monitor", ["recall@20", "ndcg@5"])
 def test_the_floor_is_measured_as_the_run_is(monitor) -> None:
     assert 0 < popularity(make_graph(), monitor) < 1
+
+
+def test_among_cold_items_content_is_what_a_method_has_to_rise_above() -> None:
+    """Popularity tells nothing of them, and its figure there is a matter of luck."""
+    dataset = Synthetic(num_users=80, num_items=60, split="cold")
+    data = dataset[0]
+    by, floor = simplest(get("freedom"), data, "recall@5", "cold")
+    cls = get("content_knn")
+    evaluate = Evaluator(data, "val", ks=(5,), candidates="cold")
+    rows = cls(data, cls.Config()).rows(data)
+    assert (by, floor) == ("content alone", pytest.approx(evaluate(rows)["recall@5"]))
+    by, least = simplest(get("bpr"), data, "recall@5", "cold")
+    assert (by, least) == ("popularity", popularity(data, "recall@5", "cold"))
+    assert floor > PLATEAU * least
+    options = {"monitor": "recall@5", "progress": False, "device": "cpu"}
+    trainer = build(dataset, "vbpr", epochs=3, **options)
+    assert trainer.stopping.floor == pytest.approx(floor)
+    assert simplest(get("freedom"), make_graph(), "recall@5")[0] == "popularity"

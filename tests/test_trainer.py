@@ -71,7 +71,7 @@ def test_patience_survives_the_first_plateau() -> None:
     still = replace(CONFIG, epochs=60, patience=3, lr=1e-12, batch_size=2048)
     trainer = Trainer(model, data, config=still)
     result = trainer.fit()
-    assert result.valid["recall@20"] < PLATEAU * trainer.stopping.popularity
+    assert result.valid["recall@20"] < PLATEAU * trainer.stopping.floor
     assert len(result.history) == result.best_epoch + 3 * LONGER
 
 

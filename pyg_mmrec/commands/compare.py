@@ -1,15 +1,17 @@
 """Train several methods on a data set over several seeds, and tabulate them.
 
 Each method has its own presets; options given here hold for all but those that name
-their own. Finished runs are kept and not repeated: the same command goes on where it
-stopped. With --search every method is tuned first, on validation alone, by as many
-trials and seconds as the others; what each found is trained, and its test scored once.
+their own. Several --split-seed are draws of a split made anew, each with all seeds.
+Finished runs are kept and not repeated: the same command goes on where it stopped.
+With --search every method is tuned first, on validation alone, by as many trials and
+seconds as the others; what each found is trained, and its test scored once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     args = parse_several(argv, USAGE, __doc__, add_own)
     if args.search is None and (args.budget is not None or args.space):
         raise MMRecError("--budget and --space are of a search: give --search TRIALS")
+    if args.search is not None and len(args.split_seed or ()) > 1:
+        raise MMRecError("a search is of one draw of the split: give one --split-seed")
     return args
 
 
@@ -94,17 +98,34 @@ def searched(
     return winners(cases, studies)
 
 
+def open_drawn(
+    args: argparse.Namespace, draw: int | None, runs: Iterable[Mapping[str, Any]]
+) -> Dataset:
+    """The data set, split by one of the seeds."""
+    one = {**vars(args), "split_seed": None if draw is None else [draw]}
+    return open_dataset(args.data, argparse.Namespace(**one), runs)
+
+
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {label(name): {**shared, **case(name)} for name in args.names}
-    data = open_dataset(args.data, args, cases.values())
-    folder = Path(args.output or Path("runs") / data.name / "compare")
+    draws = args.split_seed or [None]
+    data = {draw: open_drawn(args, draw, cases.values()) for draw in draws}
+    first = next(iter(data.values()))
+    folder = Path(args.output or Path("runs") / first.name / "compare")
     if args.search is not None:
-        cases = searched(args, cases, data, folder)
-    rows = measure(data, cases, args.seeds, folder, args.overwrite, args.jobs)
-    pairs = pairs_by_metric(users_of(folder, cases, args.seeds), TESTED)
+        cases = searched(args, cases, first, folder)
+    rows = measure(
+        data if args.split_seed else first,
+        cases,
+        args.seeds,
+        folder,
+        args.overwrite,
+        args.jobs,
+    )
+    pairs = pairs_by_metric(users_of(folder, cases, args.seeds, draws), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)
     print(write(folder, "compare", rows, table))
     write_formats(folder, "compare", table, pairs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pyg_mmrec.config import a_word, number
+from pyg_mmrec.config import Distinct, a_word, number
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.transforms.split import METHODS, split_from
 
 
@@ -31,10 +32,10 @@ def add_split(
         help="shares of a split made anew (default: 0.8 0.1 0.1)",
     )  # fmt: skip
     add(
-        "--split-seed", type=number(int, min=0, max=2**31 - 1), default=None,
-        metavar="N",
-        help="another draw of a split made anew (default: 0); which items are cold "
-        "changes figures far more than --seed does",
+        "--split-seed", nargs="+", type=number(int, min=0, max=2**31 - 1),
+        action=Distinct, default=None, metavar="N",
+        help="another draw of a split made anew (default: 0), of which compare takes "
+        "several; which items are cold changes figures far more than --seed does",
     )  # fmt: skip
     if k_core:
         add(
@@ -48,12 +49,18 @@ def split_of(args: argparse.Namespace) -> dict[str, Any] | None:
     """How the options split, ``None`` for as the files do; checked.
 
     Raises:
-        MMRecError: For ratios that are none, or the seed of a split that draws nothing.
+        MMRecError: For ratios that are none, the seed of a split that draws nothing, or
+            several draws.
     """
-    names = {
-        "method": "split", "ratios": "ratios", "k_core": "k_core", "seed": "split_seed"
-    }  # fmt: skip
+    names = {"method": "split", "ratios": "ratios", "k_core": "k_core"}
     found = {part: getattr(args, name, None) for part, name in names.items()}
+    draws = getattr(args, "split_seed", None) or [None]
+    if len(draws) > 1:
+        raise MMRecError(
+            f"one split at a time (got --split-seed {' '.join(map(str, draws))}): "
+            f"compare alone takes several draws"
+        )
+    found["seed"] = draws[0]
     given = {part: value for part, value in found.items() if value is not None}
     if not given:
         return None

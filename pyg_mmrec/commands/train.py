@@ -31,7 +31,7 @@ from pyg_mmrec.training.identity import FIELDS
 from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET METHOD [options], or --config RUN/config.json --output DIR [options]"
-_DATA = ("root", "modalities", "split", "ratios", "k_core")
+_DATA = ("root", "modalities", "split", "ratios", "split_seed", "k_core")
 
 
 def add_own(parser: Parser) -> None:
@@ -72,7 +72,7 @@ def repeated(path: Path, argv: list[str]) -> tuple[Dataset, argparse.Namespace]:
 
 
 _DEFAULTS = {"root": "data", "modalities": None, "split": None, "ratios": None,
-             "k_core": None}  # fmt: skip
+             "split_seed": None, "k_core": None}  # fmt: skip
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from pyg_mmrec.experiments.outputs import RESULT, read_json
 from pyg_mmrec.experiments.per_user import keep_users, run_folder
 from pyg_mmrec.files import replacing
 
+DRAW = "draw"
 SHOWN = ("recall@5", "recall@20", "ndcg@20")
 _MARK = "†"
 _EARLY = f"{_MARK} the best epoch was the last one: more epochs may give more."
 
 
 def measure(
-    data: Dataset,
+    data: Dataset | Mapping[int, Dataset],
     cases: Mapping[str, Mapping[str, Any]],
     seeds: Iterable[int],
     folder: Path,
@@ -32,37 +34,41 @@ def measure(
     """Run every case with every seed; runs that are finished are not repeated.
 
     Args:
-        data: The data set.
+        data: The data set; or several by the seeds of their split, its draws.
         cases: Arguments of :func:`~pyg_mmrec.run` by the name of the case.
         seeds: Seeds.
-        folder: Where results lie, as ``CASE/seedN``.
+        folder: Where results lie, as ``CASE/seedN``, of draws ``CASE/drawN-seedN``.
         overwrite: Remove the runs there first.
         jobs: Train so many at a time, each in a process of its own; all in this one
             if ``None``.
 
     Returns:
-        A row per case and seed, with test metrics by their names, those of
+        A row per case, draw and seed, with test metrics by their names, those of
         validation after ``"valid "``, ``"s/epoch"``, ``"commit"``, and ``"GB"``: the
-        peak on a GPU, or of the process, which is a run's own where it has one.
+        peak on a GPU, or of the process, which is a run's own where it has one; draws
+        are a column if given.
 
     Raises:
         MMRecError: If a folder holds another experiment, such as one on other data.
     """
     seeds = list(seeds)
+    draws = data if isinstance(data, Mapping) else {None: data}
     if jobs is not None:
-        missing = [
-            Job(run_folder(folder, name, seed), seed, options)
-            for name, options in cases.items()
-            for seed in seeds
-        ]
-        train_apart(data, missing, jobs, overwrite)
+        for draw, split in draws.items():
+            missing = [
+                Job(run_folder(folder, name, seed, draw), seed, options)
+                for name, options in cases.items()
+                for seed in seeds
+            ]
+            train_apart(split, missing, jobs, overwrite)
         overwrite = False  # what is there now was made anew
     rows = []
+    runs = list(product(draws.items(), seeds))
     for name, options in cases.items():
-        for seed in seeds:
-            output = run_folder(folder, name, seed)
+        for (draw, split), seed in runs:
+            output = run_folder(folder, name, seed, draw)
             done = run(
-                data,
+                split,
                 output=output,
                 seed=seed,
                 resume=not overwrite,
@@ -74,6 +80,7 @@ def measure(
             rows.append(
                 {
                     "case": name,
+                    **({} if draw is None else {DRAW: draw}),
                     "seed": seed,
                     "best epoch": result.best_epoch,
                     "epochs": len(result.history),
@@ -87,12 +94,13 @@ def measure(
                 }
             )
             shown = ", ".join(f"{m} {v:.4f}" for m, v in result.test.items())
-            print(f"{name} seed {seed}: {shown}", flush=True)
+            which = "" if draw is None else f"{DRAW} {draw} "
+            print(f"{name} {which}seed {seed}: {shown}", flush=True)
     return pd.DataFrame(rows)
 
 
 def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
-    """A row per case, as text: mean and standard deviation over seeds.
+    """A row per case, as text: mean and standard deviation over draws and seeds.
 
     The best epoch is marked where a run may have ended too early.
 
@@ -138,6 +146,13 @@ def _ranked(rows: pd.DataFrame) -> str:
     return f"Ranked, in validation and test: {'; '.join(told)}.\n"
 
 
+def _drawn(rows: pd.DataFrame) -> str:
+    """Which draws of the split these are, where they were asked for."""
+    if DRAW not in rows:
+        return ""
+    return f"Draws of the split: {', '.join(map(str, rows[DRAW].unique()))}.\n"
+
+
 def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown, its head first."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
@@ -150,7 +165,7 @@ def write(folder: Path, name: str, rows: pd.DataFrame, table: pd.DataFrame) -> s
     Returns:
         The table in Markdown.
     """
-    text = markdown(table) + _ranked(rows)
+    text = markdown(table) + _ranked(rows) + _drawn(rows)
     with replacing(folder / f"{name}.csv") as file:
         rows.to_csv(file, index=False)
     with replacing(folder / f"{name}.md") as file:

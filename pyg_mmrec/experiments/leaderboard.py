@@ -9,7 +9,7 @@ from typing import Any
 
 from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.experiments.literature import published
-from pyg_mmrec.experiments.records import Record, read_records
+from pyg_mmrec.experiments.records import Record, draw_of, read_records, rule_of
 from pyg_mmrec.files import replacing
 
 METRICS = ("recall@5", "recall@10", "recall@20", "recall@50", "ndcg@10", "ndcg@20")
@@ -52,11 +52,8 @@ def leaderboard(path: Path) -> str:
     head = _HEAD.format(
         name=path.stem, file=path.name, monitor=MONITOR, tolerance=TOLERANCE, mark=_MARK
     )
-    tables: dict[str, list[Record]] = {}
-    for record in read_records(path):
-        tables.setdefault(_conditions(record), []).append(record)
     parts = [head]
-    for conditions, records in tables.items():
+    for conditions, records in _tables(read_records(path)).items():
         cases = _ranked(records)
         rows = [_row(rank, *case) for rank, case in enumerate(cases.items(), 1)]
         origins = [_origin(*case) for case in cases.items()]
@@ -91,12 +88,39 @@ def published_figure(method: str, dataset: str, metric: str) -> float | None:
     return None
 
 
-def _conditions(record: Mapping[str, Any]) -> str:
+def _tables(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by what a table is of.
+
+    Draws of a split change figures more than methods do, so all cases of a table are
+    of the same ones: each is in a table for its own, and in those of some of them.
+    """
+    alike: dict[str, dict[str, dict[int, list[Record]]]] = {}
+    for record in records:
+        cases = alike.setdefault(_conditions(record, []), {})
+        draws = cases.setdefault(record["case"], {})
+        draws.setdefault(draw_of(record["split"]), []).append(record)
+    tables: dict[str, list[Record]] = {}
+    for cases in alike.values():
+        for wanted in dict.fromkeys(tuple(sorted(draws)) for draws in cases.values()):
+            runs = [
+                run
+                for draws in cases.values()
+                if draws.keys() >= set(wanted)
+                for draw in wanted
+                for run in draws[draw]
+            ]
+            tables[_conditions(runs[0], wanted)] = runs
+    return tables
+
+
+def _conditions(record: Mapping[str, Any], draws: Sequence[int]) -> str:
     seen = " + ".join(record["modalities"]) or "ids alone"
-    split = record["split"]
-    words = (f"seed {v}" if k == "seed" else str(v) for k, v in (split or {}).items())
+    rule = rule_of(record["split"])
+    words = [str(value) for value in (rule or {}).values()]
+    if any(draws):  # the first draw alone goes without saying
+        words.append(f"± over draws {' '.join(map(str, draws))}")
     # That of its files, else at random: a record does not tell which.
-    told = f"split {', '.join(words)}" if split else "the data set's own split"
+    told = f"split {', '.join(words)}" if rule else "the data set's own split"
     ranked = record.get("candidates", "all")
     return f"{seen}; {told}" + ("" if ranked == "all" else f"; {ranked} items")
 
@@ -129,7 +153,7 @@ def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     return [
         str(rank),
         f"`{case}`",
-        " ".join(str(r["seed"]) for r in runs),
+        " ".join(dict.fromkeys(str(r["seed"]) for r in runs)),
         *(_figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
         _figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
         ", ".join(_epoch(r) for r in runs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +15,17 @@ from pyg_mmrec.files import replacing
 from pyg_mmrec.training.likeness import ranked_rows
 
 
-def run_folder(folder: Path, case: str, seed: int) -> Path:
-    """Where a run of a comparison lies: not every file system has colons in names."""
-    return folder / case.replace(":", ",") / f"seed{seed}"
+def run_folder(folder: Path, case: str, seed: int, draw: int | None = None) -> Path:
+    """Where a run of a comparison lies: not every file system has colons in names.
+
+    Args:
+        folder: Output folder of the comparison.
+        case: Name of the case.
+        seed: Seed of the run.
+        draw: Seed of the split, where that was asked for.
+    """
+    of_draw = "" if draw is None else f"draw{draw}-"
+    return folder / case.replace(":", ",") / f"{of_draw}seed{seed}"
 
 
 def keep_users(done: Run, folder: Path) -> None:
@@ -79,7 +87,10 @@ def _agrees(users: pd.DataFrame | None, test: Mapping[str, float]) -> bool:
 
 
 def users_of(
-    folder: Path, cases: Iterable[str], seeds: Iterable[int]
+    folder: Path,
+    cases: Iterable[str],
+    seeds: Iterable[int],
+    draws: Sequence[int | None] = (None,),
 ) -> dict[str, pd.DataFrame]:
     """Each case's table of users, the mean over its seeds.
 
@@ -87,14 +98,18 @@ def users_of(
         folder: Output folder of the comparison.
         cases: Their names.
         seeds: The seeds of each.
+        draws: Seeds of the split, whose users follow each other.
 
     Raises:
         MMRecError: If the runs of a case are not of the same users.
     """
     seeds = list(seeds)
+
+    def users(case: str, draw: int | None) -> pd.DataFrame:
+        places = [run_folder(folder, case, seed, draw) for seed in seeds]
+        return mean_over_seeds([pd.read_parquet(place / USERS) for place in places])
+
     return {
-        name: mean_over_seeds(
-            [pd.read_parquet(run_folder(folder, name, s) / USERS) for s in seeds]
-        )
-        for name in cases
+        case: pd.concat([users(case, draw) for draw in draws], keys=range(len(draws)))
+        for case in cases
     }

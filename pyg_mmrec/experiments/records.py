@@ -206,11 +206,24 @@ def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
+def rule_of(split: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How a split is made, whatever it draws; ``None`` if it is that of the files."""
+    if split is None:
+        return None
+    return {name: value for name, value in split.items() if name != "seed"}
+
+
+def draw_of(split: Mapping[str, Any] | None) -> int:
+    """Which draw of its rule a split is."""
+    return int((split or {}).get("seed", 0))
+
+
 def key(record: Mapping[str, Any]) -> tuple[str, ...]:
     """What two records of the same run agree in: the later one stays."""
     return (
         ",".join(record["modalities"]),
-        json.dumps(record["split"], sort_keys=True),
+        json.dumps(rule_of(record["split"]), sort_keys=True),
+        f"{draw_of(record['split']):010d}",
         record.get("candidates", "all"),
         record["case"],
         f"{record['seed']:010d}",
@@ -240,7 +253,7 @@ def read_records(path: Path) -> list[Record]:
 def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
     """Keep records, a file per data set: ``DATASET.jsonl``, sorted.
 
-    A record takes the place of one of the same case, seed, modalities and split.
+    A record takes the place of one of the same case, seed, modalities, split and draw.
 
     Args:
         folder: Where the files lie.

@@ -74,7 +74,7 @@ class TrainConfig:
     patience: int = option(
         20,
         "validations without a better one before stopping; five times as many while "
-        "none is clearly above popularity",
+        "none is clearly above popularity, or among cold items above content alone",
         min=1, max=1_000_000,
     )  # fmt: skip
     batch_size: int = option(2048, "interactions a batch", min=1, max=10_000_000)

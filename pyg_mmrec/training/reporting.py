@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from pyg_mmrec.evaluation.evaluator import Evaluator
-from pyg_mmrec.methods import get
+from pyg_mmrec.graph import ITEM, USER, modalities, train_edges
+from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.training.resuming import Progress
 
 logger = logging.getLogger(__name__)
@@ -136,13 +139,21 @@ def summary(
     return shown
 
 
-def hints(state: Progress, floor: float, monitor: str) -> list[str]:
+def hints(
+    state: Progress,
+    floor: float,
+    monitor: str,
+    patience: int = 1,
+    by: str = "popularity",
+) -> list[str]:
     """Why the figures of a training may not be what the method can do.
 
     Args:
         state: The training, at its end.
-        floor: What recommending by popularity reaches, see :func:`popularity`.
+        floor: What the simplest method reaches, see :func:`simplest`.
         monitor: The validation metric that chose the epoch.
+        patience: Epochs without a better one that would have ended it.
+        by: What the simplest method goes by.
     """
     if not state.best_epoch:
         return ["no epoch was validated, so the last weights were kept: train longer"]
@@ -151,13 +162,60 @@ def hints(state: Progress, floor: float, monitor: str) -> list[str]:
         found.append(
             "the best epoch is the last one: train longer (more --epochs, --resume)"
         )
+    elif state.epoch - state.best_epoch < patience:
+        found.append(
+            f"the best epoch is {state.best_epoch} of {state.epoch}, so patience "
+            f"({patience} epochs) was not out: train longer (more --epochs, --resume)"
+        )
     if state.best_value <= floor:
         found.append(
-            f"validation {monitor} has not risen above that of popularity "
+            f"validation {monitor} has not risen above that of {by} "
             f"({state.best_value:.4f} against {floor:.4f}): train longer, or with "
             f"another learning rate"
         )
     return found
+
+
+def simplest(
+    method: type[Recommender], data: HeteroData, monitor: str, candidates: str = "all"
+) -> tuple[str, float]:
+    """What the simplest method goes by, and its monitored validation metric.
+
+    That is popularity. Of cold items it tells nothing: what lies above it is often
+    luck there, for one ranking for everybody, as small weights make it, strays far from
+    chance. What a method that reads features has to rise above is content alone.
+
+    Args:
+        method: The method that is trained.
+        data: The graph.
+        monitor: The metric.
+        candidates: Which items are ranked.
+    """
+    if candidates == "cold" and method.uses_features and modalities(data):
+        return "content alone", content(data, monitor, candidates)
+    return "popularity", popularity(data, monitor, candidates)
+
+
+def content(data: HeteroData, monitor: str, candidates: str = "all") -> float:
+    """The monitored validation metric of recommending what looks like a user's items.
+
+    Args:
+        data: The graph.
+        monitor: The metric.
+        candidates: Which items are ranked.
+    """
+    metric, _, k = monitor.partition("@")
+    cls, device = get("content_knn"), train_edges(data).device
+    model = cls(data, cls.Config())
+    out = model(data)
+    every = torch.arange(int(data[ITEM].num_nodes), device=device)
+    items = model.final_rows(out, ITEM, every)
+
+    def scores(users: Tensor) -> Tensor:  # rows of all would be as wide as features
+        return (model.final_rows(out, USER, users.to(device)) @ items.T).cpu()
+
+    evaluate = Evaluator(data, "val", (int(k),), (metric,), candidates=candidates)
+    return evaluate(scores)[monitor]
 
 
 def popularity(data: HeteroData, monitor: str, candidates: str = "all") -> float:

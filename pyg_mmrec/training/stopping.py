@@ -9,7 +9,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.training.config import TrainConfig
 
 PLATEAU = 1.2
-"""What counts as risen above popularity: its validation metric, times this.
+"""What counts as risen above the simplest method: its validation metric, times this.
 
 With small weights at its start a method that propagates ranks by degree, or little
 better, until its weights have grown; what patience sees there is no end."""
@@ -23,14 +23,15 @@ class EarlyStopping:
 
     Args:
         config: How to train: ``epochs``, ``patience``, ``eval_every`` and ``monitor``.
-        popularity: The monitored metric of recommending what most users took; 0 for
-            a patience that does not ask how good the best epoch was.
+        floor: The monitored metric of the simplest method, see
+            :func:`~pyg_mmrec.training.reporting.simplest`; 0 for a patience that does
+            not ask how good the best epoch was.
         validated: Whether there is a validation to be patient with; without one, the
             last epoch alone ends it.
     """
 
     config: TrainConfig
-    popularity: float = 0.0
+    floor: float = 0.0
     validated: bool = True
 
     def ends_after(self, epoch: int, best_epoch: int, best_value: float) -> bool:
@@ -42,7 +43,7 @@ class EarlyStopping:
             best_value: Its monitored metric.
         """
         patience = self.config.patience * self.config.eval_every
-        if best_value <= PLATEAU * self.popularity:
+        if best_value <= PLATEAU * self.floor:
             patience *= LONGER
         out = self.validated and epoch - best_epoch >= patience
         return epoch >= self.config.epochs or out

@@ -30,7 +30,7 @@ from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.config import TrainConfig, check_sampled
 from pyg_mmrec.training.identity import data_parts, describe
 from pyg_mmrec.training.making import inner_optimizers, make_optimizer, make_sampler
-from pyg_mmrec.training.reporting import Reporter, hints, popularity, reporter, summary
+from pyg_mmrec.training.reporting import Reporter, hints, reporter, simplest, summary
 from pyg_mmrec.training.resuming import Progress, Trained
 from pyg_mmrec.training.saving import TrainingFiles
 from pyg_mmrec.training.scoring import (
@@ -206,8 +206,10 @@ class Trainer:
     def _hints(self) -> list[str]:
         if not (self.trainable and self.validate):
             return []
-        floor = self.stopping.popularity
-        return hints(self.progress, floor, self.config.monitor)
+        config = self.config
+        patience = config.patience * config.eval_every
+        by, floor = self._simplest[0], self.stopping.floor
+        return hints(self.progress, floor, config.monitor, patience, by)
 
     def _fit(self, hooks: Sequence[Hook]) -> None:
         config, state = self.config, self.progress
@@ -383,8 +385,13 @@ class Trainer:
         config = self.config
         if not self.validate:
             return EarlyStopping(config, validated=False)
-        floor = popularity(self.data, config.monitor, config.candidates or "all")
-        return EarlyStopping(config, floor)
+        return EarlyStopping(config, self._simplest[1])
+
+    @cached_property
+    def _simplest(self) -> tuple[str, float]:
+        """What the simplest method goes by, and what it reaches."""
+        candidates = self.config.candidates or "all"
+        return simplest(type(self.model), self.data, self.config.monitor, candidates)
 
     def make_sampler(self, num_neg: int) -> BatchSampler:
         """What draws the batches, with so many negatives of each interaction."""
