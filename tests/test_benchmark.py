@@ -449,9 +449,9 @@ def test_matrices_are_built_once_per_training(dataset, monkeypatch) -> None:
     built: list[tuple[int, int]] = []
     original = adjacency_module._entries
 
-    def counting(index, weight, size):
+    def counting(row, col, weight, size):
         built.append(size)
-        return original(index, weight, size)
+        return original(row, col, weight, size)
 
     monkeypatch.setattr(adjacency_module, "_entries", counting)
     training = trained(dataset)
