@@ -26,8 +26,8 @@ scored once; mean ± standard deviation over seeds. *Published* is test {monitor
 the method's own paper, else of the first of the five that prints it: reproduced
 within {tolerance:.0%}, else above or below. Papers that saw other modalities are not
 like for like: the heading of a table says what was seen here. Seconds are as they
-happened, on a machine that did other work as well. {mark}: the best epoch was the
-last one.
+happened, on a machine that did other work as well; MB is the peak of the process, and
+of what it trained before. {mark}: the best epoch was the last one.
 """
 _MARK = "†"
 
