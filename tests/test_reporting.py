@@ -17,7 +17,7 @@ from pyg_mmrec.training.reporting import (
     Lines,
     Seldom,
     hints,
-    popularity,
+    reached,
     reporter,
     simplest,
 )
@@ -92,7 +92,7 @@ def test_what_suits_the_place(monkeypatch) -> None:
 
 
 def test_a_training_that_ends_too_early_is_told(graph) -> None:
-    floor = popularity(graph, "recall@20")
+    floor = reached("popularity", graph, "recall@20")
     assert floor == Evaluator(graph, "val", ks=(20,))(_by_degree(graph))["recall@20"]
     above, best = floor + 0.1, {"epoch": 9, "best_epoch": 5}
     assert hints(Progress(**best, best_value=above), floor, "recall@20") == []
@@ -128,7 +128,7 @@ def test_a_commit_is_that_of_the_package_alone(tmp_path) -> None:
 
 @pytest.mark.parametrize("monitor", ["recall@20", "ndcg@5"])
 def test_the_floor_is_measured_as_the_run_is(monitor) -> None:
-    assert 0 < popularity(make_graph(), monitor) < 1
+    assert 0 < reached("popularity", make_graph(), monitor) < 1
 
 
 def test_among_cold_items_content_is_what_a_method_has_to_rise_above() -> None:
@@ -141,7 +141,10 @@ def test_among_cold_items_content_is_what_a_method_has_to_rise_above() -> None:
     rows = cls(data, cls.Config()).rows(data)
     assert (by, floor) == ("content alone", pytest.approx(evaluate(rows)["recall@5"]))
     by, least = simplest(get("bpr"), data, "recall@5", "cold")
-    assert (by, least) == ("popularity", popularity(data, "recall@5", "cold"))
+    assert (by, least) == (
+        "popularity",
+        reached("popularity", data, "recall@5", "cold"),
+    )
     assert floor > PLATEAU * least
     options = {"monitor": "recall@5", "progress": False, "device": "cpu"}
     trainer = build(dataset, "vbpr", epochs=3, **options)

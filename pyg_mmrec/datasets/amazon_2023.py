@@ -10,9 +10,9 @@ from pyg_mmrec.datasets.amazon_splits import PARTS
 from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
-from pyg_mmrec.datasets.places import is_writable
+from pyg_mmrec.datasets.places import check_writable
 from pyg_mmrec.datasets.sources import as_folder
-from pyg_mmrec.errors import MMRecError, spelled, unknown
+from pyg_mmrec.errors import unknown
 
 SPLITS = (
     "https://huggingface.co/datasets/McAuley-Lab/Amazon-Reviews-2023/resolve/main/"
@@ -112,10 +112,6 @@ class Amazon2023(Folder):
         Raises:
             MMRecError: If they cannot be had whole, or the folder cannot be written.
         """
-        if not is_writable(self.folder):
-            raise MMRecError(
-                f"no {self.category} in {self.folder}, and that folder cannot be "
-                f"written: put {self.category}.train.csv, .valid.csv and .test.csv "
-                f"there, or choose another with {spelled('root')}"
-            )
+        splits = [f"{self.category}.{part}.csv" for part in PARTS]
+        check_writable(self.folder, self.category, splits)
         get(self.remote(), self.folder)

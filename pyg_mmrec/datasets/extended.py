@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,12 +19,12 @@ from pyg_mmrec.datasets.features import Features, align, check_values, chosen
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.keyed import read_archived
-from pyg_mmrec.datasets.places import is_writable
+from pyg_mmrec.datasets.places import check_writable
 from pyg_mmrec.datasets.readers import read_inter
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.datasets.values import whole_numbers
-from pyg_mmrec.errors import MMRecError, spelled, unknown
+from pyg_mmrec.errors import MMRecError, unknown
 
 PROTOCOLS = ("published", "all")
 
@@ -125,13 +126,9 @@ class Extended(Dataset):
         Raises:
             MMRecError: If it cannot be had whole, or the folder cannot be written.
         """
-        if not is_writable(self.folder):
-            lacking = [n for n in self.raw_file_names if not (self.folder / n).exists()]
-            raise MMRecError(
-                f"{self.folder} lacks {', '.join(lacking)}, and cannot be written: put "
-                f"them there, or choose another with {spelled('root')}"
-            )
         folder = self.folder
+        lacking = [n for n in self.raw_file_names if not (folder / n).exists()]
+        check_writable(folder, f"whole {self.own_name}", lacking)
         if self.protocol == "published":
             arrays = [self.release.array(m, self.encoders[m]) for m in self._taken()]
             get([*self.release.split(), *arrays], folder)
@@ -173,13 +170,13 @@ class Extended(Dataset):
             setattr(found, f"{role}_ids", ids)
         return found
 
+    @abstractmethod
     def _whole(self) -> Interactions:
         """All interactions, as they were published first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _titles(self) -> Mapping[str, str]:
         """Title by raw id, as text."""
-        raise NotImplementedError
 
     def _feature(self, modality: str, found: Interactions) -> Features:
         encoder = self.encoders[modality]

@@ -10,9 +10,9 @@ from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.folder import Folder
 from pyg_mmrec.datasets.made import add_encoders
 from pyg_mmrec.datasets.microlens import ARRAYS
-from pyg_mmrec.datasets.places import is_writable
+from pyg_mmrec.datasets.places import check_writable
 from pyg_mmrec.datasets.sources import as_folder
-from pyg_mmrec.errors import MMRecError, spelled, unknown
+from pyg_mmrec.errors import unknown
 
 HOST = "https://recsys.westlake.edu.cn"
 _PLACE = "{host}/MicroLens-{size}-Dataset/{name}"
@@ -105,10 +105,5 @@ class MicroLens(Folder):
         Raises:
             MMRecError: If they cannot be had whole, or the folder cannot be written.
         """
-        if not is_writable(self.folder):
-            raise MMRecError(
-                f"no MicroLens in {self.folder}, and that folder cannot be written: "
-                f"put {self.remote()[-1].name} there, or choose another with "
-                f"{spelled('root')}"
-            )
+        check_writable(self.folder, "MicroLens", [self.remote()[-1].name])
         get(self.remote(), self.folder)

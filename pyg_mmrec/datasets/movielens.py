@@ -31,10 +31,10 @@ from pyg_mmrec.datasets.movielens_files import (
     RECBOLE,
     read_layout,
 )
-from pyg_mmrec.datasets.places import is_writable, make_folder
+from pyg_mmrec.datasets.places import check_writable, make_folder
 from pyg_mmrec.datasets.sources import read_npy
 from pyg_mmrec.encoding import encode, fingerprint
-from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import partial_folder, remove_leftovers
 
 logger = logging.getLogger(__name__)
@@ -138,12 +138,7 @@ class MovieLens100K(Dataset):
         Raises:
             MMRecError: If neither can be reached, or what came is not the data set.
         """
-        if not is_writable(self.folder):
-            raise MMRecError(
-                f"no MovieLens 100K in {self.folder}, and that folder cannot be "
-                f"written: put {' and '.join(GROUPLENS)} there, or choose another "
-                f"with {spelled('root')}"
-            )
+        check_writable(self.folder, "MovieLens 100K", GROUPLENS)
         make_folder(self.folder)
         remove_leftovers(self.folder)
         with partial_folder(self.folder) as partial:

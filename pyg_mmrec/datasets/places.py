@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_mmrec.errors import MMRecError, spelled
@@ -16,6 +17,24 @@ def is_writable(folder: Path) -> bool:
     # An administrator may write anywhere; a mode without any write bit still asks
     # that nobody does.
     return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
+
+
+def check_writable(folder: Path, what: str, files: Iterable[str]) -> None:
+    """That a folder can take what is downloaded.
+
+    Args:
+        folder: The folder.
+        what: The data set that it lacks.
+        files: What to put there by hand.
+
+    Raises:
+        MMRecError: If it cannot be written.
+    """
+    if not is_writable(folder):
+        raise MMRecError(
+            f"no {what} in {folder}, and that folder cannot be written: put "
+            f"{', '.join(files)} there, or choose another with {spelled('root')}"
+        )
 
 
 def writable_cache(folder: Path) -> Path:

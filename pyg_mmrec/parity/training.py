@@ -24,7 +24,7 @@ from pyg_mmrec.plots.style import grid, look, new_figure, styled
 from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.config import TrainConfig
-from pyg_mmrec.training.reporting import popularity
+from pyg_mmrec.training.reporting import reached
 from pyg_mmrec.training.stopping import EarlyStopping
 from pyg_mmrec.training.trainer import Trainer
 
@@ -97,7 +97,7 @@ def _train_theirs(
     for group in optimizer.param_groups:
         group.update(lr=train.lr, weight_decay=train.weight_decay)
     monitor = train.monitor
-    stopping = EarlyStopping(train, popularity(data, monitor))
+    stopping = EarlyStopping(train, reached("popularity", data, monitor))
     rows, best_epoch, best, weights = list[dict[str, Any]](), 0, -1.0, {}
     while not rows or not stopping.ends_after(len(rows), best_epoch, best):
         epoch, start = len(rows) + 1, time.perf_counter()

@@ -191,43 +191,32 @@ def simplest(
         monitor: The metric.
         candidates: Which items are ranked.
     """
+    by, name = "popularity", "popularity"
     if candidates == "cold" and method.uses_features and modalities(data):
-        return "content alone", content(data, monitor, candidates)
-    return "popularity", popularity(data, monitor, candidates)
+        by, name = "content alone", "content_knn"
+    return by, reached(name, data, monitor, candidates)
 
 
-def content(data: HeteroData, monitor: str, candidates: str = "all") -> float:
-    """The monitored validation metric of recommending what looks like a user's items.
+def reached(
+    name: str, data: HeteroData, monitor: str, candidates: str = "all"
+) -> float:
+    """The monitored validation metric of a method that does not learn.
 
     Args:
+        name: The method.
         data: The graph.
         monitor: The metric.
         candidates: Which items are ranked.
     """
     metric, _, k = monitor.partition("@")
-    cls, device = get("content_knn"), train_edges(data).device
+    cls, device = get(name), train_edges(data).device
     model = cls(data, cls.Config())
     out = model(data)
     every = torch.arange(int(data[ITEM].num_nodes), device=device)
     items = model.final_rows(out, ITEM, every)
 
-    def scores(users: Tensor) -> Tensor:  # rows of all would be as wide as features
+    def scores(users: Tensor) -> Tensor:  # rows of all may be as wide as features
         return (model.final_rows(out, USER, users.to(device)) @ items.T).cpu()
 
     evaluate = Evaluator(data, "val", (int(k),), (metric,), candidates=candidates)
     return evaluate(scores)[monitor]
-
-
-def popularity(data: HeteroData, monitor: str, candidates: str = "all") -> float:
-    """The monitored validation metric of recommending what most users took.
-
-    Args:
-        data: The graph.
-        monitor: The metric.
-        candidates: Which items are ranked.
-    """
-    metric, _, k = monitor.partition("@")
-    cls = get("popularity")
-    rows = cls(data, cls.Config()).rows(data)
-    evaluate = Evaluator(data, "val", (int(k),), (metric,), candidates=candidates)
-    return evaluate(rows)[monitor]
