@@ -82,6 +82,20 @@ def test_records_take_the_place_of_their_like_and_tables_rank(runs, tmp_path) ->
     assert float(rows[0][5].split()[0]) >= float(rows[1][5].split()[0])
 
 
+def test_a_short_trial_takes_the_place_of_no_whole_run(tmp_path) -> None:
+    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
+    whole = json.loads(line)
+    short = whole | {"epochs": 3, "hints": ["the best epoch is the last one"]}
+    (path,) = add_records(tmp_path, [whole])
+    kept = path.read_text()
+    with pytest.raises(MMRecError, match="ended after 3 .*the last one.*--resume"):
+        add_records(tmp_path, [short])
+    assert path.read_text() == kept
+    add_records(tmp_path, [short | {"hints": []}])  # one that came to its end
+    add_records(tmp_path, [whole])
+    assert path.read_text() == kept
+
+
 def test_what_is_published_is_of_the_own_paper_first() -> None:
     assert published_figure("rearm", "sports", "recall@20") == 0.1231
     assert published_figure("br_mrs", "sports", "recall@20") == 0.1247

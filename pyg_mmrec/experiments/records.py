@@ -261,6 +261,10 @@ def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
 
     Returns:
         The files that were written.
+
+    Raises:
+        MMRecError: If a training that ended too early would take the place of a longer
+            one.
     """
     by_data: dict[str, list[Record]] = {}
     for record in records:
@@ -268,9 +272,22 @@ def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
     written = []
     for name, new in by_data.items():
         path = folder / f"{name}.jsonl"
-        merged = {key(record): record for record in [*read_records(path), *new]}
+        merged = {key(record): record for record in read_records(path)}
+        for record in new:
+            _check_longer(record, merged.get(key(record)), path)
+            merged[key(record)] = record
         with replacing(path) as file:
             for _, record in sorted(merged.items()):
                 file.write((json.dumps(record, sort_keys=True) + "\n").encode())
         written.append(path)
     return written
+
+
+def _check_longer(new: Record, old: Record | None, path: Path) -> None:
+    """That what came to its end is not lost to a trial of a few epochs."""
+    if old is not None and new["hints"] and new["epochs"] < old["epochs"]:
+        raise MMRecError(
+            f"{path} has {new['case']!r}, seed {new['seed']}, of {old['epochs']} "
+            f"epochs, and this run ended after {new['epochs']} ({new['hints'][0]}): "
+            f"go on with --resume, or record it into another folder"
+        )
