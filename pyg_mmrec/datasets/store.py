@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
+from pyg_mmrec.digest import graph_digest
 from pyg_mmrec.files import digest_of, partial_folder, remove_leftovers
 from pyg_mmrec.graph import ITEM
 
@@ -44,19 +43,8 @@ class Processed:
 
 def content_key(graph: Processed) -> str:
     """A digest of a graph and its ids, for one that was made from nothing else."""
-    digest = hashlib.sha256()
-    for store in graph.data.stores:
-        for name, value in sorted(store.items()):
-            digest.update(f"{store._key}|{name}|{type(value).__name__}|".encode())
-            if isinstance(value, Tensor):
-                digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-                flat = value.detach().cpu().contiguous().flatten()
-                digest.update(flat.view(torch.uint8).numpy().data)
-            else:
-                digest.update(repr(value).encode())
-    for table in (graph.users, graph.items):
-        digest.update(table.to_json().encode())
-    return digest.hexdigest()[:16]
+    tables = "|".join(table.to_json() for table in (graph.users, graph.items))
+    return graph_digest(graph.data, tables)[:16]
 
 
 def load(folder: Path, key: str) -> Processed | None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.digest import graph_digest, values_digest
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import remove_leftovers, replacing
 
-_VERSION = 4  # raise when a transform changes what it computes
+_VERSION = 5  # raise when a transform, or the file, becomes another
 _PLAIN = (int, float, bool, str, type(None))
 
 StoreKey = str | tuple[str, str, str] | None
@@ -67,41 +65,14 @@ def cached(
             f"address and not its options: give its parts a __repr__ with all their "
             f"options, or apply it without cached()"
         )
-    path = Path(cache_dir) / f"{fingerprint(data, text)}.pt"
+    key = graph_digest(data, f"{_VERSION}|{text}")
+    path = Path(cache_dir) / f"{key}.pt"
     change = _load(path)
     if change is not None:
         return _apply(data, change)
     result = transform(data)
     _store(path, {"key": path.stem, **_difference(data, result, text)})
     return result
-
-
-def fingerprint(data: HeteroData, text: str = "") -> str:
-    """SHA-256 of everything a graph holds, and of a text.
-
-    Args:
-        data: The graph; the order of its stores and attributes does not matter.
-        text: What else tells results apart.
-    """
-    digest = hashlib.sha256(f"{_VERSION}|{text}".encode())
-    for store in sorted(data.stores, key=lambda store: repr(store._key)):
-        for key, value in sorted(store.items()):
-            _hash(digest, (store._key, key), value)
-    return digest.hexdigest()
-
-
-def _hash(digest: Any, place: Any, value: Any) -> None:
-    digest.update(f"|{place!r}|{type(value).__name__}|".encode())
-    if isinstance(value, Tensor) and value.layout == torch.strided:
-        digest.update(f"{value.dtype}{tuple(value.shape)}|".encode())
-        flat = value.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy().data)
-    elif isinstance(value, np.ndarray) and value.dtype != object:
-        digest.update(f"{value.dtype}{value.shape}|".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    else:
-        # Equal values may pickle differently, which costs a hit but is never wrong.
-        digest.update(pickle.dumps(value))
 
 
 def _difference(before: HeteroData, after: HeteroData, text: str) -> Change:
@@ -146,11 +117,7 @@ def _apply(data: HeteroData, change: Change) -> HeteroData:
 
 
 def _checksum(change: Change) -> str:
-    digest = hashlib.sha256(change["key"].encode())
-    for place, value in change["added"]:
-        _hash(digest, place, value)
-    digest.update(repr(change["removed"]).encode())
-    return digest.hexdigest()
+    return values_digest(f"{change['key']}|{change['removed']!r}", change["added"])
 
 
 def _load(path: Path) -> Change | None:
