@@ -66,7 +66,7 @@ def get(files: Iterable[Remote], folder: Path) -> None:
         Unreachable: If an address cannot be reached.
         MMRecError: If a file cannot be had whole, or is not what it should be.
     """
-    made = not folder.exists()
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     try:
         for file in files:
@@ -78,9 +78,9 @@ def get(files: Iterable[Remote], folder: Path) -> None:
             else:
                 _fetch(file.url, path, file.checksum)
     except MMRecError:
-        if made:
-            with suppress(OSError):  # what came before stays
-                folder.rmdir()
+        with suppress(OSError):  # what came before stays
+            for place in made:
+                place.rmdir()
         raise
 
 

@@ -108,7 +108,7 @@ def test_no_network(tmp_path) -> None:
     closed = Site()
     closed.close()
     with pytest.raises(download.Unreachable, match="cannot be reached.*the connection"):
-        get([Remote(f"{closed.url}/a", "a")], tmp_path)
+        get([Remote(f"{closed.url}/a", "a")], tmp_path / "data" / "new")
     assert list(tmp_path.iterdir()) == []
 
 
