@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import wave
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from pyg_mmrec.benchmark import (
     Case,
     Row,
     Settings,
+    encoders,
     peer,
     peer_models,
     report,
@@ -124,6 +126,9 @@ def test_a_mistake_is_one_sentence(args, words, tmp_path) -> None:
         (["--hops", "10-0"], "'hops' needs neighbours for each hop"),
         (["--whole-to", "5e4"], "10000000 interactions are more than whole graphs"),
         (["--beside", "nowhere.csv"], "no file nowhere.csv"),
+        (["--encoders", "image=clipp"], "did you mean 'clip'"),
+        (["--encoders", "smell=clip"], "unknown kind of encoder 'smell'"),
+        (["--encoders", "clip"], "KIND=NAME, as in text=tfidf .got 'clip'"),
         (["--device", "tpuu"], "unknown device 'tpuu'"),
     ],
 )
@@ -496,3 +501,13 @@ def test_a_method_s_floor_counts_its_last_step_alone(dataset) -> None:
     assert found.case == "lightgcn"
     assert found.ratio > 0
     assert "sparse" in found.note
+
+
+def test_encoders_are_timed_by_the_value(tmp_path) -> None:
+    rows = list(encoders.measure(QUICK, ["text=tfidf", "image=colours"]))
+    assert [row.case for row in rows] == ["text=tfidf", "image=colours"]
+    assert [row.note.split()[1] for row in rows] == ["512", "64"]
+    assert all(0 < row.seconds < 0.5 for row in rows)
+    (sound,) = encoders.drawn_values("audio", 1, tmp_path)
+    with wave.open(str(sound)) as file:
+        assert file.getnframes() / file.getframerate() == 10

@@ -9,6 +9,7 @@ timed in turn, and ratios are what counts. Each part is a module with a ``measur
 * ``negatives``: drawing negatives
 * ``graphs``: building relations among items
 * ``evaluation``: ranking all items for every user
+* ``encoders``: features of a title, a picture, a sound
 * ``growth``: an epoch on ever larger data
 * ``peer``: an epoch of the MMRec toolbox, from a checkout of it
 """

@@ -20,6 +20,7 @@ import torch
 from pyg_mmrec.benchmark import (
     Row,
     Settings,
+    encoders,
     epochs,
     evaluation,
     floors,
@@ -41,7 +42,7 @@ from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.plots import drawn
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
-EXTRA = (floors.PART, peer.PART)  # run where they are asked for
+EXTRA = (floors.PART, encoders.PART, peer.PART)  # run where they are asked for
 SYNTHETIC = "synthetic"
 
 
@@ -58,7 +59,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--feature-dim", type=int, default=32, metavar="N",
         help="width of each modality's features of synthetic data")  # fmt: skip
     add("--only", nargs="+", default=list(PARTS), metavar="PART",
-        help="parts to run (default: all but floors and peer)")  # fmt: skip
+        help=f"parts to run (default: all but {', '.join(EXTRA)})")  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME",
         help="methods of the parts epochs and floors, with options as "
              "METHOD:NAME=VALUE (default: all that train)")  # fmt: skip
@@ -91,6 +92,9 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
         help="methods of the part peer (default: all that both have)")  # fmt: skip
+    add("--encoders", nargs="+", default=list(encoders.ALWAYS), metavar="KIND=NAME",
+        help="of the part encoders, kinds text, image, audio: image=clip, "
+             "audio=FOLDER (default: text=tfidf)")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N", help="median of so many")
     add("--threads", type=int, default=None, metavar="N",
         help="threads (default: PyTorch's choice)")  # fmt: skip
@@ -118,6 +122,8 @@ def check(args: argparse.Namespace) -> None:
         raise unknown("data set", args.data, DATASETS)
     for variant in [*(args.methods or []), *args.growth_methods]:
         epochs.parsed(variant)
+    for name in args.encoders:
+        encoders.parsed(name)
     if args.threads is not None and args.threads < 1:
         raise MMRecError(f"'threads' needs to be at least 1 (got {args.threads})")
     growth.check_ways(args.edges, args.hops, args.whole_to)
@@ -175,6 +181,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
         "floors": lambda: floors.measure(data(), settings, args.methods),
+        "encoders": lambda: encoders.measure(settings, args.encoders),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),
         "evaluation": lambda: evaluation.measure(data(), settings),
