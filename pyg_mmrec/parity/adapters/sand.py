@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -49,27 +50,84 @@ def _write(data: HeteroData, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
+class _Sizes:
+    """Numbers that stand in their code, or come from their command line.
+
+    Args:
+        dim: Width of embeddings.
+        head: Hidden width of the heads.
+        out: Width of what the heads and the projections of halves give.
+        club: Hidden width of the network of the bound.
+        steps: Steps of that network in each of the model's.
+        alpha: Weight of the alignment.
+        beta: Weight of the bound.
+        temp: Temperature.
+    """
+
+    dim: int = _DIM
+    head: int = _HEAD
+    out: int = _HEAD // 2
+    club: int = _HEAD // 4
+    steps: int = _STEPS
+    alpha: float = _ALPHA
+    beta: float = _BETA
+    temp: float = _TAU
+
+    def arguments(self) -> SimpleNamespace:
+        """What their command line would give the model."""
+        return SimpleNamespace(
+            alpha_contrast=self.alpha,
+            ureg=self.beta,
+            temp=self.temp,
+            hidden_dim=self.head,
+            out_dim=self.out,
+            reg_weight=0.0,
+        )
+
+
+_RELEASED = _Sizes(64, 64, 32, 16, 50, 0.012, 0.006, 0.2)
+
+
+@dataclass(frozen=True)
 class _SAND(Toolbox):
     """Their model with the widths of the data, which are written into the code."""
 
+    sizes: _Sizes = _Sizes()
+
+    def with_options(self, options: Mapping[str, Any]) -> _SAND:
+        """The model as they run it, but for the widths of the data.
+
+        Args:
+            options: Of their files, or ``alpha_contrast`` and ``ureg`` of their
+                command line.
+        """
+        told, sizes = dict(options), _RELEASED
+        for theirs, ours in (("alpha_contrast", "alpha"), ("ureg", "beta")):
+            if theirs in told:
+                sizes = replace(sizes, **{ours: told.pop(theirs)})
+        files = {"user_graph_dict_file": "users.npy", "reg_weight": 0.0}
+        return replace(self, options={**files, **told}, sizes=sizes, mend=None)
+
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
+        sizes = self.sizes
         text, image = (features(data, name).size(1) for name, _ in _TWO)
         widths = {"384": text, "192": text // 2, "4096": image, "2048": image // 2}
-        module = _rewritten(check(checkout) / "models" / "SAND.py", widths)
-        club = module.CLUBSample(_HEAD // 2, _HEAD // 2, _HEAD // 4)
-        _defaults(module.SAND, args=_arguments())
+        path = check(checkout) / "models" / "SAND.py"
+        module = _rewritten(path, widths, sizes)
+        club = module.CLUBSample(sizes.out, sizes.out, sizes.club)
+        _defaults(module.SAND, args=sizes.arguments())
         _defaults(import_module("common.trainer").Trainer, club=club)
         peer = super().__call__(checkout, data)
         assert isinstance(peer, ToolboxPeer)
         return _SANDPeer(peer.trainer, self)
 
 
-def _rewritten(path: Path, widths: dict[str, int]) -> ModuleType:
+def _rewritten(path: Path, widths: dict[str, int], sizes: _Sizes) -> ModuleType:
     """The module of the model, imported with other numbers in its source."""
     source = path.read_text()
-    source = re.sub(r"(dim_latent ?= ?)64", rf"\g<1>{_DIM}", source)
-    source = re.sub(r", ?32\)", f", {_HEAD // 2})", source)
+    source = re.sub(r"(dim_latent ?= ?)64", rf"\g<1>{sizes.dim}", source)
+    source = re.sub(r", ?32\)", f", {sizes.out})", source)
     for written, width in widths.items():
         source = re.sub(rf"\b{written}\b", str(width), source)
     module = ModuleType("models.sand")
@@ -77,17 +135,6 @@ def _rewritten(path: Path, widths: dict[str, int]) -> ModuleType:
     sys.modules[module.__name__] = module
     exec(compile(source, str(path), "exec"), module.__dict__)
     return module
-
-
-def _arguments() -> SimpleNamespace:
-    return SimpleNamespace(
-        alpha_contrast=_ALPHA,
-        ureg=_BETA,
-        temp=_TAU,
-        hidden_dim=_HEAD,
-        out_dim=_HEAD // 2,
-        reg_weight=0.0,
-    )
 
 
 def _defaults(cls: Any, **values: Any) -> None:
@@ -103,8 +150,9 @@ def _defaults(cls: Any, **values: Any) -> None:
 class _SANDPeer(ToolboxPeer):
     """Their model and the network of its bound, which has an optimiser of its own."""
 
-    def __init__(self, trainer: Any, how: Toolbox) -> None:
+    def __init__(self, trainer: Any, how: _SAND) -> None:
         super().__init__(trainer, how)
+        self.steps = how.sizes.steps
         self.club: Any = double(trainer.club)
         loss = self.module.calculate_loss
         self.halves: tuple[Tensor, ...] = ()
@@ -119,7 +167,7 @@ class _SANDPeer(ToolboxPeer):
         """The loss, once the network is fitted: they fit it after, for the next."""
         self._loss(batch)
         text, image, *unique = (x.detach() for x in self.halves)
-        for _ in range(_STEPS):
+        for _ in range(self.steps):
             fit = self.club.learning_loss
             loss = fit(text, image) + fit(*unique)
             self.trainer.optimizer_D.zero_grad()
