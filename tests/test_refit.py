@@ -30,11 +30,14 @@ def data() -> Synthetic:
 @pytest.fixture(scope="module")
 def first(data, tmp_path_factory) -> Path:
     """A run whose chosen epoch is not its last, with a rate that decays."""
-    folder = tmp_path_factory.mktemp("first") / "run"
     options = {**SMALL, "lr": 0.01, "lr_decay": 0.9, "epochs": 8, "monitor": "recall@5"}
-    done = run(data, "freedom", plugs=["sand"], output=folder, **options)
-    assert 1 < done.result.best_epoch < 8
-    return folder
+    for seed in range(20):  # which epoch that is depends on the version of PyTorch
+        folder = tmp_path_factory.mktemp("first") / "run"
+        told = {**options, "seed": seed, "output": folder}
+        done = run(data, "freedom", plugs=["sand"], **told)
+        if 1 < done.result.best_epoch < 8:
+            return folder
+    raise AssertionError("no seed has its best epoch in the middle")
 
 
 class Stop(Hook):

@@ -222,6 +222,7 @@ def override(config: C, **values: Any) -> C:
 def _checked(name: str, value: Any, hint: Any, within: Range) -> Any:
     """The value as the field's type, or an error that names both."""
     origin, args = get_origin(hint), get_args(hint)
+    plain = origin is None and isinstance(hint, type)  # list[int] is one in 3.10
     if hint is Any or origin is type(None):
         return value
     if origin is Annotated:
@@ -240,9 +241,9 @@ def _checked(name: str, value: Any, hint: Any, within: Range) -> Any:
         number = _number(value, hint)
         if number is not None and number in within:
             return number
-    elif isinstance(hint, type) and isinstance(value, hint) and hint is not int:
+    elif plain and isinstance(value, hint) and hint is not int:
         return value
-    if origin not in (tuple, dict) and not isinstance(hint, type):
+    if origin not in (tuple, dict) and not plain:
         return value  # callables and the like
     raise _wrong(name, value, hint, within)
 

@@ -45,6 +45,10 @@ class Peer(ABC):
         assert isinstance(value, Tensor)
         return value.detach()
 
+    def modules(self) -> tuple[nn.Module, ...]:
+        """All that has weights: their module, and what they train beside it."""
+        return (self.module,)
+
     def start(self) -> None:  # noqa: B027, most do nothing
         """What they do before an epoch."""
 

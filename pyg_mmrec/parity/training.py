@@ -79,10 +79,15 @@ def train_both(
     with imported(*loader.sources(checkout)):
         with seeded(epoch_seed(train.seed, 0)):
             peer = loader(checkout, data)
-            single(peer.module)
+            _to_single(peer)
         tables.append(_train_theirs(peer, adapter, data, train, on_epoch))
     tables.append(_train_ours(adapter.method, data, config, train, on_epoch))
     return pd.concat(tables, ignore_index=True)
+
+
+def _to_single(peer: Peer) -> None:
+    for module in peer.modules():
+        single(module)
 
 
 def _train_theirs(
@@ -105,7 +110,7 @@ def _train_theirs(
         with seeded(epoch_seed(train.seed, epoch)):
             peer.module.train()
             peer.start()
-            single(peer.module)
+            _to_single(peer)
             for _, batch in sampler.epoch(data, generator):
                 optimizer.zero_grad()
                 peer.total(batch).backward()

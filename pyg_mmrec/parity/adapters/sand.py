@@ -14,7 +14,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import ITEM, USER, features, knn_relation
@@ -156,6 +157,7 @@ class _SANDPeer(ToolboxPeer):
         self.club: Any = double(trainer.club)
         loss = self.module.calculate_loss
         self.halves: tuple[Tensor, ...] = ()
+        self.main: torch.optim.Optimizer | None = None
 
         def calculate_loss(rows: Tensor) -> Tensor:
             value, self.halves = loss(rows, self.club)
@@ -163,8 +165,20 @@ class _SANDPeer(ToolboxPeer):
 
         self.module.calculate_loss = calculate_loss
 
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Their model and the network of its bound."""
+        return self.module, self.club
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Theirs, whose rate is that of the network as well."""
+        self.main = super().optimizer()
+        return self.main
+
     def total(self, batch: Batch) -> Tensor:
         """The loss, once the network is fitted: they fit it after, for the next."""
+        if self.main is not None:
+            rate = self.main.param_groups[0]["lr"]
+            self.trainer.optimizer_D.param_groups[0]["lr"] = rate
         self._loss(batch)
         text, image, *unique = (x.detach() for x in self.halves)
         for _ in range(self.steps):
