@@ -103,7 +103,8 @@ def stored_features(
         MMRecError: If the nodes do not carry this modality.
     """
     key = f"x_{modality}"
-    if key not in data[node_type].keys():  # noqa: SIM118  (the store itself reads it)
+    # The store itself would read it; a view's iterator breaks graphs of the compiler.
+    if key not in [*data[node_type].keys()]:
         found = ", ".join(modalities(data, node_type)) or "none"
         raise MMRecError(
             f"the graph has no modality {modality!r} on {node_type!r} nodes "

@@ -51,7 +51,7 @@ from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
 from .conftest import make_graph
-from .test_cli import assert_one_sentence, script
+from .test_cli import assert_one_sentence, in_process, script
 
 CPU = torch.device("cpu")
 QUICK = Settings(repeats=2, steps=4)
@@ -109,7 +109,8 @@ def test_the_whole_benchmark(tmp_path) -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(args, words, tmp_path) -> None:
-    assert_one_sentence(script("benchmark", *args, "--output", str(tmp_path)), words)
+    done = in_process("benchmark", *args, "--output", str(tmp_path))
+    assert_one_sentence(done, words)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from inspect import signature
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 import torch
 
 from pyg_mmrec.commands.cli import parse
+from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.commands.methods import markdown_methods
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
@@ -31,8 +39,33 @@ def script(name: str, *args: str, **options) -> subprocess.CompletedProcess:
     )
 
 
+def in_process(name: str, *args: str) -> subprocess.CompletedProcess:
+    """As :func:`script`, in this process: a new one takes seconds to begin."""
+    main = runpy.run_path(str(ROOT / "scripts" / f"{name}.py"))["main"]
+    if list(signature(main).parameters)[:1] == ["dataset"]:
+        main = partial(main, name)
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", [f"{name}.py", *args]),
+        mock.patch("pyg_mmrec.commands.guarded.keep_freed_memory"),
+        mock.patch.object(warnings, "showwarning", warnings.showwarning),
+        redirect_stdout(out),
+        redirect_stderr(error),
+    ):
+        try:
+            guarded(main)
+        except SystemExit as stop:
+            code = stop.code
+    told = out.getvalue(), error.getvalue()
+    return subprocess.CompletedProcess([name, *args], code, *told)
+
+
 def custom(folder: Path, *args: str, **options) -> subprocess.CompletedProcess:
     return script("custom", "--root", str(folder), *args, **options)
+
+
+def refused(folder: Path, *args: str) -> subprocess.CompletedProcess:
+    return in_process("custom", "--root", str(folder), *args)
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess, *words: str) -> None:
@@ -130,13 +163,13 @@ def test_interrupted_run_leaves_a_checkpoint_to_resume(folder, tmp_path) -> None
     ],
 )
 def test_a_wrong_option_is_one_sentence(folder, args, words) -> None:
-    assert_one_sentence(custom(folder, *args), *words)
+    assert_one_sentence(refused(folder, *args), *words)
 
 
 def test_missing_data_is_one_sentence(tmp_path) -> None:
-    done = custom(tmp_path / "nowhere", "--method", "bpr")
+    done = refused(tmp_path / "nowhere", "--method", "bpr")
     assert_one_sentence(done, "nowhere")
-    done = script("video_games", "--root", str(tmp_path), "--method", "bpr")
+    done = in_process("video_games", "--root", str(tmp_path), "--method", "bpr")
     assert_one_sentence(done, "video_games.inter")
 
 
@@ -144,20 +177,20 @@ def test_features_that_are_not_finite_are_one_sentence(folder) -> None:
     table = pd.read_csv(folder / "image.csv")
     table.iloc[3, 2] = float("inf")
     table.to_csv(folder / "image.csv", index=False)
-    assert_one_sentence(custom(folder), "image")
+    assert_one_sentence(refused(folder), "image")
 
 
 def test_a_method_with_features_on_data_without(folder) -> None:
     for name in ("image", "text"):
         (folder / f"{name}.csv").unlink()
-    done = custom(folder, "--method", "vbpr")
+    done = refused(folder, "--method", "vbpr")
     assert_one_sentence(done, "'vbpr'", "features", "lightgcn")
 
 
 def test_checkpoint_of_other_options_is_one_sentence(folder, tmp_path) -> None:
     args = ("--method", "bpr", "--output", str(tmp_path / "out"), *SMALL)
     assert custom(folder, *args).returncode == 0
-    done = custom(folder, *args[:-2], "--lr", "0.5", "--resume")
+    done = refused(folder, *args[:-2], "--lr", "0.5", "--resume")
     assert_one_sentence(done, "lr=", "0.5")
 
 
@@ -167,7 +200,7 @@ def test_a_damaged_checkpoint_is_one_sentence(folder, tmp_path) -> None:
     assert custom(folder, *args).returncode == 0
     whole = (out / "checkpoint.pt").read_bytes()
     (out / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
-    assert_one_sentence(custom(folder, *args, "--resume"), "checkpoint.pt", "damaged")
+    assert_one_sentence(refused(folder, *args, "--resume"), "checkpoint.pt", "damaged")
 
 
 def test_help_explains_every_option() -> None:

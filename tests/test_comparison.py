@@ -13,7 +13,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown, measure, tabulate
 from pyg_mmrec.training.trainer import Trainer
 
-from .test_cli import SMALL, assert_one_sentence, script
+from .test_cli import SMALL, assert_one_sentence, in_process, script
 
 ROWS = pd.DataFrame(
     {
@@ -78,7 +78,7 @@ def test_methods_plugs_and_parts_are_compared(folder, tmp_path) -> None:
     ],
 )
 def test_a_wrong_comparison_is_one_sentence(args, words) -> None:
-    assert_one_sentence(script("compare", *args, "--no-progress"), *words)
+    assert_one_sentence(in_process("compare", *args, "--no-progress"), *words)
 
 
 def test_a_run_that_ended_early_is_marked() -> None:
@@ -130,22 +130,25 @@ def test_several_draws_of_a_split(folder, tmp_path) -> None:
     assert "Draws of the split: 0, 2." in text
     (kept,) = (tmp_path / "kept").glob("*.md")
     assert "; split cold, ± over draws 0 2; cold items" in kept.read_text()
-    done = script(*line, "--split-seed", "0", "--record", str(tmp_path / "kept"))
+    done = in_process(*line, "--split-seed", "0", "--record", str(tmp_path / "kept"))
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(tmp_path / "out/compare.csv")) == 2
     words = ["--root", str(folder), "--method", "random", "--split", "cold", *train]
-    done = script("custom", *words, *seeds, "--output", str(tmp_path / "one"))
+    done = in_process("custom", *words, *seeds, "--output", str(tmp_path / "one"))
     assert_one_sentence(done, "one split at a time", "0 2", "compare")
 
 
-def test_two_folders_of_own_data_do_not_share_a_place(folder, tmp_path) -> None:
+def test_two_folders_of_own_data_do_not_share_a_place(
+    folder, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, tmp_path / "shop2")
     shutil.copytree(folder, tmp_path / "elsewhere" / "shop")
     table = pd.read_csv(folder / "interactions.csv")
     table[:-9].to_csv(tmp_path / "elsewhere" / "shop" / "interactions.csv", index=False)
     train = [o for o in SMALL if o not in ("--dim", "8")]
     for root in ("shop", "shop2", "elsewhere/shop"):
-        done = script("compare", "custom", "bpr", "--root", root, *train, cwd=tmp_path)
+        done = in_process("compare", "custom", "bpr", "--root", root, *train)
         if "elsewhere" not in root:
             assert done.returncode == 0, done.stderr
     assert_one_sentence(done, "runs/shop/compare/bpr/seed0", "other data")

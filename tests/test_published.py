@@ -11,7 +11,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.literature import published, published_ablation
 from pyg_mmrec.methods import get
 
-from .test_cli import SMALL, assert_one_sentence, script
+from .test_cli import SMALL, assert_one_sentence, in_process, script
 
 
 def test_a_known_cell() -> None:
@@ -60,7 +60,7 @@ def test_ablations_are_tabulated_and_not_repeated(folder, tmp_path) -> None:
     assert "| meta |" in text
     assert "0.1078" in text  # the paper's, on baby
     before = (out / "full" / "seed0" / "history.csv").read_text()
-    assert script("ablate", *command).returncode == 0
+    assert in_process("ablate", *command).returncode == 0
     assert (out / "full" / "seed0" / "history.csv").read_text() == before
 
 
@@ -75,4 +75,4 @@ def test_ablations_are_tabulated_and_not_repeated(folder, tmp_path) -> None:
     ],
 )
 def test_a_wrong_ablation_is_one_sentence(args, words) -> None:
-    assert_one_sentence(script("ablate", *args), *words)
+    assert_one_sentence(in_process("ablate", *args), *words)

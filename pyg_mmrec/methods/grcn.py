@@ -116,12 +116,9 @@ class GRCN(Recommender):
             z = propagate_both_ways(z, weights, edges)
             total = Branch(total.user + z.user, total.item + z.item)
         branches = [r.branch for r in routed.values()]
-        users, items = (
-            torch.cat(side, dim=-1) for side in zip(total, *branches, strict=True)
-        )
         return Embeddings(
-            user=users,
-            item=items,
+            user=torch.cat([total.user, *(b.user for b in branches)], dim=-1),
+            item=torch.cat([total.item, *(b.item for b in branches)], dim=-1),
             feats=feats,
             modal=dict(zip(feats, branches, strict=True)),
             aux={

@@ -137,7 +137,7 @@ def _values(cell: Any) -> set[Any]:
 
 
 def _truths(where: Any, count: int) -> Tensor:
-    mask = torch.from_numpy(np.array(where))
+    mask = where if isinstance(where, Tensor) else torch.from_numpy(np.array(where))
     if mask.dtype != torch.bool or mask.shape != (count,):
         raise MMRecError(
             f"'where' needs a truth value for each of the {count} items (got "

@@ -114,12 +114,20 @@ def planted() -> HeteroData:
     return Synthetic(num_users=300, num_items=200, degree=25, shared=2.0, seed=0)[0]
 
 
+@pytest.fixture(scope="module")
+def wanted(planted) -> float:
+    """Clearly more than popularity finds, and than a random ranking."""
+    model, data, train = small("popularity", planted)
+    popular = Trainer(model, data, config=train).fit().test["recall@20"]
+    return max(1.2 * popular, 1.5 * 20 / 200)
+
+
 @pytest.mark.parametrize("method", TRAINED)
-def test_beats_popularity_on_planted_data(method, planted) -> None:
-    recall = {}
-    for name in ("popularity", method):
-        model, data, train = small(name, planted, dim=16)
-        train = replace(train, epochs=30, patience=30, batch_size=512)
-        recall[name] = Trainer(model, data, config=train).fit().test["recall@20"]
-    assert recall[method] > 1.2 * recall["popularity"]
-    assert recall[method] > 1.5 * 20 / 200  # what a random ranking gets
+def test_beats_popularity_on_planted_data(method, planted, wanted) -> None:
+    for epochs in (8, 30):  # the first are enough for most
+        model, data, train = small(method, planted, dim=16)
+        train = replace(train, epochs=epochs, patience=epochs, batch_size=512)
+        found = Trainer(model, data, config=train).fit().test["recall@20"]
+        if found > wanted:
+            break
+    assert found > wanted
