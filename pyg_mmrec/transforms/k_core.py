@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.blocks import ENTRIES
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.transforms.checks import check_k, check_unsplit, interactions
@@ -79,13 +82,24 @@ def core(edges: Tensor, sizes: tuple[int, int], k: int) -> tuple[Tensor, Tensor]
         sizes: Number of users and of items.
         k: Least number of interactions.
     """
+    kept = tuple(torch.ones(n, dtype=torch.bool, device=edges.device) for n in sizes)
     while True:
-        degrees = [
-            torch.bincount(ids, minlength=size)
-            for ids, size in zip(edges, sizes, strict=True)
-        ]
-        enough = (degrees[0] >= k)[edges[0]] & (degrees[1] >= k)[edges[1]]
-        if bool(enough.all()):
-            users, items = ((degree >= k).nonzero().flatten() for degree in degrees)
+        degrees = _degrees(edges, kept)
+        enough = tuple(degree >= k for degree in degrees)
+        if all(torch.equal(new, old) for new, old in zip(enough, kept, strict=True)):
+            users, items = (mask.nonzero().flatten() for mask in kept)
             return users, items
-        edges = edges[:, enough]
+        kept = enough
+
+
+def _degrees(edges: Tensor, kept: Sequence[Tensor]) -> list[Tensor]:
+    """Interactions of each user and item among those kept, counted by parts.
+
+    Whoever is not kept has none.
+    """
+    degrees = [torch.zeros_like(mask, dtype=torch.long) for mask in kept]
+    for part in edges.split(ENTRIES, dim=1):
+        both = kept[0][part[0]] & kept[1][part[1]]
+        for degree, ids in zip(degrees, part, strict=True):
+            degree += torch.bincount(ids[both], minlength=degree.numel())
+    return degrees

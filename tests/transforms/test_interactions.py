@@ -183,7 +183,9 @@ def naive_core(pairs, k):
         pairs = enough
 
 
-def test_k_core_equals_naive_loop() -> None:
+@pytest.mark.parametrize("entries", [1 << 22, 7])
+def test_k_core_equals_naive_loop(entries, monkeypatch) -> None:
+    monkeypatch.setattr("pyg_mmrec.transforms.k_core.ENTRIES", entries)
     generator = torch.Generator().manual_seed(0)
     dense = torch.rand(40, 30, generator=generator) < 0.12
     edges = dense.nonzero().T
