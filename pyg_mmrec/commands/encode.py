@@ -53,8 +53,9 @@ def parser() -> Parser:
     )  # fmt: skip
     add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     add(
-        "--batch-size", type=number(int, min=1, max=65_536), default=BATCH,
-        metavar="N", help=f"values at once (default: {BATCH})",
+        "--batch-size", type=number(int, min=1, max=65_536), default=None,
+        metavar="N", help=f"values at once (default: {BATCH['text']}, of sounds "
+        f"{BATCH['audio']})",
     )  # fmt: skip
     add("--no-progress", action="store_true", help="show no bar")
     return made

@@ -22,7 +22,6 @@ from pyg_mmrec.datasets.raws import (
 )
 from pyg_mmrec.datasets.sources import as_folder, shown
 from pyg_mmrec.encoding import KINDS, encode_all, encoder, fingerprint
-from pyg_mmrec.encoding.engine import BATCH
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
 
@@ -77,7 +76,7 @@ def encode_folder(
     *,
     columns: Sequence[str] | None = None,
     device: str = "auto",
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     cache_dir: Path | str | None = None,
     progress: bool = True,
 ) -> dict[str, Kept]:
@@ -97,7 +96,8 @@ def encode_folder(
         audio: The encoder of sounds.
         columns: Columns of the texts; all of usual names if ``None``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        batch_size: How many values go through an encoder at once.
+        batch_size: How many values go through an encoder at once; ``None`` for 32,
+            of sounds 4.
         cache_dir: Folder of what is kept; ``folder/processed`` by default.
         progress: Whether to show a bar.
 
@@ -199,7 +199,7 @@ def _keep(
     name: str,
     cache: Path,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     progress: bool,
 ) -> Kept:
     """Encode one modality and write its files."""
