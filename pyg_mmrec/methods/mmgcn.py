@@ -242,7 +242,7 @@ class ModalConv(nn.Module):
 
 
 class _Linears(nn.Module):
-    """A linear map per modality, ``[n, a]`` to ``[n, b]``; columns may come in parts."""
+    """A linear map per modality, ``[n, a]`` to ``[n, b]``, of columns in parts."""
 
     def __init__(self, count: int, width: int, dim: int, bias: bool = True) -> None:
         super().__init__()
