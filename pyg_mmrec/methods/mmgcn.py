@@ -24,6 +24,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.nn.conv.propagate import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.sparse import full_precision
 from pyg_mmrec.transforms import Degree
 
 
@@ -140,7 +141,8 @@ class MMGCN(Recommender):
         """Rows of a modality after the last layer, as they are asked for."""
 
         def compute(index: Tensor) -> Tensor:
-            rows = [x.index_select(0, index) for x in (mean, own)]
+            # They are read after autocast has ended.
+            rows = [full_precision(x.index_select(0, index)) for x in (mean, own)]
             tied = ids.index_select(0, index) if self.config.use_ids else None
             return layer(*rows, tied)
 
