@@ -222,6 +222,27 @@ class Embeddings:
     modal: Mapping[str, Branch | RowBranch] = field(default_factory=dict)
     aux: dict[str, Tensor] = field(default_factory=dict)
     groups: Mapping[str, Sequence[Branch | RowBranch]] = field(default_factory=dict)
+    _read: dict[tuple[int, int], tuple[Rows, Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def read(self, table: Rows, index: Tensor) -> Tensor:
+        """Rows of one of these tables, once for all who ask by the same index.
+
+        What several losses read of a table then meets in its rows, where each reading
+        would give the gradient a table of its own, of zeros but for these.
+
+        Args:
+            table: Users, items or rows of a branch of these.
+            index: The rows, ``[n]``, as the tensor that others ask by.
+        """
+        key = id(table), id(index)  # of tensors that are kept beside the rows
+        if key in self._read:
+            return self._read[key][-1]
+        rows = table.index_select(0, index)
+        if torch.is_grad_enabled():
+            self._read[key] = table, index, rows
+        return rows
 
     @property
     def branches(self) -> Mapping[str, Branch | RowBranch]:
@@ -230,7 +251,7 @@ class Embeddings:
 
     def float(self) -> Embeddings:
         """The same with all that is of half precision in float32."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return Embeddings(
             **tree_map_only(
                 Tensor, lambda x: x.float() if x.is_floating_point() else x, parts
@@ -271,7 +292,7 @@ class _Rescale(torch.autograd.Function):
         if ctx.total is not None:
             along = ctx.total(along)
         along *= -scale / ctx.length**2
-        return torch.addcmul(grads[0] * scale, y, along), None, None
+        return (grads[0] * scale).addcmul_(y, along), None, None
 
 
 def rescale(x: Tensor, length: float = 1.0, total: Total = None) -> Tensor:

@@ -20,8 +20,10 @@ from pyg_mmrec.contract.elsewhere import POSSIBLE, elsewhere, train
 from pyg_mmrec.contract.joining import new_nodes
 from pyg_mmrec.contract.kept import Broken, close, require, same
 from pyg_mmrec.contract.small import make_graph, small
+from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
+from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.nn import Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
@@ -142,9 +144,9 @@ def subgraph(method: str) -> None:
     part_of = copy.copy(data)
     for kind in (USER, ITEM):
         part_of[kind].n_id = torch.arange(int(data[kind].num_nodes))
-    whole, part = model(data), model(part_of)
+    whole, part = model.rows(data), model.rows(part_of)
     require(
-        close([whole.user, whole.item], [part.user, part.item]),
+        close(list(whole), list(part)),
         "a subgraph of all nodes gives other embeddings: look tables up by n_id, as "
         "pyg_mmrec.nn.NodeEmbedding does",
     )
@@ -155,7 +157,8 @@ def subgraph(method: str) -> None:
         kind: torch.randperm(int(data[kind].num_nodes), generator=generator)
         for kind in (USER, ITEM)
     }
-    part = model(NeighborSampler(data, [-1], relations_of(data, model.reads))(order))
+    sampler = NeighborSampler(data, [-1], relations_of(data, model.reads))
+    part = model.rows(sampler(order))
     require(
         close(
             [whole.user[order[USER]], whole.item[order[ITEM]]], [part.user, part.item]
@@ -172,17 +175,25 @@ def equal_paths(method: str) -> None:
         with by_messages() if readable else _as_it_is():
             model, data, _ = small(method, make_graph())
             model.eval()
-            out = model(data)
-            total = out.user.square().sum() + out.item.square().sum()
+            rows = _final(model, data)
+            total = rows.user.square().sum() + rows.item.square().sum()
             if total.requires_grad:
                 total.backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
-        results.append([out.user, out.item, *grads])
+        results.append([*rows, *grads])
     require(
         close(results[0], results[1], tolerance=1e-4),
         "the fast product and the messages of its layers give other values or "
         "gradients",
     )
+
+
+def _final(model: Recommender, data: HeteroData) -> Branch:
+    """Final embeddings of all nodes, with their gradients."""
+    out = model(data)
+    every = (torch.arange(out.of(kind).size(0)) for kind in (USER, ITEM))
+    sides = zip((USER, ITEM), every, strict=True)
+    return Branch(*(model.final_rows(out, kind, index) for kind, index in sides))
 
 
 def repeatable(method: str) -> None:

@@ -171,7 +171,7 @@ class Recommender(nn.Module, ABC):
         Returns:
             Final embeddings, ``[n, d_final]``; scores are their inner products.
         """
-        return out.of(kind).index_select(0, index)
+        return out.read(out.of(kind), index)
 
     def check_new_items(self) -> None:
         """Refuse items that join after the training, if it has no place for them.

@@ -180,9 +180,10 @@ class Bootstrap(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's interactions."""
         user, item, _ = step.final_triplets()
-        out, batch = step.out, step.batch
-        user_view = F.dropout(out.user.index_select(0, batch.user), self.dropout)
-        item_view = F.dropout(out.item.index_select(0, batch.pos), self.dropout)
+        views = ((step.out.user, USER), (step.out.item, ITEM))
+        user_view, item_view = (
+            F.dropout(step.read(x, side, "positive"), self.dropout) for x, side in views
+        )
         return bootstrap_loss(user, item_view) + bootstrap_loss(item, user_view)
 
 
@@ -223,8 +224,9 @@ class ModalBootstrap(Objective):
         predict = step.model.get_submodule("predictor")
         total = torch.zeros((), device=out.user.device)
         for name, feats in out.feats.items():
-            rows = feats.index_select(0, pos)
-            view = out.item.index_select(0, pos) if self.target == "item" else rows
+            rows = step.read(feats, ITEM, "positive")
+            target = out.item if self.target == "item" else feats
+            view = step.read(target, ITEM, "positive")
             mask = step.data[ITEM].get(f"mask_{name}")
             weight = None if mask is None else mask.index_select(0, pos).to(rows)
             view = F.dropout(view, self.dropout)

@@ -218,9 +218,9 @@ class Agreement(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's distinct users and items."""
         aux, items = step.out.aux, step.items
-        user = step.out.user.index_select(0, step.users)
+        user = step.read(step.out.user, USER)
         views = aux["item_views"].mean(0).index_select(0, items)
-        sides = aux["collaborative"].index_select(0, items), views
+        sides = step.read(aux["collaborative"], ITEM), views
         a, b = (user @ F.normalize(x, dim=-1).T for x in sides)
         return ((a.sigmoid() - b.sigmoid()) * (a - b)).mean()
 

@@ -160,9 +160,9 @@ class LGMRec(Recommender):
         """Ids plus modalities and the sum of the hypergraphs, ``[n, d]``."""
 
         def of(branch: Branch | RowBranch) -> Tensor:
-            return getattr(branch, kind).index_select(0, index)
+            return out.read(getattr(branch, kind), index)
 
-        rows = out.of(kind).index_select(0, index)
+        rows = out.read(out.of(kind), index)
         for branch in out.modal.values():
             rows = rows + self.config.modal_weight * F.normalize(of(branch), dim=-1)
         if not out.groups["global"]:

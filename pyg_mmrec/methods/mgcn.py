@@ -156,8 +156,8 @@ class MGCN(Recommender):
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus the fusion of modalities, ``[n, d]``."""
-        rows = super().final_rows(out, kind, index)
-        return rows[:, : self.config.dim] + self._fused(rows)
+        more, behaviour = (getattr(part, kind) for part in out.groups["parts"])
+        return out.read(behaviour, index) + out.read(more, index)
 
     def objectives(self) -> list[Term]:
         """BPR, the contrast of behaviour and modalities, and the L2 penalty."""

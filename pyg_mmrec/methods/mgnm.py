@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
@@ -187,9 +188,9 @@ class MGNM(Recommender):
         """Ids plus local and global embeddings of each modality, ``[n, d]``."""
 
         def unit(branch: Branch | RowBranch) -> Tensor:
-            return F.normalize(getattr(branch, kind).index_select(0, index), dim=-1)
+            return F.normalize(out.read(getattr(branch, kind), index), dim=-1)
 
-        rows = out.of(kind).index_select(0, index)
+        rows = out.read(out.of(kind), index)
         for branch in out.modal.values():
             rows = rows + self.config.modal_weight * unit(branch)
         for branch in out.groups["global"]:
@@ -227,12 +228,27 @@ def column_correlation(x: Tensor) -> Tensor:
     """
     # Columns then sum to zero, and so does all that the mean's gradient would add.
     x = x - x.detach().mean(0)
-    products = x.T @ x
+    products: Tensor = _Gram.apply(x)
     length = products.diagonal().clamp(min=1e-24).sqrt()
     off_diagonal = products - products.diagonal().diag()
     corr = off_diagonal / (length.unsqueeze(1) * length)
     # The norm's derivative at zero is zero, where that of a root is infinite.
     return torch.linalg.norm(corr) / 2**0.5
+
+
+class _Gram(torch.autograd.Function):
+    """Inner products of columns; autograd would take a product for either side."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.T @ x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return x @ (grads[0] + grads[0].T)
 
 
 def decorrelation_loss(layers: Sequence[Tensor], eps: float = 1e-8) -> Tensor:

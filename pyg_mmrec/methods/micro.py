@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
 from pyg_mmrec.embeddings import dense
 from pyg_mmrec.errors import positive
-from pyg_mmrec.graph import presence
+from pyg_mmrec.graph import ITEM, presence
 from pyg_mmrec.methods.lattice import LatentStructure
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import AttentiveFusion, LatentGraph
@@ -172,7 +172,7 @@ class FusionContrast(Objective):
         """The loss on these items, summed over modalities."""
         items = [branch.item for branch in step.out.groups["latent"]]
         batch = self.items == "batch"
-        rows = [x.index_select(0, step.items) if batch else dense(x) for x in items]
+        rows = [step.read(x, ITEM) if batch else dense(x) for x in items]
         fused, *modal = rows
         losses = [fusion_contrast(x, fused, self.tau) for x in modal]
         return torch.stack(losses).sum()

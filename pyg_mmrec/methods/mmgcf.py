@@ -116,7 +116,7 @@ class MMGCF(Recommender):
         rows = super().final_rows(out, kind, index)
         if kind == USER:
             return rows
-        return self.fuse(rows, [x.index_select(0, index) for x in out.feats.values()])
+        return self.fuse(rows, [out.read(x, index) for x in out.feats.values()])
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""

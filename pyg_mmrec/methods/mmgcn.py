@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Layers, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, rescale
 from pyg_mmrec.errors import unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -22,6 +24,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.nn.conv.propagate import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.sparse import full_precision
 from pyg_mmrec.transforms import Degree
 
 
@@ -54,7 +57,7 @@ class MMGCN(Recommender):
     <https://doi.org/10.1145/3343031.3351034>`_.
 
     Differs from the paper: features are projected to the width of the ids before the
-    first layer, which lets all modalities propagate as one. In the authors' code, ids
+    first layer. In the authors' code, ids
     and preferences stay as they were drawn; here they are learned, as in the paper. It
     takes the mean of the modalities (``mean``), the paper their sum, and draws users'
     and items' ids as one table, whose rows Xavier makes shorter than those of two.
@@ -95,26 +98,61 @@ class MMGCN(Recommender):
         return Degree()
 
     def forward(self, data: HeteroData) -> Embeddings:
-        """Sums of the modalities, ``[U, d]`` and ``[I, d]``."""
+        """Ids ``[U, d]`` and ``[I, d]``, and the rows of the modalities."""
         user, item, preference = self.user(data), self.item(data), self.preference(data)
-        feats = self.project(data)
-        x = torch.cat([preference, torch.cat(list(feats.values()), dim=-1)])
-        x = F.normalize(x.unflatten(-1, (len(feats), -1)), dim=-1)
+        feats, tastes = self.project(data), preference.split(self.config.dim, dim=-1)
+        pairs = zip(tastes, feats.values(), strict=True)
+        x = [rescale(torch.cat(pair)) for pair in pairs]
         ids = torch.cat([user, item]) if self.config.use_ids else None
         degree = torch.cat([data[USER].degree, data[ITEM].degree])
         union = adjacency(data, INTERACTS).union.unweighted
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             x = layer(x, ids, union, degree)
-        users, items = x.split([user.size(0), item.size(0)])
-        branches = map(Branch, users.unbind(1), items.unbind(1))
-        join = torch.mean if self.config.mean else torch.sum
+        branches = self._branches(x, Branch(user, item), union, degree)
         return Embeddings(
-            user=join(users, dim=1),
-            item=join(items, dim=1),
+            user=user,
+            item=item,
             feats=dict(feats),
             modal=dict(zip(feats, branches, strict=True)),
             aux=_ego(user, item, preference),
         )
+
+    def _branches(
+        self, x: list[Tensor], ids: Branch, adj: Adjacency, degree: Tensor
+    ) -> list[RowBranch]:
+        """Modalities after the last layer, of which a batch reads a tenth of the rows.
+
+        Nothing but that layer's means has to be known of all nodes.
+        """
+        sizes = [side.size(0) for side in ids]
+        if not self.layers:
+            return [RowBranch(*rows.split(sizes)) for rows in x]
+        last = cast(ModalConv, self.layers[-1])
+        found, means = [], last.means(x, adj, degree)
+        for m, pair in enumerate(zip(means, x, strict=True)):
+            sides = zip(ids, *(rows.split(sizes) for rows in pair), strict=True)
+            rows = partial(last.rows, m)
+            found.append(RowBranch(*(self._lazy(rows, *tables) for tables in sides)))
+        return found
+
+    def _lazy(
+        self, layer: Callable[..., Tensor], ids: Tensor, mean: Tensor, own: Tensor
+    ) -> LazyRows:
+        """Rows of a modality after the last layer, as they are asked for."""
+
+        def compute(index: Tensor) -> Tensor:
+            # They are read after autocast has ended.
+            rows = [full_precision(x.index_select(0, index)) for x in (mean, own)]
+            tied = ids.index_select(0, index) if self.config.use_ids else None
+            return layer(*rows, tied)
+
+        return LazyRows(compute, (own.size(0), own.size(1)), own.device)
+
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        """Sum of the modalities, ``[n, d]``."""
+        rows = [out.read(getattr(x, kind), index) for x in out.modal.values()]
+        total = torch.stack(rows).sum(0)
+        return total / len(rows) if self.config.mean else total
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""
@@ -143,8 +181,8 @@ class ModalConv(nn.Module):
         \right)
 
     with a leaky ReLU :math:`\rho`, from `MMGCN
-    <https://doi.org/10.1145/3343031.3351034>`_, eq. (1)-(6). The modalities propagate
-    side by side, in one product.
+    <https://doi.org/10.1145/3343031.3351034>`_, eq. (1)-(6). The mean of what
+    :math:`\mathbf{W}_1` maps is what it maps the mean to.
 
     Args:
         num_modalities: Number of modalities ``M``.
@@ -155,7 +193,7 @@ class ModalConv(nn.Module):
         MMRecError: For an unknown ``combine``.
 
     Shapes:
-        - **x**, **output:** ``[N, M, d]``
+        - **x**, **output:** ``[N, d]`` for each modality
         - **ids:** ``[N, d]``, or ``None`` to leave them out
         - **adj:** relation among the nodes, without weights
         - **degree:** how many neighbours a mean is over, ``[N]``
@@ -175,22 +213,38 @@ class ModalConv(nn.Module):
         self.gather = WeightedConv()
 
     def forward(
-        self, x: Tensor, ids: Tensor | None, adj: Adjacency, degree: Tensor
-    ) -> Tensor:
+        self, x: Sequence[Tensor], ids: Tensor | None, adj: Adjacency, degree: Tensor
+    ) -> list[Tensor]:
         """All modalities after one layer; see the class for shapes."""
-        total = self.gather(self.neighbours(x).flatten(1), adj)
-        mean = total / degree.clamp(min=1).unsqueeze(-1)
-        near = F.leaky_relu(mean).view_as(x)
-        own = F.leaky_relu(self.own(x))
-        if ids is not None:
-            own = own + ids.unsqueeze(1)
-        if self.combine == "concat":
-            return F.leaky_relu(self.join(torch.cat([near, own], dim=-1)))
-        return F.leaky_relu(self.join(near) + own)
+        pairs = zip(self.means(x, adj, degree), x, strict=True)
+        return [self.rows(m, mean, own, ids) for m, (mean, own) in enumerate(pairs)]
+
+    def means(
+        self, x: Sequence[Tensor], adj: Adjacency, degree: Tensor
+    ) -> list[Tensor]:
+        """Means over neighbours, before the map that is theirs."""
+        count = degree.clamp(min=1).unsqueeze(-1)
+        return [self.gather(rows, adj) / count for rows in x]
+
+    def rows(self, m: int, mean: Tensor, own: Tensor, ids: Tensor | None) -> Tensor:
+        """The rest of the layer, which is by the row, of one modality.
+
+        Args:
+            m: Which modality.
+            mean: Its means over neighbours, ``[n, d]``.
+            own: The nodes' own rows, ``[n, d]``.
+            ids: Their ids, or ``None``.
+        """
+        near = F.leaky_relu(self.neighbours(m, mean), inplace=True)
+        own = F.leaky_relu(self.own(m, own), inplace=True)
+        own = own if ids is None else own + ids
+        concat = self.combine == "concat"
+        joined = self.join(m, near, own) if concat else self.join(m, near) + own
+        return F.leaky_relu(joined, inplace=True)
 
 
 class _Linears(nn.Module):
-    """A linear map per modality, ``[N, M, a]`` to ``[N, M, b]``."""
+    """A linear map per modality, ``[n, a]`` to ``[n, b]``, of columns in parts."""
 
     def __init__(self, count: int, width: int, dim: int, bias: bool = True) -> None:
         super().__init__()
@@ -199,7 +253,10 @@ class _Linears(nn.Module):
         for weight in self.weight:
             nn.init.xavier_normal_(weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        parts = zip(x.unbind(1), self.weight, strict=True)
-        out = torch.stack([rows @ weight for rows, weight in parts], dim=1)
-        return out if self.bias is None else out + self.bias
+    def forward(self, m: int, *parts: Tensor) -> Tensor:
+        weights = self.weight[m].split([x.size(-1) for x in parts])
+        out = None if self.bias is None else self.bias[m]
+        for x, weight in zip(parts, weights, strict=True):
+            out = x @ weight if out is None else torch.addmm(out, x, weight)
+        assert out is not None
+        return out

@@ -165,5 +165,6 @@ class Squares(Objective):
 
 def _ends(step: Step) -> tuple[Tensor, Tensor]:
     """Users and items of the batch's interactions, ``[B, d]`` each."""
-    out, batch = step.out, step.batch
-    return out.user.index_select(0, batch.user), out.item.index_select(0, batch.pos)
+    sides = (step.out.user, USER), (step.out.item, ITEM)
+    user, item = (step.read(x, side, "positive") for x, side in sides)
+    return user, item

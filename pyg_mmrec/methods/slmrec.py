@@ -226,9 +226,8 @@ class FineCoarse(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's positives, summed over the spaces."""
-        index = step.nodes(ITEM, self.nodes)
         branches = step.out.groups["channels"]
-        z, *rows = (x.item.index_select(0, index) for x in branches)
+        z, *rows = (step.read(x.item, ITEM, self.nodes) for x in branches)
         losses = []
         for chain, modal, x in zip(self.chain, self.modal, rows, strict=True):
             z = chain(z)

@@ -185,8 +185,8 @@ class SMORE(Recommender):
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus what it prefers of the views, ``[n, d]``."""
-        rows = super().final_rows(out, kind, index)
-        return rows[:, : self.config.dim] + self._preferred(rows)
+        more, behaviour = (getattr(part, kind) for part in out.groups["parts"])
+        return out.read(behaviour, index) + out.read(more, index)
 
     def objectives(self) -> list[Term]:
         """BPR, the contrast of features and behaviour, and the L2 penalty."""

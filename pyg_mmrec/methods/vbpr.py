@@ -82,7 +82,7 @@ class VBPR(Recommender):
         if kind == USER:
             return torch.cat([rows, rows.new_ones(rows.size(0), 1)], dim=-1)
         rest = [*out.feats.values(), out.aux["bias"]]
-        return torch.cat([rows, *(x.index_select(0, index) for x in rest)], dim=-1)
+        return torch.cat([rows, *(out.read(x, index) for x in rest)], dim=-1)
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, Rows
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.sampling.sampler import Batch, SizedBatch
 
@@ -127,7 +127,8 @@ class Step:
             if isinstance(self.batch, SizedBatch) and isinstance(batch, SizedBatch):
                 batch.num_users = self.batch.num_users
                 batch.num_items = self.batch.num_items
-            self._narrower[num_neg] = replace(self, batch=batch)
+            self._narrower[num_neg] = step = replace(self, batch=batch)
+            step.__dict__["_unique_users"] = self._unique_users  # the same
         return self._narrower[num_neg]
 
     @cached_property
@@ -191,6 +192,19 @@ class Step:
             self.model.final_rows(self.out, "item", self.items),
         )
 
+    def read(self, table: Rows, kind: str, which: Nodes = "distinct") -> Tensor:
+        """Rows of the batch's nodes, of a table of all of :attr:`out`.
+
+        Args:
+            table: Embeddings of all users or items, ``[N, d]``.
+            kind: Whose: ``"user"`` or ``"item"``.
+            which: As of :meth:`nodes`; rows that occur more often are read once.
+        """
+        users, items = self.places
+        place = users if kind == "user" else items[:, 0]
+        rows = self.out.read(table, self.nodes(kind))
+        return rows if which == "distinct" else rows.index_select(0, place)
+
     def triplets(
         self, branch: Branch | RowBranch, neg: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,17 +217,21 @@ class Step:
         Returns:
             ``[B, d]``, ``[B, d]`` and ``[B, n, d]``.
         """
-        batch = self.batch
-        neg = batch.neg if neg is None else neg
+        if neg is None:
+            distinct = self.read(branch.user, "user"), self.read(branch.item, "item")
+            return self._expanded(*distinct)
         return (
-            branch.user.index_select(0, batch.user),
-            branch.item.index_select(0, batch.pos),
+            self.read(branch.user, "user", "positive"),
+            self.read(branch.item, "item", "positive"),
             branch.item.index_select(0, neg.flatten()).view(*neg.shape, -1),
         )
 
     def final_triplets(self) -> tuple[Tensor, Tensor, Tensor]:
         """User, positive and negative rows of the final embeddings."""
-        user, item = self.final
+        return self._expanded(*self.final)
+
+    def _expanded(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Triplets of the rows of :attr:`users` and :attr:`items`."""
         row, index = self.places
         items = item.index_select(0, index.flatten()).view(*index.shape, -1)
         return user.index_select(0, row), items[:, 0], items[:, 1:]

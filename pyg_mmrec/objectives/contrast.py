@@ -81,15 +81,14 @@ class InfoNCE(Objective):
             pairs = pairs[: len(branches) - 1]
         total = torch.zeros((), device=out.user.device)
         for side in (USER, ITEM):
-            index = step.nodes(side, self.nodes)
-            rows = [getattr(x, side) for x in branches]
+            tables = [getattr(x, side) for x in branches]
             for a, b in pairs:
-                total = total + self._contrast(rows[a], rows[b], index)
+                rows = [step.read(tables[i], side, self.nodes) for i in (a, b)]
+                total = total + self._contrast(tables[a], tables[b], *rows)
         return total / max(len(pairs), 1)
 
-    def _contrast(self, a: Rows, b: Rows, index: Tensor) -> Tensor:
-        """Of some rows of one branch with those of another."""
-        x, y = a.index_select(0, index), b.index_select(0, index)
+    def _contrast(self, a: Rows, b: Rows, x: Tensor, y: Tensor) -> Tensor:
+        """Of the batch's rows of one branch with those of another."""
         if self.nodes == "all":
             loss = contrast_against(x, y, dense(b), self.tau)
             if not self.both_ways:
@@ -147,9 +146,8 @@ class Orthogonal(Objective):
         """The loss on the batch's users and positives."""
         total = step.out.user.new_zeros(())
         for side in (USER, ITEM):
-            index = step.nodes(side, "positive")
             rows = [
-                getattr(branch, side).index_select(0, index)
+                step.read(getattr(branch, side), side, "positive")
                 for branch in step.out.modal.values()
             ]
             for a, b in combinations(rows, 2):

@@ -71,7 +71,7 @@ def generic_unique(out: Embeddings, data: HeteroData, index: Tensor) -> GenericU
     """
     named = {k[len(SPLIT) :]: x for k, x in out.aux.items() if k.startswith(SPLIT)}
     source: Mapping[str, Rows] = named or {m: x.item for m, x in out.branches.items()}
-    rows = [x.index_select(0, index) for x in source.values()]
+    rows = [out.read(x, index) for x in source.values()]
     for x in rows:
         if x.size(-1) % 2:
             raise MMRecError(

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mmrec.ranking.largest import largest
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
@@ -270,7 +271,7 @@ def top_k_rows(
     Returns:
         Values and columns, ``[n, k]``.
     """
-    value, column = scores.topk(min(k + 1, scores.size(1)), dim=1)
+    value, column = largest(scores, min(k + 1, scores.size(1)))
     cut = value[:, k - 1]
     tied = (value[:, -1] == cut) & (value.size(1) > k)
     value, column = value[:, :k], column[:, :k]

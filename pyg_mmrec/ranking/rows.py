@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch
+from pyg_mmrec.ranking.largest import largest
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
 _TIED_ROWS = 32
@@ -107,7 +108,7 @@ def best_columns(
         values, places = best_columns(scores.gather(1, order), k)
         return values, order.gather(1, places)
     # One more than asked for shows whether equals were cut apart at the end.
-    values, columns = scores.topk(min(k + 1, scores.size(1)), dim=-1)
+    values, columns = largest(scores, min(k + 1, scores.size(1)))
     if values.size(1) > k:
         last, next_ = values[:, k - 1], values[:, k]
         columns = columns[:, :k].clone()

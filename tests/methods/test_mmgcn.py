@@ -19,20 +19,31 @@ def build(data=None, **options):
     return cls(data, config), data
 
 
+@pytest.mark.parametrize("layers", [0, 1, 2])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_branches_sum_to_the_embeddings(count) -> None:
-    model, data = build(make_graph(modalities=NAMES[:count]))
-    out = model(data)
+def test_branches_sum_to_the_embeddings(count, layers) -> None:
+    model, data = build(make_graph(modalities=NAMES[:count]), num_layers=layers)
+    parts = [branch.dense() for branch in model(data).modal.values()]
     for side in ("user", "item"):
-        parts = [getattr(branch, side) for branch in out.modal.values()]
-        assert torch.allclose(sum(parts), out.of(side), atol=1e-6)
+        total = sum(getattr(part, side) for part in parts)
+        assert torch.allclose(total, getattr(model.rows(data), side), atol=1e-6)
+
+
+def test_rows_of_the_last_layer_are_those_of_all_of_it() -> None:
+    model, data = build()
+    index = torch.tensor([5, 2, 2])
+    for branch in model(data).modal.values():
+        for rows in branch:
+            assert torch.allclose(
+                rows.index_select(0, index), rows.dense[index], atol=1e-6
+            )
 
 
 def test_a_modality_reaches_its_own_branch_alone() -> None:
     model, data = build()
-    before = model(data).modal
+    before = {m: branch.dense() for m, branch in model(data).modal.items()}
     data["item"].x_image = data["item"].x_image.flip(0)
-    after = model(data).modal
+    after = {m: branch.dense() for m, branch in model(data).modal.items()}
     assert torch.equal(before["text"].user, after["text"].user)
     assert not torch.equal(before["image"].user, after["image"].user)
 
@@ -48,6 +59,7 @@ def test_every_variant_changes_the_result(options) -> None:
 
 def test_without_ids_they_are_not_trained() -> None:
     model, data = build(use_ids=False)
-    model(data).user.sum().backward()
+    out, everyone = model(data), torch.arange(model.num_users)
+    model.final_rows(out, "user", everyone).sum().backward()
     assert model.item.table.weight.grad is None
     assert model.preference.table.weight.grad is not None

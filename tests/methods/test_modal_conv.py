@@ -22,7 +22,8 @@ def test_equals_a_loop_with_gradients(combine, with_ids, count) -> None:
         torch.nn.init.normal_(bias)
     x = torch.randn(4, count, 5, requires_grad=True)
     ids = torch.randn(4, 5, requires_grad=True) if with_ids else None
-    out = layer(x, ids, Adjacency(EDGES, None, (4, 4)), DEGREE)
+    adj = Adjacency(EDGES, None, (4, 4))
+    out = torch.stack(layer(x.unbind(1), ids, adj, DEGREE), dim=1)
     want = []
     for v in range(4):
         for m in range(count):

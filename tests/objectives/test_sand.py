@@ -415,7 +415,8 @@ def test_named_rows_are_split_in_the_place_of_branches() -> None:
     s.out.aux = {f"split_{m}": x for m, x in wide.items()}
     for objective in (SoloSim(), Distance(), SampledCLUB()):
         objective.inner_step(s)
-        grads = torch.autograd.grad(objective(s), list(wide.values()))
+        leaves = list(wide.values())
+        grads = torch.autograd.grad(objective(s), leaves, retain_graph=True)
         assert len(grads) == 2
     for objective in (CLUB(), GenericContrast()):
         with pytest.raises(MMRecError, match="of one width.* have 3, 5"):

@@ -51,10 +51,9 @@ class ItemPairs(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's unique items."""
-        index, out = step.nodes(ITEM), step.out
-        rows = [x.item.index_select(0, index) for x in out.modal.values()]
-        key = self.weight
-        weight = None if key is None else out.aux[key].index_select(0, index)
+        key, out = self.weight, step.out
+        rows = [step.read(x.item, ITEM) for x in out.modal.values()]
+        weight = None if key is None else step.read(out.aux[key], ITEM)
         pairs = list(combinations(rows, 2))
         total = out.user.new_zeros(())
         for a, b in pairs:

@@ -371,7 +371,7 @@ class PreferenceContrast(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's users, summed over modalities."""
         branches = step.out.groups["preference"]
-        whole, *rows = (x.user.index_select(0, step.users) for x in branches)
+        whole, *rows = (step.read(x.user, USER) for x in branches)
         total = step.out.user.new_zeros(())
         for row in rows:
             total = total + self.contrast(row, whole, self.tau)
