@@ -5,6 +5,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.bm3 import BM3
 from pyg_mmrec.methods.bpr import MatrixFactorization
 from pyg_mmrec.methods.br_mrs import BRMRS
+from pyg_mmrec.methods.cohesion import COHESION
 from pyg_mmrec.methods.content_knn import ContentKNN
 from pyg_mmrec.methods.da_mrs import DAMRS
 from pyg_mmrec.methods.diffmm import DiffMM
@@ -41,6 +42,7 @@ from pyg_mmrec.methods.vbpr import VBPR
 __all__ = [
     "BM3",
     "BRMRS",
+    "COHESION",
     "DAMRS",
     "DRAGON",
     "FREEDOM",
