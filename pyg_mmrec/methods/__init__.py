@@ -19,6 +19,7 @@ from pyg_mmrec.methods.layergcn import LayerGCN
 from pyg_mmrec.methods.lgmrec import LGMRec
 from pyg_mmrec.methods.lightgcn import LightGCN
 from pyg_mmrec.methods.mde import MDE
+from pyg_mmrec.methods.mentor import MENTOR
 from pyg_mmrec.methods.mgcn import MGCN
 from pyg_mmrec.methods.mgdn import MGDN
 from pyg_mmrec.methods.mgnm import MGNM
@@ -49,6 +50,7 @@ __all__ = [
     "GRCN",
     "LATTICE",
     "MDE",
+    "MENTOR",
     "MGCN",
     "MGDN",
     "MGNM",
