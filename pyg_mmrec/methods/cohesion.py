@@ -100,14 +100,12 @@ class COHESION(Recommender):
     reads = ("mixed", "co_occurs")
     parallel = Batches()
     # Weights of the authors' code; categories take the place of images where those
-    # lack. It searches rate, penalty and layers and does not say which it found: the
-    # rate is the least of these, by which the same authors train MENTOR.
+    # lack. It searches rate, penalty and layers and does not say which it found. Of its
+    # rates 1e-3, the default here, is at .094 of recall@20 on validation of tiktok
+    # after 10 epochs, and 1e-4 at .087 after 30.
     presets = {
-        "default": {"lr": 1e-4},
-        **{
-            name: {"modality_weights": {"image": 0.1, "text": 0.9, "category": 0.1}}
-            for name in ("baby", "sports", "clothing")
-        },
+        name: {"modality_weights": {"image": 0.1, "text": 0.9, "category": 0.1}}
+        for name in ("baby", "sports", "clothing")
     }
     ablations = {
         "early": {"early": False},
