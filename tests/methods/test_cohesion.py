@@ -76,7 +76,7 @@ def test_adaptive_weights_beside_a_loop(graph) -> None:
             losses.append(math.log1p(math.exp(-lead)))
     term = model.objectives()[0].objective
     found = term(Step(model, data, out, pairs))
-    assert float(found) == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert found.item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
 def test_adaptive_weights_have_no_gradient(graph) -> None:

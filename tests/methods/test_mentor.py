@@ -72,8 +72,8 @@ def test_the_alignment_is_over_all_pairs(count) -> None:
     every = [torch.cat(branch).repeat(1, count) for branch in apart]
     every.append(torch.cat([out.user, out.item]))
     for a, b in combinations(every, 2):
-        total += float((a.var() - b.var()).abs() + (a.mean() - b.mean()).abs())
-    assert float(Alignment()(step)) == pytest.approx(total, rel=1e-4)
+        total += ((a.var() - b.var()).abs() + (a.mean() - b.mean()).abs()).item()
+    assert Alignment()(step).item() == pytest.approx(total, rel=1e-4)
 
 
 def test_ids_guide_and_do_not_rank(graph) -> None:
@@ -99,11 +99,11 @@ def test_the_contrast_beside_a_loop(graph, nodes) -> None:
         rows = chosen[side] if nodes == "batch" else range(len(a))
         losses = []
         for i in rows:
-            scores = {j: math.exp(float(a[i] @ b[j]) / 0.3) for j in rows}
+            scores = {j: math.exp((a[i] @ b[j]).item() / 0.3) for j in rows}
             losses.append(-math.log(scores[i] / sum(scores.values())))
         total += sum(losses) / len(losses)
     found = ViewContrast(0.3, nodes)(step)
-    assert float(found) == pytest.approx(total, rel=1e-4)
+    assert found.item() == pytest.approx(total, rel=1e-4)
 
 
 def test_noise_has_a_length_and_keeps_signs(graph) -> None:
@@ -134,13 +134,13 @@ def test_masked_features_beside_a_loop(graph, nodes) -> None:
         masked = F.dropout(rows, 0.5)
         read = model.predictor(rows)
         cosines = [
-            float(a @ b / (a.norm() * b.norm())) if b.any() else 0.0
+            (a @ b / (a.norm() * b.norm())).item() if b.any() else 0.0
             for a, b in zip(read, masked, strict=True)
         ]
         total += 1 - sum(cosines) / len(cosines)
     torch.manual_seed(3)
     found = FeatureMasking(0.5, nodes)(step)
-    assert float(found) == pytest.approx(total, rel=1e-4)
+    assert found.item() == pytest.approx(total, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", get("mentor").ablations)
