@@ -77,7 +77,7 @@ def test_the_alignment_is_over_all_pairs(count) -> None:
 
 
 def test_ids_guide_and_do_not_rank(graph) -> None:
-    model, data, _ = build("mentor", graph)
+    model, data, _ = build("mentor", graph, mask_weight=1.0)
     step, terms = step_of(model, data), {t.name: t for t in model.objectives()}
     ids = list(model.ids.parameters())
     for name, term in terms.items():
@@ -124,7 +124,7 @@ def test_views_are_there_in_training_alone(graph) -> None:
 
 @pytest.mark.parametrize("nodes", ["batch", "all"])
 def test_masked_features_beside_a_loop(graph, nodes) -> None:
-    model, data, _ = build("mentor", graph)
+    model, data, _ = build("mentor", graph, mask_weight=1.0)
     step = step_of(model, data)
     sides = ((step.out.user, [2, 5]), (step.out.item, [5, 8, 9]))
     total = 0.0

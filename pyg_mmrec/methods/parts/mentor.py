@@ -124,7 +124,7 @@ class FeatureMasking(Objective):
     Example:
         >>> from pyg_mmrec import Synthetic, build
         >>> data = Synthetic(num_users=50, num_items=40)
-        >>> trainer = build(data, "mentor", epochs=1, progress=False)
+        >>> trainer = build(data, "mentor", mask_weight=1.0, epochs=1, progress=False)
         >>> trainer.fit().history[0]["mask"] > 0
         True
     """

@@ -154,7 +154,6 @@ ADAPTERS = (
             "modality_weights": {"image": 0.1, "text": 0.9},
             "align_weight": 0.1 * math.log(2),
             "cl_weight": 0.01 * math.log(2),
-            "mask_weight": 0.0,
             "ssl_nodes": "all",
             "l2": 0.0,
         },
@@ -166,8 +165,7 @@ ADAPTERS = (
         notes=(
             "views of the model that ranks, theirs too in the comparison; theirs: each "
             "of a model of its own",
-            "masked features that learn; theirs: without a gradient, left out of the "
-            "comparison",
+            "no masked features; theirs: without a gradient",
             "noise in both, left out of the comparison but for its length",
             _NO_BIAS,
             _MEANS,
