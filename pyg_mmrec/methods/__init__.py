@@ -5,6 +5,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.bm3 import BM3
 from pyg_mmrec.methods.bpr import MatrixFactorization
 from pyg_mmrec.methods.br_mrs import BRMRS
+from pyg_mmrec.methods.cohesion import COHESION
 from pyg_mmrec.methods.content_knn import ContentKNN
 from pyg_mmrec.methods.da_mrs import DAMRS
 from pyg_mmrec.methods.diffmm import DiffMM
@@ -18,6 +19,7 @@ from pyg_mmrec.methods.layergcn import LayerGCN
 from pyg_mmrec.methods.lgmrec import LGMRec
 from pyg_mmrec.methods.lightgcn import LightGCN
 from pyg_mmrec.methods.mde import MDE
+from pyg_mmrec.methods.mentor import MENTOR
 from pyg_mmrec.methods.mgcn import MGCN
 from pyg_mmrec.methods.mgdn import MGDN
 from pyg_mmrec.methods.mgnm import MGNM
@@ -41,12 +43,14 @@ from pyg_mmrec.methods.vbpr import VBPR
 __all__ = [
     "BM3",
     "BRMRS",
+    "COHESION",
     "DAMRS",
     "DRAGON",
     "FREEDOM",
     "GRCN",
     "LATTICE",
     "MDE",
+    "MENTOR",
     "MGCN",
     "MGDN",
     "MGNM",

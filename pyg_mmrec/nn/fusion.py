@@ -221,6 +221,50 @@ def _present(x: Tensor, data: HeteroData, modality: str) -> Tensor:
     return x if mask is None else x * mask.unsqueeze(-1)
 
 
+class IdChannel(nn.Module):
+    r"""Ids as one more channel beside those of :class:`ModalityGCN`, before convolving.
+
+    .. math::
+        \mathbf{p}_u, \qquad \mathbf{f}_i = \mathbf{W}_2 \, \mathrm{LeakyReLU}(
+        \mathbf{W}_1 \mathbf{e}_i + \mathbf{b}_1) + \mathbf{b}_2
+
+    with learned :math:`\mathbf{p}_u` and :math:`\mathbf{e}_i`: what the code of the
+    authors of `MENTOR <https://arxiv.org/abs/2402.19407>`_ and `COHESION
+    <https://arxiv.org/abs/2504.04452>`_ does, ids going through the map that features
+    go through.
+
+    Args:
+        data: Graph, read for its sizes.
+        dim: Width ``d``.
+        hidden: Hidden width of the map.
+
+    Shapes:
+        - **output:** items' ids, and a channel of users ``[U, d]`` and mapped items
+          ``[I, d]``
+
+    Example:
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.nn.fusion import IdChannel
+        >>> data = Synthetic(num_users=50, num_items=40)[0]
+        >>> ids, channel = IdChannel(data, dim=8, hidden=16)(data)
+        >>> ids.shape, channel.user.shape, channel.item.shape
+        (torch.Size([40, 8]), torch.Size([50, 8]), torch.Size([40, 8]))
+    """
+
+    def __init__(self, data: HeteroData, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.user = NodeEmbedding(int(data[USER].num_nodes), dim, USER)
+        self.item = NodeEmbedding(int(data[ITEM].num_nodes), dim, ITEM)
+        self.map = nn.Sequential(
+            nn.Linear(dim, hidden), nn.LeakyReLU(), nn.Linear(hidden, dim)
+        )
+
+    def forward(self, data: HeteroData) -> tuple[Tensor, Branch]:
+        """Of the nodes of ``data``; see the class for shapes."""
+        ids = self.item(data)
+        return ids, Branch(self.user(data), self.map(ids))
+
+
 _SMALLEST = 1e-2  # a weight of 0 would have no gradient
 
 

@@ -30,6 +30,7 @@ UNUSED = (
     "matplotlib",
     "setproctitle",
     "sparsesvd",
+    "torch_sparse",
     "torchvision",
     "visdom",
     "wandb",
@@ -162,7 +163,7 @@ def _with_scatter() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without dropout, Gumbel noise and shuffles: both would draw other numbers."""
+    """Without dropout, noise and shuffles: both would draw other numbers."""
 
     def keep(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return x
@@ -180,6 +181,7 @@ def quiet() -> Iterator[None]:
     randperm = torch.randperm
     with (
         mock.patch.object(torch, "randperm", turned),
+        mock.patch.object(torch, "rand_like", torch.ones_like),
         mock.patch.object(functional, "dropout", keep),
         mock.patch.object(functional, "gumbel_softmax", softmax),
     ):

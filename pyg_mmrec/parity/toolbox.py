@@ -1,4 +1,7 @@
-"""Models of the MMRec toolbox (https://github.com/enoche/MMRec), from a checkout."""
+"""Models of the MMRec toolbox (https://github.com/enoche/MMRec), from a checkout.
+
+Or of a repository that is built on it, as many of the authors' own are.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +35,30 @@ FEATURES = ("vision.npy", "text.npy")  # it knows two modalities
 USER_GRAPH, USER_K = "users.npy", 40  # the number is written into its code
 ITEM_GRAPH, ITEM_K = "items.npy", 2  # and this one into a file's name
 # Tensors of its models that are registered as parameters where there is no GPU.
-_PLAIN = ("result_embed",)
+_PLAIN = tuple(f"result_embed{x}" for x in ("", "_guide", "_v", "_t", "_n1", "_n2"))
 
 
-def check(checkout: Path | str) -> Path:
+def check(
+    checkout: Path | str, repository: str = "enoche/MMRec", package: str = "utils"
+) -> Path:
     """The folder of the checkout's sources.
 
+    Args:
+        checkout: The folder that is meant to be one.
+        repository: Of the toolbox, or of what is built on it.
+        package: What its package of utilities is called.
+
     Raises:
-        MMRecError: If it is no checkout of the toolbox.
+        MMRecError: If it is no checkout of the repository.
     """
     source = Path(checkout).expanduser().absolute() / "src"
-    for name in ("configs/overall.yaml", "common/trainer.py", "utils/dataset.py"):
+    files = ("configs/overall.yaml", "common/trainer.py", f"{package}/dataset.py")
+    for name in files:
         if not (source / name).is_file():
             raise MMRecError(
-                f"{checkout} is no checkout of MMRec, for src/{name} is not in it: "
-                f"clone https://github.com/enoche/MMRec and name its folder"
+                f"{checkout} is no checkout of {repository.partition('/')[2]}, for "
+                f"src/{name} is not in it: clone https://github.com/{repository} and "
+                f"name its folder"
             )
     return source
 
@@ -139,7 +151,9 @@ def data_options(folder: Path) -> dict[str, Any]:
     }
 
 
-def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+def load(
+    model: str, options: Mapping[str, Any], package: str = "utils"
+) -> tuple[Any, Any]:
     """The toolbox's trainer and its training batches, as its own start makes them.
 
     Of options that its files leave to a search, the first values.
@@ -147,11 +161,14 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
     Called where its sources can be imported, in a folder that holds its ``configs``.
     """
     from common.trainer import Trainer
-    from utils.configurator import Config
-    from utils.dataloader import TrainDataLoader
-    from utils.dataset import RecDataset
-    from utils.utils import get_model, init_seed
 
+    def utility(module: str, name: str) -> Any:
+        return getattr(importlib.import_module(f"{package}.{module}"), name)
+
+    Config = utility("configurator", "Config")
+    TrainDataLoader = utility("dataloader", "TrainDataLoader")
+    RecDataset = utility("dataset", "RecDataset")
+    get_model, init_seed = (utility("utils", x) for x in ("get_model", "init_seed"))
     _alias_common()
     config = Config(model, NAME, dict(options))
     for name in config["hyper_parameters"]:
@@ -201,6 +218,8 @@ class Toolbox:
         mend: What to do with the model before anything else.
         before: What it needs before it scores, such as a forward pass.
         write: Writes what more it reads into its data set's folder.
+        repository: Of the toolbox, or of what is built on it.
+        package: What its package of utilities is called.
     """
 
     model: str
@@ -214,6 +233,8 @@ class Toolbox:
     mend: Callable[[Any], None] | None = None
     before: Callable[[Any], Any] | None = None
     write: Callable[[HeteroData, Path], None] | None = None
+    repository: str = "enoche/MMRec"
+    package: str = "utils"
 
     def with_options(self, options: Mapping[str, Any]) -> Toolbox:
         """The model as the toolbox ships it, with some options of its own."""
@@ -221,12 +242,12 @@ class Toolbox:
 
     def sources(self, checkout: Path) -> tuple[Path, ...]:
         """Folders that it is imported from."""
-        source = check(checkout)
+        source = check(checkout, self.repository, self.package)
         return source, source.parent
 
     def __call__(self, checkout: Path, data: HeteroData) -> Peer:
         """Build the model on a graph."""
-        source = check(checkout)
+        source = check(checkout, self.repository, self.package)
         with working_folder(source) as folder:
             target = write_data(data, folder)
             if self.write is not None:
@@ -241,7 +262,7 @@ class Toolbox:
             _alias_common()  # before a patch imports a model
             if self.patch is not None:
                 self.patch()
-            trainer, _ = load(self.model, options)
+            trainer, _ = load(self.model, options, self.package)
         if self.mend is not None:
             self.mend(trainer.model)
         return _ToolboxPeer(trainer, self)
