@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import string
+import sys
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,8 @@ def index_of(user_ids: pd.Index, item_ids: pd.Index) -> Index:
 @given(data=st.data())
 def test_ids_survive_files_or_are_refused(tmp_path_factory, suffix, data) -> None:
     ids = data.draw(st.one_of(ALL_IDS))
+    if suffix != ".parquet" and sys.version_info < (3, 11):
+        assume("\0" not in "".join(map(str, ids)))  # which its csv module cannot write
     folder = tmp_path_factory.mktemp("mine")
     write(folder, ids, suffix)
     broken = any(type(i) is str and set(i) & {"\0", "\r", "\n"} for i in ids)
