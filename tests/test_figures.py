@@ -180,5 +180,5 @@ def test_a_kept_exhibit_is_of_clean_commits_and_its_own_command(page) -> None:
     assert name in (*EXHIBITS, "claims")
     assert page.stem.startswith(name)
     if "![" in text:
-        assert page.with_suffix(".png").stat().st_size < 200_000
+        assert page.with_suffix(".png").stat().st_size < 150_000
         assert page.with_suffix(".pdf").exists()

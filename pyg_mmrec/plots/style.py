@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import replacing
@@ -107,7 +108,19 @@ def save(figure: Figure, path: Path | str) -> None:
     if kind not in ("png", "pdf", "svg"):
         raise MMRecError(f"pictures are .png, .pdf or .svg (got {str(path)!r})")
     with matplotlib.rc_context(STYLE), replacing(path) as file:
-        figure.savefig(file, format=kind)
+        if kind == "png":
+            _save_png(figure, file)
+        else:
+            figure.savefig(file, format=kind)
+
+
+def _save_png(figure: Figure, file: BinaryIO) -> None:
+    """Without the transparency that nothing here has: an eighth smaller."""
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").save(file, "png", optimize=True)
 
 
 def drawn(make: Callable[[], Figure], path: Path) -> bool:

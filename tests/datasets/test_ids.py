@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import string
-import sys
 
 import numpy as np
 import pandas as pd
@@ -70,8 +69,14 @@ def write(folder, ids: list, suffix: str) -> None:
         table.to_parquet(folder / "interactions.parquet")
     else:
         separator = "," if suffix == ".csv" else "\t"
-        path = folder / f"interactions{suffix}"
-        table.to_csv(path, index=False, sep=separator, quoting=1)
+        rows = [table.columns, *table.itertuples(index=False)]
+        with open(folder / f"interactions{suffix}", "w", newline="") as file:
+            file.writelines(separator.join(map(quoted, row)) + "\n" for row in rows)
+
+
+def quoted(value) -> str:
+    """As CSV has it; its module writes no NUL in Python 3.10."""
+    return '"' + str(value).replace('"', '""') + '"'
 
 
 def index_of(user_ids: pd.Index, item_ids: pd.Index) -> Index:
@@ -84,8 +89,6 @@ def index_of(user_ids: pd.Index, item_ids: pd.Index) -> Index:
 @given(data=st.data())
 def test_ids_survive_files_or_are_refused(tmp_path_factory, suffix, data) -> None:
     ids = data.draw(st.one_of(ALL_IDS))
-    if suffix != ".parquet" and sys.version_info < (3, 11):
-        assume("\0" not in "".join(map(str, ids)))  # which its csv module cannot write
     folder = tmp_path_factory.mktemp("mine")
     write(folder, ids, suffix)
     broken = any(type(i) is str and set(i) & {"\0", "\r", "\n"} for i in ids)

@@ -150,5 +150,4 @@ def _rows(step: Step, branch: Branch | RowBranch, nodes: Nodes) -> Branch:
     """Rows of a batch's users and items, each once, or all."""
     if nodes == "all":
         return branch.dense()
-    user = branch.user.index_select(0, step.nodes(USER))
-    return Branch(user, branch.item.index_select(0, step.nodes(ITEM)))
+    return Branch(step.read(branch.user, USER), step.read(branch.item, ITEM))
