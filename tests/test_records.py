@@ -17,11 +17,13 @@ from pyg_mmrec.experiments.leaderboard import (
     verdict,
 )
 from pyg_mmrec.experiments.records import add_records, read_records, record_of
+from pyg_mmrec.experiments.summary import summary, with_summaries, write_summaries
 from pyg_mmrec.methods import get
 
 from .test_cli import SMALL, script
 
-RESULTS = Path(__file__).parents[1] / "scripts" / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "scripts" / "results"
 KEPT = sorted(RESULTS.glob("*.jsonl"))
 
 
@@ -174,3 +176,51 @@ def test_kept_figures_are_of_a_commit_and_a_command_of_today(path: Path) -> None
         assert len(found["commit"]) == 40, f"{found['case']}: not of a clean commit"
         args = read(shlex.split(found["command"])[2:])
         assert args.method == found["method"], json.dumps(found)
+
+
+def test_a_documents_tables_are_written_from_records(runs, tmp_path) -> None:
+    into = tmp_path / "results"
+    record([runs], into)
+    asked = "<!-- recorded: lightgcn on synthetic by recall@20 -->"
+    path = tmp_path / "mine.md"
+    path.write_text(f"before\n{asked}\nstale\n<!-- end -->\nafter\n")
+    write_summaries(path, into)
+    before, _, *table, _, after = path.read_text().splitlines()
+    assert (before, after) == ("before", "after")
+    assert "stale" not in table
+    by_seed = [r["test"]["recall@20"] for r in read_records(into / "synthetic.jsonl")
+               if r["method"] == "lightgcn"]  # fmt: skip
+    assert any(f"| `lightgcn` | {sum(by_seed) / 2:.4f} ± " in line for line in table)
+    written = path.read_text()
+    write_summaries(path, into)
+    assert path.read_text() == written
+    for changed, told in (
+        ("lightgcn on", "rearm on"),
+        ("on synthetic", "on elsewhere"),
+        ("<!-- recorded", "<!-- kept"),
+    ):
+        path.write_text(wrong := written.replace(changed, told))
+        with pytest.raises(MMRecError, match="rearm|elsewhere|asks for no table"):
+            write_summaries(path, into)
+        assert path.read_text() == wrong
+
+
+def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
+    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
+    found = json.loads(line) | {"case": "sand"}
+    other = found | {"modalities": ["text"]}
+    (tmp_path / "sports.jsonl").write_text(f"{json.dumps(found)}\n")
+    ours = f"{found['test']['recall@20']:.4f}"
+    assert f"| `sand` | {ours} | 0.1145 |" in summary(
+        ["sand"], ["sports"], "recall@20", tmp_path
+    )
+    (tmp_path / "sports.jsonl").write_text(
+        f"{json.dumps(found)}\n{json.dumps(other)}\n"
+    )
+    with pytest.raises(MMRecError, match=r"category \+ text; text of sand"):
+        summary(["sand"], ["sports"], "recall@20", tmp_path)
+
+
+def test_the_readmes_tables_are_what_the_records_say() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert with_summaries(text, RESULTS) == text

@@ -15,6 +15,7 @@ from pyg_mmrec.experiments.leaderboard import write_leaderboard
 from pyg_mmrec.experiments.loading import method_of
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
 from pyg_mmrec.experiments.records import add_records, finished_runs, record_of
+from pyg_mmrec.experiments.summary import write_summaries
 
 
 def record(folders: Iterable[Path], into: Path) -> list[Path]:
@@ -36,12 +37,21 @@ def main() -> None:
     """Carry the command out, with the arguments of the process."""
     parser = Parser(description=__doc__)
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run, or "
+        "runs", nargs="*", type=Path, metavar="RUN", help="output folder of a run, or "
         "of compare",
     )  # fmt: skip
     parser.add_argument(
         "--to", type=Path, required=True, metavar="DIR", help="where records lie"
     )
+    parser.add_argument(
+        "--document", nargs="+", type=Path, default=(), metavar="FILE", help="Markdown "
+        "whose tables between '<!-- recorded: METHOD ... on DATASET ... by METRIC -->' "
+        "and '<!-- end -->' are written from the records, too",
+    )  # fmt: skip
     args = parser.parse_args(sys.argv[1:])
-    for path in record(args.runs, args.to):
+    if not args.runs and not args.document:
+        parser.error("name runs to keep, or a --document to write")
+    written = record(args.runs, args.to)
+    written += [write_summaries(path, args.to) for path in args.document]
+    for path in written:
         print(f"wrote {path}")

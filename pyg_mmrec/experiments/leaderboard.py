@@ -88,6 +88,19 @@ def published_figure(method: str, dataset: str, metric: str) -> float | None:
     return None
 
 
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a run is on the data set's own split, all items ranked, as papers do."""
+    return record.get("candidates", "all") == "all" and record["split"] is None
+
+
+def figure(values: Sequence[float]) -> str:
+    """A mean in text, with the standard deviation of several."""
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{mean(values):.4f}{spread}"
+
+
 def _tables(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records by what a table is of.
 
@@ -145,17 +158,15 @@ def _columns(records: Sequence[Record]) -> list[str]:
 def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     first = runs[0]
     theirs = None
-    # As its paper has it: no variant, the data set's own split, all items ranked.
-    whole = first.get("candidates", "all") == "all" and first["split"] is None
-    if case == first["method"] and whole:
+    if case == first["method"] and is_whole(first):  # no variant: as its paper has it
         theirs = published_figure(first["method"], first["dataset"], MONITOR)
     ours = mean(r["test"][MONITOR] for r in runs)
     return [
         str(rank),
         f"`{case}`",
         " ".join(dict.fromkeys(str(r["seed"]) for r in runs)),
-        *(_figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
-        _figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
+        *(figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
+        figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
         ", ".join(_epoch(r) for r in runs),
         f"{mean(r['seconds_per_epoch'] for r in runs):.1f}",
         f"{max(r['peak_memory_bytes'] for r in runs) / 2**20:.0f}",
@@ -173,13 +184,6 @@ def _epoch(record: Record) -> str:
 def _commit(record: Record) -> str:
     commit, changed, _ = (record.get("commit") or "unknown").partition("-dirty")
     return commit[:10] + changed
-
-
-def _figure(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{mean(values):.4f}{spread}"
 
 
 def _origin(case: str, runs: Sequence[Record]) -> list[str]:

@@ -1,0 +1,109 @@
+"""One table of recorded methods over data sets, in a document that asks for it.
+
+A document asks by a comment, and what stands between it and the next ``<!-- end -->``
+is written anew::
+
+    <!-- recorded: bpr lightgcn on baby sports by recall@20 -->
+    <!-- end -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.comparison import markdown_rows
+from pyg_mmrec.experiments.leaderboard import figure, is_whole, published_figure
+from pyg_mmrec.experiments.records import Record, read_records
+from pyg_mmrec.files import replacing
+
+_ASKED = re.compile(
+    r"(<!-- recorded: ([\w ]+) on ([\w\- ]+) by ([\w@]+) -->\n).*?(<!-- end -->)", re.S
+)
+
+
+def write_summaries(document: Path, results: Path) -> Path:
+    """Write the tables that a document asks for.
+
+    Args:
+        document: A Markdown file with at least one such comment.
+        results: Where records lie, as ``DATASET.jsonl``.
+
+    Returns:
+        The document.
+
+    Raises:
+        MMRecError: If the document asks for none, or for what is not recorded.
+    """
+    if not document.is_file():
+        raise MMRecError(f"{document} is not there")
+    text = with_summaries(document.read_text(), results, str(document))
+    with replacing(document) as file:
+        file.write(text.encode())
+    return document
+
+
+def with_summaries(text: str, results: Path, name: str = "the document") -> str:
+    """The text of a document, its tables as the records have them; see above."""
+    if not _ASKED.search(text):
+        raise MMRecError(
+            f"{name} asks for no table: write '<!-- recorded: METHOD ... on DATASET "
+            f"... by METRIC -->' and '<!-- end -->', each on a line"
+        )
+
+    def written(found: re.Match[str]) -> str:
+        head, methods, datasets, metric, end = found.groups()
+        table = summary(methods.split(), datasets.split(), metric, results)
+        return f"{head}\n{table}\n{end}"
+
+    return _ASKED.sub(written, text)
+
+
+def summary(
+    methods: Sequence[str], datasets: Sequence[str], metric: str, results: Path
+) -> str:
+    """A row per method; per data set what is recorded and what is published.
+
+    Args:
+        methods: Names of methods.
+        datasets: Names of data sets.
+        metric: A test metric, such as ``"recall@20"``.
+        results: Where records lie.
+
+    Raises:
+        MMRecError: If a method has no record on a data set, or several that differ in
+            the modalities seen.
+    """
+    kept = {name: _whole(results / f"{name}.jsonl") for name in datasets}
+    rows = [[""]]
+    for dataset in datasets:
+        rows[0] += [f"{dataset}, ours", "published"]
+    for method in methods:
+        row = [f"`{method}`"]
+        for dataset, records in kept.items():
+            runs = _runs(records, method, dataset)
+            theirs = published_figure(method, dataset, metric)
+            row.append(figure([run["test"][metric] for run in runs]))
+            row.append("" if theirs is None else f"{theirs:.4f}")
+        rows.append(row)
+    return markdown_rows(rows)
+
+
+def _whole(path: Path) -> list[Record]:
+    if not path.is_file():
+        raise MMRecError(f"{path} is not there: nothing is recorded of {path.stem}")
+    return [record for record in read_records(path) if is_whole(record)]
+
+
+def _runs(records: Iterable[Record], method: str, dataset: str) -> list[Record]:
+    runs = [record for record in records if record["case"] == method]
+    seen = {tuple(run["modalities"]) for run in runs}
+    if len(seen) != 1:
+        told = "; ".join(" + ".join(one) for one in sorted(seen)) or "no run"
+        raise MMRecError(
+            f"records of {dataset} have {told} of {method}, and a table takes runs of "
+            f"one set of modalities"
+        )
+    return runs
