@@ -21,7 +21,7 @@ from pyg_mmrec.nn import ModalityGCN, Propagate
 from pyg_mmrec.nn.fusion import IdChannel
 from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
 from pyg_mmrec.parallel.batches import Batches
-from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence, MixEdges, pruned
+from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence, pruned, similar_items
 
 _LEAST = 1e-8  # the authors': a root of 0 would have no gradient
 
@@ -134,8 +134,7 @@ class COHESION(Recommender):
         if c.user_k:
             parts.append(CoOccurrence(c.user_k, USER))
         if c.num_item_layers:
-            parts.append(KNN(c.k, weight="binary", normalize="sym", loop=True))
-            parts.append(MixEdges(ITEM, c.modality_weights, co_weight=0.0))
+            parts += similar_items(c.k, c.modality_weights)
         return Compose(parts)
 
     @classmethod

@@ -18,7 +18,7 @@ from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.batches import Batches
-from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence, MixEdges
+from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence, similar_items
 
 
 @register(
@@ -111,8 +111,7 @@ class DRAGON(Recommender):
         if c.user_k:
             parts.append(CoOccurrence(c.user_k, USER))
         if c.num_item_layers:
-            parts.append(KNN(c.k, weight="binary", normalize="sym", loop=True))
-            parts.append(MixEdges(ITEM, c.modality_weights, co_weight=0.0))
+            parts += similar_items(c.k, c.modality_weights)
         return Compose(parts)
 
     def forward(self, data: HeteroData) -> Embeddings:

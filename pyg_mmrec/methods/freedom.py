@@ -17,7 +17,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, FeatureBPR, Term
 from pyg_mmrec.parallel.columns import Columns
-from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges, pruned
+from pyg_mmrec.transforms import BipartiteNorm, pruned, similar_items
 
 
 @register(
@@ -95,13 +95,8 @@ class FREEDOM(Recommender):
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
         """Normalised interactions, and the frozen mix of the kNN graphs."""
-        return Compose(
-            [
-                BipartiteNorm(),
-                KNN(config.k, weight="binary", normalize="sym", loop=True),
-                MixEdges(ITEM, config.modality_weights, co_weight=0.0),
-            ]
-        )
+        similar = similar_items(config.k, config.modality_weights)
+        return Compose([BipartiteNorm(), *similar])
 
     @classmethod
     def epoch_graph(cls, config: Any) -> BaseTransform | None:

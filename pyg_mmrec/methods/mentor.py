@@ -26,7 +26,7 @@ from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import IdChannel, fuse
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.columns import Alone
-from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges
+from pyg_mmrec.transforms import BipartiteNorm, similar_items
 
 
 @register(
@@ -137,8 +137,7 @@ class MENTOR(Recommender):
         c = config
         parts = [BipartiteNorm()]
         if c.num_item_layers:
-            parts.append(KNN(c.k, weight="binary", normalize="sym", loop=True))
-            parts.append(MixEdges(ITEM, c.modality_weights, co_weight=0.0))
+            parts += similar_items(c.k, c.modality_weights)
         return Compose(parts)
 
     def forward(self, data: HeteroData) -> Embeddings:

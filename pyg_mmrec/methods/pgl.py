@@ -22,7 +22,7 @@ from pyg_mmrec.objectives import BPR, Term
 from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.basic import one_way_contrast
 from pyg_mmrec.parallel.columns import Alone
-from pyg_mmrec.transforms import KNN, BipartiteNorm, MixEdges, pruned
+from pyg_mmrec.transforms import BipartiteNorm, pruned, similar_items
 
 
 @register(
@@ -109,13 +109,8 @@ class PGL(Recommender):
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
         """Normalised interactions, and the frozen mix of the kNN graphs."""
-        return Compose(
-            [
-                BipartiteNorm(),
-                KNN(config.k, weight="binary", normalize="sym", loop=True),
-                MixEdges(ITEM, config.modality_weights, co_weight=0.0),
-            ]
-        )
+        similar = similar_items(config.k, config.modality_weights)
+        return Compose([BipartiteNorm(), *similar])
 
     @classmethod
     def epoch_graph(cls, config: Any) -> BaseTransform | None:

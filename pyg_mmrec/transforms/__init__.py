@@ -9,6 +9,7 @@ from pyg_mmrec.transforms.interactions import (
     Degree,
     MixEdges,
     UserInterest,
+    similar_items,
 )
 from pyg_mmrec.transforms.k_core import KCore
 from pyg_mmrec.transforms.relations import KNN, BipartiteNorm, DropEdge, pruned
@@ -28,6 +29,7 @@ __all__ = [
     "UserInterest",
     "cached",
     "pruned",
+    "similar_items",
     "split_from",
 ]
 

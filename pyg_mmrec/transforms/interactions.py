@@ -35,6 +35,7 @@ from pyg_mmrec.transforms.checks import (
     interactions,
     modality_names,
 )
+from pyg_mmrec.transforms.relations import KNN
 
 Weight = Literal["softmax", "count", "cosine"]
 _KNN = knn_relation("", "")[1]
@@ -303,3 +304,26 @@ class MixEdges(BaseTransform):
             f"semantic={self.semantic}, co_weight={self.co_weight}, "
             f"name={self.name!r})"
         )
+
+
+def similar_items(k: int, weights: Mapping[str, float]) -> list[BaseTransform]:
+    r"""Transforms for FREEDOM's frozen item graph: binary kNN graphs, mixed.
+
+    .. math::
+        \mathbf{S} = \sum_m \alpha_m \mathbf{D}_m^{-1/2} \mathbf{S}_m
+        \mathbf{D}_m^{-1/2}
+
+    Args:
+        k: Neighbours of an item in each modality, of which it is one itself.
+        weights: :math:`\alpha_m`, see :class:`MixEdges`.
+
+    Example:
+        >>> from torch_geometric.transforms import Compose
+        >>> from pyg_mmrec import Synthetic
+        >>> from pyg_mmrec.transforms import similar_items
+        >>> mix = Compose(similar_items(5, {"image": 0.1, "text": 0.9}))
+        >>> mix(Synthetic(num_users=50, num_items=40)[0]).edge_types[-1]
+        ('item', 'mixed', 'item')
+    """
+    knn = KNN(k, weight="binary", normalize="sym", loop=True)
+    return [knn, MixEdges(ITEM, weights)]
