@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import time
 import wave
 from dataclasses import replace
 
@@ -385,6 +386,17 @@ def test_it_trains_in_turn_with_ours(dataset, checkout) -> None:
     assert [row.case for row in rows] == names
     assert all(row.seconds > 0 for row in rows)
     assert sorted(checkout.rglob("*")) == before
+
+
+def test_both_are_timed_by_one_clock(dataset, checkout, monkeypatch) -> None:
+    path = checkout / "src/common/trainer.py"
+    head = "def _train_epoch(self, batches, epoch):"
+    asleep = f"{head}\n        import time; time.sleep(0.5)"
+    path.write_text(path.read_text().replace(head, asleep))
+    for clock, least, most in (("perf_counter", 0.5, 9), ("process_time", 0, 0.4)):
+        monkeypatch.setattr(timing, "_clock", getattr(time, clock))
+        _, theirs = peer.measure(dataset, QUICK, checkout, ["lightgcn"])
+        assert least <= theirs.seconds < most, clock
 
 
 def test_its_options_are_those_of_our_configuration() -> None:

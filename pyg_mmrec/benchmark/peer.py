@@ -23,7 +23,7 @@ import torch
 
 from pyg_mmrec.benchmark.epochs import Training, make_trainer
 from pyg_mmrec.benchmark.peer_models import MODELS, Model
-from pyg_mmrec.benchmark.timing import Row, Settings, row, timed
+from pyg_mmrec.benchmark.timing import Row, Settings, clock_name, row, timed
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import modalities
@@ -163,6 +163,7 @@ def started(
     (folder / "options.json").write_text(json.dumps(options))
     command = [sys.executable, "-m", _RUNNER, str(source), model]
     command += [str(folder / "options.json"), str(torch.get_num_threads())]
+    command.append(clock_name())
     with open(folder / "errors.txt", "w+") as errors:
         process = subprocess.Popen(
             command,

@@ -22,6 +22,11 @@ def count_cpu_time() -> None:
     _clock = time.process_time
 
 
+def clock_name() -> str:
+    """Which clock of :mod:`time` is read, for another process to read the same."""
+    return _clock.__name__
+
+
 @dataclass(frozen=True)
 class Settings:
     """What all parts share.
