@@ -56,7 +56,7 @@ def with_summaries(text: str, results: Path, name: str = "the document") -> str:
     def written(found: re.Match[str]) -> str:
         head, methods, datasets, metric, end = found.groups()
         table = summary(methods.split(), datasets.split(), metric, results)
-        return f"{head}\n{table}\n{end}"
+        return f"{head}{table}{end}"
 
     return _ASKED.sub(written, text)
 
