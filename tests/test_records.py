@@ -27,6 +27,12 @@ RESULTS = ROOT / "scripts" / "results"
 KEPT = sorted(RESULTS.glob("*.jsonl"))
 
 
+def recorded(case: str) -> dict:
+    """The record of a case on sports."""
+    records = read_records(RESULTS / "sports.jsonl")
+    return next(found for found in records if found["case"] == case)
+
+
 @pytest.fixture
 def runs(tmp_path) -> Path:
     data = Synthetic(num_users=50, num_items=40)
@@ -85,8 +91,7 @@ def test_records_take_the_place_of_their_like_and_tables_rank(runs, tmp_path) ->
 
 
 def test_a_short_trial_takes_the_place_of_no_whole_run(tmp_path) -> None:
-    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
-    whole = json.loads(line)
+    whole = recorded("sand")
     short = whole | {"epochs": 3, "hints": ["the best epoch is the last one"]}
     (path,) = add_records(tmp_path, [whole])
     kept = path.read_text()
@@ -109,21 +114,20 @@ def test_what_is_published_is_of_the_own_paper_first() -> None:
 
 
 def test_another_split_stands_beside_nothing_published(tmp_path) -> None:
-    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
-    assert json.loads(line)["split"] is None
+    found = recorded("sand")
+    assert found["split"] is None
     path = tmp_path / "sports.jsonl"
     for changes, told in (
         ({}, True),
         ({"split": {"how": "random"}}, False),
         ({"candidates": "cold"}, False),
     ):
-        path.write_text(json.dumps(json.loads(line) | changes) + "\n")
+        path.write_text(json.dumps(found | changes) + "\n")
         assert ("| below (" in leaderboard(path)) == told
 
 
 def test_all_cases_of_a_table_are_of_the_same_draws(tmp_path) -> None:
-    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
-    of = json.loads(line)
+    of = recorded("sand")
     cold = {"method": "cold"}
     draws = [("a", cold), ("a", {**cold, "seed": 1}), ("b", {**cold, "seed": 0})]
     draws += [("c", {**cold, "seed": 1}), ("c", {**cold, "seed": 0})]
@@ -206,8 +210,7 @@ def test_a_documents_tables_are_written_from_records(runs, tmp_path) -> None:
 
 
 def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
-    [line, *_] = (RESULTS / "sports.jsonl").read_text().splitlines()
-    found = json.loads(line) | {"case": "sand"}
+    found = recorded("sand")
     other = found | {"modalities": ["text"]}
     (tmp_path / "sports.jsonl").write_text(f"{json.dumps(found)}\n")
     ours = f"{found['test']['recall@20']:.4f}"
