@@ -379,7 +379,7 @@ def checkout(tmp_path):
 
 def test_it_trains_in_turn_with_ours(dataset, checkout) -> None:
     before = sorted(checkout.rglob("*"))
-    rows = peer.measure(dataset, QUICK, checkout, ["lightgcn", "freedom"])
+    rows = list(peer.measure(dataset, QUICK, checkout, ["lightgcn", "freedom"]))
     names = [
         f"{m}, {who}" for m in ("LightGCN", "FREEDOM") for who in ("ours", "MMRec")
     ]
@@ -447,7 +447,16 @@ def test_its_failure_is_one_sentence(dataset, checkout) -> None:
     path = checkout / "src/utils/utils.py"
     path.write_text(path.read_text().replace("def init_seed", "def no_seed"))
     with pytest.raises(MMRecError, match="LightGCN did not run here .*init_seed"):
-        peer.measure(dataset, QUICK, checkout, ["lightgcn"])
+        next(peer.measure(dataset, QUICK, checkout, ["lightgcn"]))
+
+
+def test_what_was_timed_before_a_failure_is_kept(dataset, checkout) -> None:
+    path = checkout / "src/utils/utils.py"
+    path.write_text(path.read_text().replace('"FREEDOM": Model', '"OTHER": Model'))
+    rows = peer.measure(dataset, QUICK, checkout, ["lightgcn", "freedom"])
+    assert [next(rows).case for _ in range(2)] == ["LightGCN, ours", "LightGCN, MMRec"]
+    with pytest.raises(MMRecError, match="FREEDOM did not run here"):
+        next(rows)
 
 
 # What may not get slower

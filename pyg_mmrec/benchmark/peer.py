@@ -45,8 +45,8 @@ def measure(
     settings: Settings,
     checkout: Path | str,
     methods: Sequence[str] | None = None,
-) -> list[Row]:
-    """Time whole epochs of what both packages have, of both in turn.
+) -> Iterator[Row]:
+    """Time whole epochs of what both packages have, of both in turn, a method each.
 
     Args:
         dataset: The data set.
@@ -59,7 +59,6 @@ def measure(
     """
     source = check(checkout)
     data = dataset[0]
-    found: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         target = write_data(data, Path(folder))
         methods = fit(methods, len(modalities(data)))
@@ -71,8 +70,7 @@ def measure(
             options = _options(Path(folder), settings)
             options |= model.of_theirs(ours.trainer.model.config)
             with started(source, Path(folder), model.name, options) as epoch:
-                found += _in_turn(model, ours, epoch, settings)
-    return found
+                yield from _in_turn(model, ours, epoch, settings)
 
 
 def check_methods(methods: Sequence[str] | None) -> None:
