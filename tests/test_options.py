@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pyg_mmrec.config import Range, override, range_of
+from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.assembly import check_options, configure
 from pyg_mmrec.experiments.experiment import run
@@ -169,15 +170,10 @@ def test_trying_a_layer_leaves_it_and_the_random_numbers_alone() -> None:
     assert torch.equal(torch.rand(3), drawn)
 
 
-def test_a_misspelt_modality_is_named(graph) -> None:
-    class Data:
-        name, processed_dir = "none", None
-
-        def __getitem__(self, index):
-            return graph
-
+def test_a_misspelt_modality_is_named() -> None:
+    data = Synthetic(num_users=40, num_items=30)
     with pytest.raises(MMRecError, match="'imge': did you mean 'image'"):
-        run(Data(), "freedom", modality_weights={"imge": 1.0}, device="cpu")
+        run(data, "freedom", modality_weights={"imge": 1.0}, device="cpu")
 
 
 @pytest.mark.parametrize(

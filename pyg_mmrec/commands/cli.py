@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,16 @@ def named(dataset: str) -> tuple[str, str | None]:
     """
     if dataset not in DATASETS and Path(dataset).is_dir():
         return "custom", dataset
+    if dataset not in DATASETS and (os.sep in dataset or Path(dataset).exists()):
+        raise MMRecError(
+            f"{dataset} is no folder: name the one that holds interactions.csv and the "
+            f"features, or a data set"
+        )
+    if dataset in available():
+        raise MMRecError(
+            f"{dataset!r} is a method, where a data set or a folder is expected: "
+            f"--help tells the order"
+        )
     maker(dataset)
     return dataset, None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from pyg_mmrec.config import Parser, number
+from pyg_mmrec.datasets.coverage import check_overlap
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.readers import items_file
 from pyg_mmrec.datasets.tables import id_column, read_table
@@ -45,6 +47,7 @@ def with_table(index: Index, run: str, given: str | None) -> Index:
         return index
     table = read_table(path)
     ids = pd.Index(id_column(table, "item", path))
+    check_overlap(ids, index.item_ids, path)
     known = placed(ids, index.item_ids) >= 0
     frame = table[known].assign(item=index.item_ids[placed(ids, index.item_ids)[known]])
     return index.with_columns(frame)
@@ -119,19 +122,30 @@ def main() -> None:
         index = load_run(args.run).index
     else:
         index = index_of(args.run)
-    if args.where:
+    if args.where or args.items:
         index = with_table(index, args.run, args.items)
     asked = {"k": args.k, "diversity": args.diversity}
     for name in ("allow", "deny"):
         texts = getattr(args, name)
         asked[name] = None if texts is None else raw_ids(index.item_ids, texts)
     asked["where"] = conditions(args.where) or None
+    named: list[object] = list(range(len(args.history)))
     if args.history:
         history = [raw_ids(index.item_ids, texts) for texts in args.history]
         best = index.recommend(history=history, fold_in=args.fold_in, **asked)
     else:
-        users = raw_ids(index.user_ids, args.users)
-        if len(set(users)) < len(users):
+        named = raw_ids(index.user_ids, args.users)
+        if len(set(named)) < len(named):
             raise MMRecError("a user is named twice: name each once")
-        best = index.recommend(users, **asked)
+        best = index.recommend(named, **asked)
+    without = [str(user) for user in named if user not in set(best["user"])]
+    if without:
+        said = (
+            f"nothing is left to recommend to {', '.join(without)}: what a user has "
+            f"taken is left out, and so is what --allow, --deny and --where do not let "
+            f"through"
+        )
+        if best.empty:
+            raise MMRecError(said)
+        warnings.warn(said, stacklevel=2)
     print(best.to_string(index=False))

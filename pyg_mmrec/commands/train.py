@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from pyg_mmrec.commands.cli import (
@@ -27,7 +28,7 @@ from pyg_mmrec.experiments.loading import made_again, method_of
 from pyg_mmrec.experiments.outputs import read_json
 from pyg_mmrec.parallel.processes import together
 from pyg_mmrec.training.config import renamed
-from pyg_mmrec.training.identity import FIELDS
+from pyg_mmrec.training.identity import FIELDS, data_parts, differing
 from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET METHOD [options], or --config RUN/config.json --output DIR [options]"
@@ -68,7 +69,15 @@ def repeated(path: Path, argv: list[str]) -> tuple[Dataset, argparse.Namespace]:
     args.plug = args.plug or told["plugs"]
     args.ablate = args.ablate or told["ablate"]
     rehearse(dataset=told["dataset"], **run_options(args, method))
-    return made_again(told["source"], path.parent), args
+    data = made_again(told["source"], path.parent)
+    changed = differing(told["data"], data_parts(data[0]))
+    if changed:
+        warnings.warn(
+            f"the data are not those of {path} any more (what differs: "
+            f"{', '.join(changed)}): this is another run, and its figures are others",
+            stacklevel=2,
+        )
+    return data, args
 
 
 _DEFAULTS = {"root": "data", "modalities": None, "split": None, "ratios": None,

@@ -21,6 +21,11 @@ def main() -> None:
         help="folder of new items' features, as of add-items; items without any are "
         "masked",
     )  # fmt: skip
+    add(
+        "--min-rating", type=number(float), default=None, metavar="X",
+        help="lowest rating that counts as an interaction (default: as the run's data "
+        "set has it)",
+    )  # fmt: skip
     add("--output", required=True, metavar="DIR", help="folder for the new run")
     add(
         "--epochs", type=number(int, min=1, max=100_000), default=10, metavar="N",
@@ -42,6 +47,7 @@ def main() -> None:
         args.output,
         items=args.features,
         epochs=args.epochs,
+        min_rating=args.min_rating,
         overwrite=args.overwrite,
         **more,
     )

@@ -32,6 +32,7 @@ _RESPELLED: dict[str, Callable[[str], str]] = {
     "a prefix": lambda text: re.sub(r"^\D+", "", text),
     "a file ending": lambda text: re.sub(r"\.[A-Za-z]{2,4}$", "", text),
 }
+_ALIKE = ("leading zeros", "a decimal point", "spaces around them", "capital letters")
 
 
 def coverage(data: HeteroData) -> pd.DataFrame:
@@ -82,20 +83,20 @@ def warn_of_low_coverage(data: HeteroData, where: Path) -> None:
             )
 
 
-def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
-    """Hold ids of features against those of the interactions.
+def check_overlap(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> int:
+    """Hold ids of a file against those of the interactions; how many match.
 
-    What counts is the share of the ids that could match, be it all features (of a part
-    of the catalogue) or all items (features of a larger catalogue).
+    What counts is the share of the ids that could match, be it all of the file (of a
+    part of the catalogue) or all items (a file of a larger catalogue).
 
     Args:
-        ids: Raw item id of each row of features, ``[n]``.
+        ids: Raw item id of each row, ``[n]``.
         item_ids: Raw ids of the items, ``[I]``.
-        path: File of the features, for messages.
+        path: The file, for messages.
 
     Raises:
         MMRecError: If fewer than :data:`NEARLY_NONE` match. Below :data:`LOW` it is
-            a warning, and one that fewer than all rows match, too.
+            a warning.
     """
     matched = int((placed(ids, item_ids) >= 0).sum())
     share = matched / max(1, min(len(ids), len(item_ids)))
@@ -103,8 +104,8 @@ def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
     if share < LOW:
         cause = _cause(ids, item_ids, matched)
         counts = (
-            f"of the {len(ids):,} ids of its features {matched:,} are among the "
-            f"{len(item_ids):,} items of the interactions: {both}{cause}"
+            f"of its {len(ids):,} ids {matched:,} are among the {len(item_ids):,} "
+            f"items of the interactions: {both}{cause}"
         )
         if share < NEARLY_NONE:
             raise MMRecError(
@@ -114,13 +115,58 @@ def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
         warnings.warn(
             f"{shown(path)} may belong to other items, for {counts}", stacklevel=3
         )
-    elif matched < len(ids):
+    return matched
+
+
+def check_matches(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> None:
+    """The same of features, of which those that no item has are told, too.
+
+    Args:
+        ids: As of :func:`check_overlap`.
+        item_ids: Likewise.
+        path: Likewise.
+
+    Raises:
+        MMRecError: Likewise.
+    """
+    matched = check_overlap(ids, item_ids, path)
+    enough = matched >= LOW * max(1, min(len(ids), len(item_ids)))
+    if enough and matched < len(ids):
         left = [str(plain(i)) for i in ids[placed(ids, item_ids) < 0][:_LISTED]]
         warnings.warn(
             f"{shown(path)} has {len(ids) - matched} items that have no interactions, "
             f"such as {', '.join(left)}: they are left out",
             stacklevel=3,
         )
+
+
+def warn_of_twins(
+    ids: pd.Index, kind: str, path: Path | str, known: pd.Index | None = None
+) -> None:
+    """Warn of ids that are others but for their spelling, as ``1.0`` is beside ``1``.
+
+    Ids stay as they are, so each would be a user or an item of its own.
+
+    Args:
+        ids: Raw ids of a file.
+        kind: ``"user"`` or ``"item"``.
+        path: The file, for the message.
+        known: Ids that they may be meant for; ``ids`` themselves if ``None``.
+    """
+    known = ids if known is None else known
+    if not (len(ids) and isinstance(ids[0], str)):
+        return  # a number has one spelling
+    for name in _ALIKE:
+        respell = _RESPELLED[name]
+        pairs = ((text, respell(text)) for text in ids)
+        twins = [(a, b) for a, b in pairs if a != b and b in known]
+        if twins:
+            warnings.warn(
+                f"{shown(path)} has {len(twins):,} {kind} ids that are others but for "
+                f"{name}, such as {twins[0][0]!r} beside {twins[0][1]!r}: each counts "
+                f"as a {kind} of its own, so write those alike that are the same",
+                stacklevel=2,
+            )
 
 
 def check_known(ids: pd.Index, known: pd.Index, kind: str, path: Path | str) -> None:

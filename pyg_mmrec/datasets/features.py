@@ -16,11 +16,13 @@ from pyg_mmrec.datasets.coverage import check_matches
 from pyg_mmrec.datasets.ids import as_ids, placed, plain
 from pyg_mmrec.datasets.sources import read_npy, shown
 from pyg_mmrec.datasets.tables import (
+    COLUMNS,
     column,
     id_column,
     read_lines,
     read_table,
     required,
+    simple,
     table_kind,
     table_stem,
 )
@@ -32,6 +34,8 @@ MAPPED = (np.float16, np.float32)
 _BLOCK = 1 << 14  # rows of such an array looked at at a time
 _SUFFIX = "_feat"
 _NAME = re.compile(r"[\w-]+")
+# Numbers of rows, as pandas writes them, and other ids: no features, but numbers too.
+_NO_FEATURE = frozenset(("unnamed", "index", "id", *COLUMNS["user"], *COLUMNS["item"]))
 # Layers of a modality go by its name in one of these, whose own names are taken.
 _TAKEN = frozenset(dir(nn.ModuleDict()))
 
@@ -298,6 +302,7 @@ def read_vectors(
     # Text has no lists, and looking at each of its cells would take long.
     mixed = [c for c in rest if rest[c].dtype == object and path.suffix == ".parquet"]
     lists = [c for c in mixed if rest[c].map(_is_list).any()]
+    _check_columns(rest, lists, name, path)
     if lists:
         return check_values(_stacked(rest[lists[0]], path), path), ids
     numbers = rest.apply(_numbers)
@@ -310,6 +315,26 @@ def read_vectors(
             f"so remove other columns, or move the file"
         )
     return check_values(numbers.to_numpy(np.float32), path), ids
+
+
+def _check_columns(rest: pd.DataFrame, lists: list, name: str, path: Path) -> None:
+    """Refuse columns that would be taken for features, or left aside, in silence.
+
+    Raises:
+        MMRecError: If one counts rows or holds other ids, or two hold vectors.
+    """
+    if len(lists) > 1:
+        raise MMRecError(
+            f"{shown(path)} has vectors in the columns {lists[0]!r} and {lists[1]!r}: "
+            f"one is expected, so write each to a file of its own modality"
+        )
+    odd = next((c for c in rest if simple(str(c)) in _NO_FEATURE), None)
+    if odd is not None and not lists:
+        raise MMRecError(
+            f"{shown(path)} has the column {odd!r} beside the item ids in {name!r}, "
+            f"which would be a feature: remove it (pandas writes none of row numbers "
+            f"by to_csv(..., index=False))"
+        )
 
 
 def _is_list(value: object) -> bool:

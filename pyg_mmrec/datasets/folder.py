@@ -21,7 +21,7 @@ from pyg_mmrec.datasets.features import (
     read_values,
     read_vectors,
 )
-from pyg_mmrec.datasets.interactions import Interactions, at_least
+from pyg_mmrec.datasets.interactions import Interactions, at_least, warn_of_dislikes
 from pyg_mmrec.datasets.items import read_items
 from pyg_mmrec.datasets.made import (
     NONE,
@@ -236,13 +236,19 @@ class Folder(Dataset):
                     f"{spelled('min_rating')}"
                 )
             found = at_least(found, self.min_rating, str(held.files[0]))
+        elif found.rating is not None:
+            warn_of_dislikes(found.rating, held.files[0])
         items = held.items(found.item_ids)
         if items is not None and not by_row:
             titles = items.titles(found.item_ids)
         known = find_sources(self.folder, items, self.text_columns)
         sources = {kind: known[kind].of(found.item_ids) for kind in known}
         asked = [kind for kind, name in self.encoders.items() if name is not None]
-        made = possible(self._chosen(held), asked, sources, self.folder)
+        encoders = self._chosen(held)
+        for kind in encoders:
+            if kind in known:
+                known[kind].check(found.item_ids, self.folder)
+        made = possible(encoders, asked, sources, self.folder)
         vectors, paths = held.vectors(items), held.features()
         there = {name: [self.folder] for name in (*vectors, *made)} | paths
         features = {}
@@ -257,7 +263,7 @@ class Folder(Dataset):
                 x, ids = vectors[name]
                 features[name] = align(x, ids, found.item_ids, held.files[-1])
         if self.wanted is None:
-            hint(sources, [*there, *asked], self.folder)
+            hint(sources, [*there, *asked], self.folder, held.table)
         return Raw(found, features, titles)
 
     def encode_more(self, folder: Path | str) -> dict[str, tuple[pd.Index, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pyg_mmrec.blocks import blocks
 from pyg_mmrec.datasets.ids import plain
+from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.errors import MMRecError, spelled
 
 TRAIN, VALID, TEST = 0, 1, 2
@@ -75,6 +77,22 @@ def at_least(found: Interactions, min_rating: float, where: str) -> Interactions
             f"{found.rating.max():g}): lower {spelled('min_rating')}"
         )
     return compact(found.select(np.flatnonzero(rows)))
+
+
+def warn_of_dislikes(rating: np.ndarray, path: Path) -> None:
+    """Warn of ratings that may say the opposite of what an interaction counts as.
+
+    Args:
+        rating: Ratings of interactions that all count, ``[E]``.
+        path: Their file.
+    """
+    low = int((rating <= 0).sum())
+    if 0 < low < len(rating):
+        warnings.warn(
+            f"{shown(path)} has {low:,} ratings of 0 or less, which count as "
+            f"interactions like all others: {spelled('min_rating')} leaves them out",
+            stacklevel=2,
+        )
 
 
 def compact(found: Interactions) -> Interactions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from pyg_mmrec.datasets.ids import as_ids, placed
+from pyg_mmrec.datasets.coverage import check_overlap
+from pyg_mmrec.datasets.ids import as_ids, placed, plain
 from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.datasets.tables import (
     COLUMNS,
@@ -139,7 +141,8 @@ def read_items(
         given: ``{"item": name of the id column}``, if it is not a usual one.
 
     Raises:
-        MMRecError: If it cannot be read, or has no column of item ids.
+        MMRecError: If it cannot be read, has no column of item ids, or hardly any
+            that is wanted.
     """
     table = read_table(path)
     rank = {name: place for place, name in enumerate(COLUMNS["item"])}
@@ -158,7 +161,15 @@ def read_items(
     if wanted is None:
         return Items(table, choices[0], path)
     known = [int((placed(ids, wanted) >= 0).sum()) for ids in choices]
-    return Items(table, choices[known.index(max(known))], path)
+    ids = choices[known.index(max(known))]
+    check_overlap(ids.unique(), wanted, path)
+    if not ids.is_unique:
+        warnings.warn(
+            f"{shown(path)} has {plain(ids[ids.duplicated()][0])!r} and perhaps other "
+            f"items more than once: each item's last row counts, so keep one",
+            stacklevel=2,
+        )
+    return Items(table, ids, path)
 
 
 def is_of_items(table: pd.DataFrame) -> bool:

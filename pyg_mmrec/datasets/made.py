@@ -137,8 +137,26 @@ def tell_skipped(source: Source, found: Encoded) -> None:
         logger.info("  and %d more", more)
 
 
-def hint(sources: Mapping[str, Source], there: Iterable[str], folder: Path) -> None:
-    """Say what could be made of files that lie there unused."""
+def hint(
+    sources: Mapping[str, Source],
+    there: Iterable[str],
+    folder: Path,
+    table: Path | None = None,
+) -> None:
+    """Say what could be made of files that lie there unused.
+
+    Args:
+        sources: What there is to encode, by modality.
+        there: Modalities that the data set has, or that the user decided on.
+        folder: The folder.
+        table: The table of items, if there is one.
+    """
+    if table is not None and "text" not in sources and "text" not in there:
+        logger.info(
+            "no text features are made: %s has no column of a usual name, such as "
+            "title or description, with words in it; --text-columns names others",
+            shown(table),
+        )
     for kind, short in SHORT.items():
         if kind in sources and kind not in there:
             logger.info(

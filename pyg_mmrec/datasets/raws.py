@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pyg_mmrec.datasets.coverage import check_overlap
 from pyg_mmrec.datasets.ids import placed
 from pyg_mmrec.datasets.items import Items, read_items
 from pyg_mmrec.datasets.sources import check_file, shown
@@ -62,6 +63,19 @@ class Source:
             if place >= 0:
                 found[place] = value
         return Source(self.kind, wanted, found, self.told, self.columns)
+
+    def check(self, item_ids: pd.Index, folder: Path) -> None:
+        """Refuse files that are named by the ids of other items.
+
+        Args:
+            item_ids: Raw ids of the items.
+            folder: Where the files' folder lies, for the message.
+
+        Raises:
+            MMRecError: See :func:`~pyg_mmrec.datasets.coverage.check_overlap`.
+        """
+        if self.kind in FOLDERS:
+            check_overlap(self.ids, item_ids, folder / FOLDERS[self.kind][0])
 
     def digest(self, content: bool = False) -> str:
         """What tells these values from others, whatever their order.

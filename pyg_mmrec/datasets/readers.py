@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from pyg_mmrec.datasets.coded import Unfit, read_coded
+from pyg_mmrec.datasets.coverage import warn_of_twins
 from pyg_mmrec.datasets.ids import numbered, placed, plain
 from pyg_mmrec.datasets.interactions import Interactions
 from pyg_mmrec.datasets.items import read_items
@@ -52,9 +53,12 @@ def read_raw(path: Path, given: Mapping[str, str] | None = None) -> Interactions
     """
     check_file(path)
     try:
-        return read_coded(path, given)
+        found = read_coded(path, given)
     except Unfit:
-        return read_whole(path, given)
+        found = read_whole(path, given)
+    warn_of_twins(found.user_ids, "user", path)
+    warn_of_twins(found.item_ids, "item", path)
+    return found
 
 
 def read_whole(path: Path, given: Mapping[str, str] | None = None) -> Interactions:

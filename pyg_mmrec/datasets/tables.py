@@ -65,7 +65,9 @@ def read_table(path: Path) -> pd.DataFrame:
     check_file(path)
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            table = pd.read_parquet(path)
+            # Ids that were the index of a table are a column, as they are in CSV.
+            return table if table.index.names == [None] else table.reset_index()
         return _read_text(path)
     except FAULTS as error:
         kind = table_kind(path) or path.suffix

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 
 from pyg_mmrec.datasets.interactions import TEST, TRAIN, VALID
+from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.datasets.tables import bad_value
+from pyg_mmrec.errors import MMRecError
 
 _SPLITS = {
     **{"0": TRAIN, "train": TRAIN, "training": TRAIN},
     **{"1": VALID, "valid": VALID, "val": VALID, "validation": VALID, "dev": VALID},
     **{"2": TEST, "test": TEST, "testing": TEST},
 }
+_YEAR_LAST = r"^\s*(\d{1,2})[./-](\d{1,2})[./-]\d"  # 31/12/2024 or 12/31/2024
 
 
 def ratings(values: pd.Series, path: Path) -> np.ndarray:
@@ -52,13 +55,39 @@ def times(values: pd.Series, path: Path) -> np.ndarray:
         if exact.all() and (numbers % 1 == 0).all():
             return numbers.astype("int64").to_numpy()
         return numbers.to_numpy(np.float64)
+    cells = _only(values, (str, datetime.date))
     moments = pd.to_datetime(
-        _only(values, (str, datetime.date)), errors="coerce", utc=True, format="mixed"
+        cells,
+        errors="coerce",
+        utc=True,
+        format="mixed",
+        dayfirst=_day_first(cells, path),
     )
     if moments.isna().any():
         expected = "a number or a date such as 2024-05-01 is expected, so correct it"
         raise bad_value(path, "time", values, moments.isna(), expected)
     return moments.astype("int64").to_numpy()
+
+
+def _day_first(values: pd.Series, path: Path) -> bool:
+    """Whether dates that end in the year begin with the day: all of them, or none.
+
+    Raises:
+        MMRecError: If they do not tell.
+    """
+    if values.dtype.kind == "M":
+        return False
+    parts = values.astype(str).str.extract(_YEAR_LAST).dropna().astype(int)
+    if parts.empty:
+        return False
+    days = (parts > 12).any()  # no month is
+    if days.iloc[0] == days.iloc[1]:
+        row = parts.index[0]
+        raise MMRecError(
+            f"{shown(path)} has times such as {values[row]!r}, which do not tell "
+            f"whether day or month comes first: write dates as 2024-05-01"
+        )
+    return bool(days.iloc[0])
 
 
 def splits(values: pd.Series, path: Path) -> np.ndarray:

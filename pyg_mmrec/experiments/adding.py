@@ -12,6 +12,7 @@ from pyg_mmrec.experiments.outputs import (
     CONFIG,
     HISTORY,
     RESULT,
+    check_apart,
     check_free,
     clear,
     read_json,
@@ -67,6 +68,7 @@ def add_items(
         done.model.check_new_items()
         if not isinstance(items, NewItems):
             data = dataset or made_again(read_json(folder / CONFIG)["source"], folder)
+            check_apart(output, data.folder)
             names, known = modalities(done.data), done.index.item_ids
             items = read_items_beside(data, items, names, known)
         index = done.index.add_items(items.features, items.ids, items.titles)

@@ -122,6 +122,20 @@ def check_options(
     return config, train, [term for text in plugs for term in plug(text)]
 
 
+def check_dataset(dataset: Any) -> None:
+    """Refuse what is no data set: its name, its folder, its graph.
+
+    Raises:
+        MMRecError: If it is none.
+    """
+    if not isinstance(dataset, Dataset):
+        raise MMRecError(
+            f"a data set is needed (got {type(dataset).__name__}): load('movielens') "
+            f"of a name, Folder('my_shop') of a folder; a graph that you made is for "
+            f"Trainer(model, data)"
+        )
+
+
 def check_modalities(overrides: Mapping[str, Any], data: HeteroData) -> None:
     """Refuse what the user says of a modality that the data do not have.
 
@@ -262,6 +276,7 @@ def build(
         >>> trainer.fit().best_epoch
         1
     """
+    check_dataset(dataset)
     config, train, more = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )

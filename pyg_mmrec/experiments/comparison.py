@@ -13,7 +13,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.experiments.apart import Job, train_apart
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.formats import TIE, TIE_NOTE
-from pyg_mmrec.experiments.outputs import RESULT, read_json
+from pyg_mmrec.experiments.outputs import RESULT, check_apart, read_json
 from pyg_mmrec.experiments.per_user import keep_users, run_folder
 from pyg_mmrec.files import replacing
 
@@ -53,6 +53,8 @@ def measure(
     """
     seeds = list(seeds)
     draws = data if isinstance(data, Mapping) else {None: data}
+    for each in draws.values():
+        check_apart(folder, each.folder)
     if jobs is not None:
         for draw, split in draws.items():
             missing = [

@@ -16,6 +16,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import (
     assemble,
+    check_dataset,
     check_modalities,
     check_options,
     prepare,
@@ -25,6 +26,7 @@ from pyg_mmrec.experiments.outputs import (
     CHECKPOINT,
     CONFIG,
     RESULT,
+    check_apart,
     check_config,
     check_free,
     clear,
@@ -127,12 +129,15 @@ def run(
         >>> sorted(path.name for path in Path("runs/freedom").iterdir())
         ['checkpoint.pt', 'config.json', 'history.csv', 'result.json']
     """
+    check_dataset(dataset)
     plugs, ablate, method = list(plugs), list(ablate), get(method).name
     config, train, terms = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
     check_modalities(overrides, dataset[0])
     folder, ranks = None if output is None else Path(output), here()
+    if folder is not None:
+        check_apart(folder, dataset.folder)
     with ExitStack() as stack:
         with ranks.agreed():
             if folder is not None and ranks.first:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,13 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.datasets.ids import placed
+from pyg_mmrec.datasets.coverage import warn_of_twins
+from pyg_mmrec.datasets.ids import as_ids, numbered, placed, plain
+from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.newcomers import NewItems
 from pyg_mmrec.datasets.readers import read_raw
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.values import ratings
+from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.graph import (
     INTERACTS,
@@ -33,6 +38,9 @@ from pyg_mmrec.growing import Fill
 from pyg_mmrec.serving.extension import content_of
 from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.training.likeness import item_fill, like_users
+
+logger = logging.getLogger(__name__)
+_TABLE = "the table of interactions"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ def grown_data(
     base: HeteroData,
     interactions: pd.DataFrame | Path | str,
     items: NewItems | None,
+    min_rating: float | None = None,
 ) -> Grown:
     """The data of a run with more interactions, and who joined them.
 
@@ -67,6 +76,7 @@ def grown_data(
         base: The graph of its data set, without relations.
         interactions: See :func:`~pyg_mmrec.experiments.updating.update`.
         items: Likewise.
+        min_rating: Likewise.
 
     Raises:
         MMRecError: If there is nothing new, or ids or features do not fit.
@@ -74,13 +84,23 @@ def grown_data(
     index, extension = done.index, done.index.extension
     assert extension is not None
     items = NewItems([], {}) if items is None else items
-    user, item = _pairs(interactions)
+    found = _read(interactions, min_rating)
+    user, item = found.user_ids[found.user], found.item_ids[found.item]
     item_ids = joined_ids("item", index.item_ids, items.ids)
     bare = _unknown(item, item_ids)  # of them nothing is known but who took them
+    fresh = _unknown(user, index.user_ids)
+    where = _TABLE if isinstance(interactions, pd.DataFrame) else interactions
+    warn_of_twins(pd.Index(fresh), "user", where, index.user_ids)
+    warn_of_twins(pd.Index(bare), "item", where, item_ids)
     item_ids = joined_ids("item", item_ids, bare)
-    user_ids = joined_ids("user", index.user_ids, _unknown(user, index.user_ids))
+    user_ids = joined_ids("user", index.user_ids, fresh)
     edges = torch.from_numpy(np.stack([placed(user, user_ids), placed(item, item_ids)]))
     edges = _new_edges(train_edges(base), edges, len(item_ids))
+    logger.info(
+        "%d interactions are new; there join %s, %s, %s", edges.size(1),
+        _told("users", fresh), _told("items with features", items.ids),
+        _told("items without", bare),
+    )  # fmt: skip
     content = extension.added.joined(content_of(base, items.features, items.ids))
     content = content.joined(content_of(base, {}, bare, placed=False))
     first = len(index.user_ids)
@@ -109,18 +129,41 @@ def _titles(items: NewItems, bare: list[Any]) -> list[str] | None:
     return [*items.titles, *map(str, bare)]
 
 
-def _pairs(interactions: pd.DataFrame | Path | str) -> tuple[pd.Index, pd.Index]:
-    """Raw ids of users and items, one pair an interaction."""
+def _told(what: str, ids: list[Any]) -> str:
+    return f"{len(ids)} {what}" + (f" such as {plain(ids[0])!r}" if ids else "")
+
+
+def _read(
+    interactions: pd.DataFrame | Path | str, min_rating: float | None
+) -> Interactions:
+    """Interactions with raw ids, those that are rated high enough."""
     if isinstance(interactions, pd.DataFrame):
-        for name in ("user", "item"):
-            if name not in interactions:
-                raise MMRecError(
-                    f"a table of interactions needs a column {name!r} (found: "
-                    f"{', '.join(map(str, interactions.columns))})"
-                )
-        return pd.Index(interactions["user"]), pd.Index(interactions["item"])
-    found = read_raw(Path(interactions))
-    return found.user_ids[found.user], found.item_ids[found.item]
+        found, where = _of_table(interactions), _TABLE
+    else:
+        found, where = read_raw(Path(interactions)), str(interactions)
+    if found.rating is None:
+        return found
+    if min_rating is not None:
+        return at_least(found, min_rating, where)
+    warnings.warn(
+        f"{where} has ratings, and all count as interactions alike: "
+        f"{spelled('min_rating')} leaves low ones out",
+        stacklevel=2,
+    )
+    return found
+
+
+def _of_table(table: pd.DataFrame) -> Interactions:
+    for name in ("user", "item"):
+        if name not in table:
+            raise MMRecError(
+                f"a table of interactions needs a column {name!r} (found: "
+                f"{', '.join(map(str, table.columns))})"
+            )
+    user, user_ids = numbered(as_ids(table["user"], "user", _TABLE))
+    item, item_ids = numbered(as_ids(table["item"], "item", _TABLE))
+    rating = ratings(table["rating"], Path(_TABLE)) if "rating" in table else None
+    return Interactions(user, item, user_ids, item_ids, rating=rating)
 
 
 def _unknown(ids: pd.Index, known: pd.Index) -> list[Any]:

@@ -156,6 +156,12 @@ def made_again(source: Mapping[str, Any], folder: Path) -> Dataset:
             f"the data set of {folder} cannot be made again, for its {untold} could "
             f"not be written down: give it as load_run(folder, dataset)"
         )
+    path = source["arguments"].get("path")
+    if isinstance(path, str) and not Path(path).exists():
+        raise MMRecError(
+            f"the data of {folder} were in {path}, which is not there: put them back, "
+            f"or in Python name where they are, load_run(folder, Folder(...))"
+        )
     try:
         return cls(**source["arguments"])
     except TypeError as error:

@@ -56,6 +56,23 @@ def check_free(folder: Path, resume: bool, overwrite: bool) -> None:
         )
 
 
+def check_apart(folder: Path, data: Path) -> None:
+    """Refuse the folder of the data as one of results, whose tables would join them.
+
+    Args:
+        folder: The output folder.
+        data: The folder of the data set.
+
+    Raises:
+        MMRecError: If both are the same.
+    """
+    if folder.resolve() == data.resolve():
+        raise MMRecError(
+            f"{folder} holds the data, whose files a run's would be taken for: choose "
+            f"another --output, such as {folder / 'runs'}"
+        )
+
+
 def check_config(
     folder: Path, description: Mapping[str, Any], method: type[Recommender]
 ) -> dict[str, Any]:

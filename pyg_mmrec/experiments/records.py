@@ -24,6 +24,8 @@ from pyg_mmrec.training.identity import FIELDS
 from pyg_mmrec.training.schema import Kinds, check_fields
 
 Record = dict[str, Any]
+MONITOR = "recall@20"
+"""By which tables are in order: every record has it of the test."""
 # Options that say how a run goes, not what comes out.
 _ASIDE = frozenset({"seed", "device", "progress", "track", "candidates"})
 # Options that say when a run ends: in its command, not in its name.
@@ -73,11 +75,20 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
         method: Its method.
 
     Raises:
-        MMRecError: If a file is damaged.
+        MMRecError: If a file is damaged, or tells no test :data:`MONITOR`.
     """
     told, result = read_json(folder / CONFIG), read_json(folder / RESULT)
     check_fields(told, {**FIELDS, "source": dict}, str(folder / CONFIG))
     check_fields(result, _RESULT, str(folder / RESULT))
+    if MONITOR not in result["test"]:
+        why = (
+            "it is a refit, of which nothing is scored"
+            if "refit" in told
+            else (f"--ks of the training names the cut-offs, {MONITOR[7:]} among them")
+        )
+        raise MMRecError(
+            f"{folder} has no test {MONITOR}, by which tables are in order: {why}"
+        )
     changed = changed_options(told, method)
     arguments = told["source"].get("arguments", {})
     ended = datetime.fromtimestamp((folder / RESULT).stat().st_mtime, timezone.utc)

@@ -13,7 +13,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.assembly import assemble, everything, prepare
 from pyg_mmrec.experiments.experiment import Run, accept, write_results
 from pyg_mmrec.experiments.loading import finished, made_again, method_of
-from pyg_mmrec.experiments.outputs import CONFIG, check_free
+from pyg_mmrec.experiments.outputs import CONFIG, check_apart, check_free
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.hooks import Hook
@@ -87,6 +87,7 @@ def refit(
     check_fields(told, {"plugs": list, "ablate": list}, str(folder / CONFIG))
     epochs = _chosen(told, result, folder)
     dataset = made_again(told["source"], folder) if dataset is None else dataset
+    check_apart(output, dataset.folder)
     check_same_data(told["data"], data_parts(dataset[0]), str(folder))
     cls = method_of(told)
     config = from_dict(cls.Config, told["config"])

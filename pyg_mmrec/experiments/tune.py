@@ -13,6 +13,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.experiment import run
+from pyg_mmrec.experiments.outputs import check_apart
 from pyg_mmrec.experiments.space import Dimension
 from pyg_mmrec.experiments.trials import describe, finished, spent, write_trials
 from pyg_mmrec.files import claimed, interrupts_held, replacing
@@ -189,6 +190,7 @@ def search(
         "space": sorted(map(repr, space)),
         "options": {k: repr(v) for k, v in overrides.items() if k not in FREE},
     }
+    check_apart(folder, dataset.folder)
     with claimed(folder):
         if overwrite:
             for name in ("study.log", "trials.csv"):

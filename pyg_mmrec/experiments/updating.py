@@ -24,6 +24,7 @@ from pyg_mmrec.experiments.outputs import (
     CHECKPOINT,
     CONFIG,
     DATA,
+    check_apart,
     check_free,
     clear,
     write_json,
@@ -42,6 +43,7 @@ def update(
     *,
     items: NewItems | Path | str | None = None,
     epochs: int = 10,
+    min_rating: float | None = None,
     overwrite: bool = False,
     dataset: Dataset | None = None,
     **overrides: Any,
@@ -63,6 +65,8 @@ def update(
         items: Features of new items, or the folder that holds them; items without
             any are masked.
         epochs: How many more epochs.
+        min_rating: Ratings from here on are interactions; as the run's data set has
+            it if ``None``, and all of them where it has none.
         overwrite: Whether a run in ``output`` gives way.
         dataset: As of :func:`~pyg_mmrec.load_run`.
         **overrides: What may change while a run goes on: ``device``, ``progress``.
@@ -94,11 +98,14 @@ def update(
             f"epoch by: update the run that it was made from ({origin}), and refit that"
         )
     dataset = made_again(told["source"], folder) if dataset is None else dataset
+    check_apart(output, dataset.folder)
     done = load_run(folder, dataset)
     if isinstance(items, (str, Path)):
         names = modalities(dataset[0])
         items = read_items_beside(dataset, items, names, done.index.item_ids)
-    grown = grown_data(done, dataset[0], interactions, items)
+    if min_rating is None:  # a graph that was kept of a run before tells of none
+        min_rating = getattr(dataset, "min_rating", None)
+    grown = grown_data(done, dataset[0], interactions, items, min_rating)
     state = checkpoint.load(folder / CHECKPOINT)
     options = {
         **to_dict(done.model.config),

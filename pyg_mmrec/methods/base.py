@@ -22,6 +22,7 @@ from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.parallel.columns import Alone, Columns
+from pyg_mmrec.transforms.graph_check import check_graph
 
 if TYPE_CHECKING:  # of Python 3.11
     from typing import Self
@@ -137,6 +138,7 @@ class Recommender(nn.Module, ABC):
 
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__()
+        check_graph(self.name, data)
         self.config = config
         self.num_users = int(data[USER].num_nodes)
         self.num_items = int(data[ITEM].num_nodes)
@@ -228,3 +230,19 @@ class Recommender(nn.Module, ABC):
 
 
 _answer_to_readout(Recommender)
+
+
+def check_fits(model: Recommender, data: HeteroData) -> None:
+    """Refuse a graph that is none for a method that was made of another.
+
+    Raises:
+        MMRecError: If it has other numbers of users or items.
+    """
+    check_graph(model.name, data)
+    sizes = [int(data[node_type].num_nodes) for node_type in (USER, ITEM)]
+    if sizes != [model.num_users, model.num_items]:
+        raise MMRecError(
+            f"the method {model.name!r} was made of a graph of {model.num_users} users "
+            f"and {model.num_items} items, and this one has {sizes[0]} and {sizes[1]}: "
+            f"make it of the graph that it is to be trained on"
+        )

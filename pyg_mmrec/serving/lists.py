@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -288,5 +289,5 @@ class Lists(ABC):
 
 
 def _check_k(k: int) -> None:
-    if k < 1:
-        raise MMRecError(f"'k' needs to be a positive integer (got {k})")
+    if not isinstance(k, (int, np.integer)) or k < 1:
+        raise MMRecError(f"'k' needs to be a positive integer (got {k!r})")

@@ -133,6 +133,11 @@ def _digest(tensor: Tensor) -> str:
     return digest.hexdigest()[:32]
 
 
+def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of the parts of data, see :func:`data_parts`, that are not as they were."""
+    return [name for name in {**now, **then} if now.get(name) != then.get(name)]
+
+
 def check_same_data(
     then: Mapping[str, str], now: Mapping[str, str], where: str, more: str = ""
 ) -> None:
@@ -147,7 +152,7 @@ def check_same_data(
     Raises:
         MMRecError: Naming the parts that differ.
     """
-    differ = [name for name in {**now, **then} if now.get(name) != then.get(name)]
+    differ = differing(then, now)
     if differ:
         raise MMRecError(
             f"{where} was made from other data (what differs: {', '.join(differ)}"

@@ -20,7 +20,7 @@ from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import DivergedError
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.hooks.base import ended
-from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.base import Recommender, check_fits
 from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.parallel.batches import Batches, exchange
 from pyg_mmrec.parallel.columns import split
@@ -42,6 +42,7 @@ from pyg_mmrec.training.scoring import (
     with_candidates,
 )
 from pyg_mmrec.training.stopping import EarlyStopping
+from pyg_mmrec.transforms.graph_check import check_disjoint
 
 __all__ = ["Result", "TrainConfig", "Trainer"]
 
@@ -80,7 +81,8 @@ class Trainer:
         description: The experiment, see :func:`~pyg_mmrec.training.describe`.
 
     Raises:
-        MMRecError: If the method does not provide what a term requires.
+        MMRecError: If the method does not provide what a term requires, or the graph is
+            not one that can be trained on, or not the one that the method was made of.
 
     Example:
         >>> from pyg_mmrec import Synthetic, TrainConfig, Trainer, get
@@ -106,6 +108,9 @@ class Trainer:
         validate: bool = True,
         ranks: Ranks | None = None,
     ) -> None:
+        check_fits(model, data)
+        if parts is None:  # nobody held the data together before
+            check_disjoint(data)
         self.config = with_candidates(config or TrainConfig(), data)
         self.ranks = here() if ranks is None else ranks
         self.device = self.ranks.device(self.config.device)

@@ -123,8 +123,25 @@ def chosen_modalities(
             f"{remedy}"
         )
     for modality in given or found:
-        stored_features(data, modality, node_type)
+        check_rows(name, data, modality, node_type)
     return given or found
+
+
+def check_rows(name: str, data: HeteroData, modality: str, node_type: str) -> None:
+    """Refuse features that have not a row for each node.
+
+    Raises:
+        MMRecError: If they have another shape, are no tensor, or are not there.
+    """
+    x, count = stored_features(data, modality, node_type), data[node_type].num_nodes
+    if isinstance(x, Tensor) and x.dim() == 2 and x.size(0) == count and x.size(1):
+        return
+    found = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+    raise MMRecError(
+        f"{name!r} needs features [{count}, d] as a tensor, a row for each of the "
+        f"{node_type}s, in data[{node_type!r}].x_{modality} (got {found}): zeros where "
+        f"there are none, with False in mask_{modality}"
+    )
 
 
 def interactions(name: str, data: HeteroData) -> Tensor:
@@ -144,16 +161,40 @@ def interactions(name: str, data: HeteroData) -> Tensor:
             f"{name!r} needs at least one interaction as [2, E] (got shape "
             f"{list(edges.shape)}): check the interactions that the graph was made of"
         )
+    check_pairs(name, data, edges)
+    return edges
+
+
+def check_pairs(
+    name: str, data: HeteroData, edges: Tensor, key: str = "edge_index"
+) -> None:
+    """Refuse pairs of users and items that are none of the graph.
+
+    Args:
+        name: Who reads them, as the message names it.
+        data: The graph.
+        edges: The pairs, ``[2, n]``.
+        key: The attribute of the interactions that holds them.
+
+    Raises:
+        MMRecError: If they have another shape or type, or name nodes that do not exist.
+    """
+    if edges.dim() != 2 or edges.size(0) != 2 or edges.dtype != torch.int64:
+        raise MMRecError(
+            f"{name!r} needs {key} of the interactions as [2, n] of int64 (got "
+            f"{list(edges.shape)} of {edges.dtype}): a row of users and one of items"
+        )
+    if edges.size(1) == 0:
+        return
     for side, ids in zip((USER, ITEM), edges, strict=True):
         count = int(data[side].num_nodes or 0)
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= count:
             raise MMRecError(
-                f"{name!r} found {side} ids from {low} to {high} in the interactions, "
-                f"but the graph has {count} {side}s: set data[{side!r}].num_nodes to "
-                f"cover them, or relabel the interactions"
+                f"{name!r} found {side} ids from {low} to {high} in the interactions "
+                f"({key}), but the graph has {count} {side}s: set "
+                f"data[{side!r}].num_nodes to cover them, or relabel the interactions"
             )
-    return edges
 
 
 def check_unsplit(name: str, data: HeteroData) -> None:

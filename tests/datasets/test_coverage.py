@@ -103,7 +103,7 @@ def test_leading_zeros_that_match_by_chance_are_an_error() -> None:
     with pytest.raises(MMRecError) as caught:
         check_matches(ids, items, "image.csv")
     text = str(caught.value)
-    assert "of the 2,502 ids of its features 182 are among the 2,502 items" in text
+    assert "of its 2,502 ids 182 are among the 2,502 items" in text
     assert "such as '000031' (str), theirs such as 31 (int)" in text
     assert "2,502 would match without leading zeros" in text
 

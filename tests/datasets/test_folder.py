@@ -210,7 +210,7 @@ def test_features_of_titles_need_titles(tmp_path):
     with pytest.raises(MMRecError, match="0 items with titles.*items.csv"):
         Folder(folder, text_encoder="tfidf")
     pd.DataFrame({"item": ["x"], "title": ["y"]}).to_csv(folder / "items.csv")
-    with pytest.raises(MMRecError, match="0 items with titles"):
+    with pytest.raises(MMRecError, match="belongs to other items"):
         Folder(folder, text_encoder="tfidf")
 
 

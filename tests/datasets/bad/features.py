@@ -103,7 +103,20 @@ TABLES_OF_FEATURES = [
             ("null", "item,a\ni\0,1\n", "null character"),
             ("no id", "item,a\n,1\ni1,1\n", "no item id in data row 1"),
             ("open quote", 'item,a\n"i0,1\n', "EOF inside string"),
+            ("row numbers", ",item,a\n0,i0,1\n1,i1,2\n", "column 'Unnamed: 0' beside"),
+            ("two ids", "item,item_id,a\ni0,7,1\ni1,8,2\n", "'item_id' beside.*'item'"),
+            ("users", "item,user,a\ni0,7,1\ni1,8,2\n", "'user' beside the item ids"),
         )
+    ),
+    Case(
+        "two columns of vectors",
+        lambda f: (
+            (f / TEXT).unlink(),
+            pd.DataFrame(
+                {"item": ITEMS, "v": [[1.0]] * 12, "w": [[2.0]] * 12}
+            ).to_parquet(f / "text.parquet"),
+        ),
+        "vectors in the columns 'v' and 'w'",
     ),
     *(
         Case(f"vectors: {name}", vectors(make), words)

@@ -49,5 +49,16 @@ TITLES = [
         ("no ids", "shop,title\ni0,A\n", "no item column"),
         ("an id missing", "item,title\n,A\n", "no item id in data row 1"),
         ("open quote", 'item,title\ni0,"A\n', "EOF inside string"),
+        ("of others", "item,title\nI0,A\nI1,B\n", "other items.*without capital le"),
+    )
+] + [
+    Case(
+        "pictures of others",
+        lambda f: (
+            (f / "images").mkdir(),
+            [(f / "images" / f"0{n}.jpg").touch() for n in range(9)],
+        ),
+        "images belongs to other items.*'00'.*'i0'",
+        {"image_encoder": "colours"},
     )
 ]

@@ -150,6 +150,16 @@ VALUES = [
         rows(lambda r: r.assign(time=["2024-01-01"] * 47 + ["2024-13-01"])),
         "time '2024-13-01' in data row 48",
     ),
+    Case(
+        "day or month first",
+        rows(lambda r: r.assign(time="05/03/2024")),
+        "'05/03/2024', which do not tell whether day or month comes first",
+    ),
+    Case(
+        "day and month first",
+        rows(lambda r: r.assign(time=["31/01/2024"] * 24 + ["01/31/2024"] * 24)),
+        "whether day or month comes first",
+    ),
     Case("split unknown", rows(lambda r: r.assign(split="later")), "split 'later' in"),
     Case("split 3", rows(lambda r: r.assign(split=3)), "split '3' in data row 1"),
     Case("split 0.0", rows(lambda r: r.assign(split="0.0")), "split '0.0' in data row"),
