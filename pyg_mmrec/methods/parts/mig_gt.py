@@ -118,7 +118,7 @@ def with_drawn(out: Embeddings, kind: str, index: Tensor) -> Tensor:
         index: Which rows, ``[n]``.
     """
     drawn = out.aux[f"drawn_{kind}"].index_select(0, index)
-    rows = out.of(kind).index_select(0, index).unsqueeze(1)
+    rows = out.read(out.of(kind), index).unsqueeze(1)
     items = out.item.index_select(0, drawn.flatten())
     return torch.cat([rows, items.view(*drawn.shape, rows.size(-1))], dim=1)
 
