@@ -142,23 +142,25 @@ class _Select(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, index: Tensor) -> Tensor:
+    def forward(ctx: Any, table: Tensor, index: Tensor, dim: int) -> Tensor:
         ctx.save_for_backward(index)
-        ctx.shape = table.shape
-        return table.index_select(0, index)
+        ctx.shape, ctx.dim = table.shape, dim
+        return table.index_select(dim, index)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors
-        return grads[0].new_zeros(ctx.shape).index_add_(0, index, grads[0]), None
+        zeros = grads[0].new_zeros(ctx.shape)
+        return zeros.index_add_(ctx.dim, index, grads[0]), None, None
 
 
-def select(table: Rows, index: Tensor) -> Tensor:
+def select(table: Rows, index: Tensor, dim: int = 0) -> Tensor:
     """Rows of a table by their index, as by ``index_select``, with a cheaper gradient.
 
     Args:
         table: ``[N, ...]``, a tensor or rows that are computed as they are read.
         index: The rows, ``[n]``.
+        dim: Where a tensor has its rows.
 
     Example:
         >>> import torch
@@ -168,8 +170,8 @@ def select(table: Rows, index: Tensor) -> Tensor:
                 [2.]])
     """
     if not isinstance(table, Tensor):
-        return table.index_select(0, index)
-    rows: Tensor = _Select.apply(table, index)
+        return table.index_select(dim, index)
+    rows: Tensor = _Select.apply(table, index, dim)
     return rows
 
 

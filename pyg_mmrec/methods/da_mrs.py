@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, select
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.da_mrs import (
@@ -221,7 +221,7 @@ class Agreement(Objective):
         """The loss on the batch's distinct users and items."""
         aux, items = step.out.aux, step.items
         user = step.read(step.out.user, USER)
-        views = aux["item_views"].mean(0).index_select(0, items)
+        views = select(aux["item_views"], items, dim=1).mean(0)
         sides = step.read(aux["collaborative"], ITEM), views
         a, b = (user @ F.normalize(x, dim=-1).T for x in sides)
         return ((a.sigmoid() - b.sigmoid()) * (a - b)).mean()
