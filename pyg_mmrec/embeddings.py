@@ -135,6 +135,46 @@ def dense(rows: Rows) -> Tensor:
     return rows.index_select(0, torch.arange(rows.size(0), device=rows.device))
 
 
+class _Select(torch.autograd.Function):
+    """Rows of a tensor, whose gradient is added to zeros in place.
+
+    Autograd's own copies the zeros before, which are most of a table.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, dim: int) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.shape, ctx.dim = table.shape, dim
+        return table.index_select(dim, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (index,) = ctx.saved_tensors
+        zeros = grads[0].new_zeros(ctx.shape)
+        return zeros.index_add_(ctx.dim, index, grads[0]), None, None
+
+
+def select(table: Rows, index: Tensor, dim: int = 0) -> Tensor:
+    """Rows of a table by their index, as by ``index_select``, with a cheaper gradient.
+
+    Args:
+        table: ``[N, ...]``, a tensor or rows that are computed as they are read.
+        index: The rows, ``[n]``.
+        dim: Where a tensor has its rows.
+
+    Example:
+        >>> import torch
+        >>> from pyg_mmrec.embeddings import select
+        >>> select(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 1]))
+        tensor([[2.],
+                [2.]])
+    """
+    if not isinstance(table, Tensor):
+        return table.index_select(dim, index)
+    rows: Tensor = _Select.apply(table, index, dim)
+    return rows
+
+
 class Branch(NamedTuple):
     """Embeddings that score a user-item pair by their inner product.
 
@@ -239,7 +279,7 @@ class Embeddings:
         key = id(table), id(index)  # of tensors that are kept beside the rows
         if key in self._read:
             return self._read[key][-1]
-        rows = table.index_select(0, index)
+        rows = select(table, index)
         if torch.is_grad_enabled():
             self._read[key] = table, index, rows
         return rows

@@ -179,7 +179,7 @@ class BRMRS(Recommender):
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """The fusion of the channels, ``[n, M d]``."""
-        return self.fuse[kind](out.of(kind).index_select(0, index))
+        return self.fuse[kind](out.read(out.of(kind), index))
 
     def objectives(self) -> list[Term]:
         """BPR of the fusion, hard negatives between modalities, synergy, and L2."""

@@ -8,16 +8,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, select
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, knn_relation, modalities
 from pyg_mmrec.methods.base import Recommender
-from pyg_mmrec.methods.parts.da_mrs import BEHAVIOUR, ConsistentKNN, Repeated
+from pyg_mmrec.methods.parts.da_mrs import (
+    BEHAVIOUR,
+    ConsistentKNN,
+    NeighbourContrast,
+    Repeated,
+)
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
@@ -25,8 +29,6 @@ from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.objectives.basic import bpr_margin
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
-
-_LEAST = 1e-9  # of a share whose logarithm is taken, as in the authors' code
 
 
 @register(
@@ -219,67 +221,7 @@ class Agreement(Objective):
         """The loss on the batch's distinct users and items."""
         aux, items = step.out.aux, step.items
         user = step.read(step.out.user, USER)
-        views = aux["item_views"].mean(0).index_select(0, items)
+        views = select(aux["item_views"], items, dim=1).mean(0)
         sides = step.read(aux["collaborative"], ITEM), views
         a, b = (user @ F.normalize(x, dim=-1).T for x in sides)
         return ((a.sigmoid() - b.sigmoid()) * (a - b)).mean()
-
-
-class NeighbourContrast(Objective):
-    r"""Contrast of an item with those that all graphs, and that its own, put near.
-
-    .. math::
-        \mathcal{L} = \frac{1}{G |B_i|} \sum_{g, i} - \log \frac{\sum_{j \in
-        \mathcal{A}_i^g} e^{s_{ij}^g}}{\sum_j e^{s_{ij}^g}} - \log \frac{\sum_{j \in
-        \mathcal{O}_i^g} e^{s_{ij}^g}}{\sum_{j \notin \mathcal{A}_i^g} e^{s_{ij}^g}},
-        \qquad s_{ij}^g = \cos(\mathbf{h}_i^g, \mathbf{h}_j^g) / \tau
-
-    over all items ``j``. The labels :math:`\mathcal{A}_i^g` are the items of the
-    largest share summed over the graphs, graph ``g`` counting twice, a share being the
-    softmax of the cosines; :math:`\mathcal{O}_i^g` those of the largest share in ``g``
-    among the rest: `DA-MRS <https://doi.org/10.1145/3637528.3671703>`_. A step takes a
-    time in proportion to all items, a block of the batch's items at a time.
-
-    Args:
-        labels: Items of either label.
-        tau: Temperature.
-        block: Items compared at a time; memory is ``block * G * I``.
-    """
-
-    requires = frozenset({"item_views"})
-
-    def __init__(self, labels: int = 10, tau: float = 0.2, block: int = 256) -> None:
-        super().__init__()
-        self.labels, self.tau, self.block = labels, tau, block
-
-    def forward(self, step: Step) -> Tensor:
-        """The loss on the batch's distinct items."""
-        views, parts = F.normalize(step.out.aux["item_views"], dim=-1), []
-        for index in step.items.split(self.block):
-            rows = views.index_select(1, index)
-            labels = self._labels(rows, views)
-            # Its exponentials are computed again in the backward pass, not kept.
-            loss = checkpoint(
-                _misses, rows, views, self.tau, *labels, use_reentrant=False
-            )
-            parts.append(loss)
-        return torch.stack(parts).sum() / (views.size(0) * step.items.numel())
-
-    @torch.no_grad()
-    def _labels(self, rows: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Items that all graphs put near, and that each does, ``[G, b, labels]``."""
-        share = (rows @ views.mT).softmax(dim=-1)
-        count = min(self.labels, share.size(-1))
-        near = (share.sum(0) + share).topk(count, dim=-1).indices
-        return near, share.scatter_(-1, near, 0.0).topk(count, dim=-1).indices
-
-
-def _misses(
-    rows: Tensor, views: Tensor, tau: float, near: Tensor, own: Tensor
-) -> Tensor:
-    """Sum of the losses of some items, ``[G, b, d]`` among ``[G, I, d]``."""
-    exp = (rows @ views.mT / tau).exp()
-    total = exp.sum(-1)
-    agreed, single = exp.gather(-1, near).sum(-1), exp.gather(-1, own).sum(-1)
-    shares = agreed / total, single / (total - agreed)
-    return -torch.stack([(share + _LEAST).log() for share in shares]).sum()

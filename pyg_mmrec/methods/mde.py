@@ -203,8 +203,8 @@ class MDE(Recommender):
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Channels scaled by the node's preferences, ``[n, M d]``."""
-        rows = out.of(kind).index_select(0, index)
-        return fuse(rows, out.aux[f"share_{kind}"].index_select(0, index))
+        rows = out.read(out.of(kind), index)
+        return fuse(rows, out.read(out.aux[f"share_{kind}"], index))
 
     def objectives(self) -> list[Term]:
         """BPR, BPR of each modality, amplification, alignment, and L2."""

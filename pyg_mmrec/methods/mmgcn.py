@@ -15,7 +15,14 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Layers, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, rescale
+from pyg_mmrec.embeddings import (
+    Branch,
+    Embeddings,
+    LazyRows,
+    RowBranch,
+    rescale,
+    select,
+)
 from pyg_mmrec.errors import unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -142,8 +149,8 @@ class MMGCN(Recommender):
 
         def compute(index: Tensor) -> Tensor:
             # They are read after autocast has ended.
-            rows = [full_precision(x.index_select(0, index)) for x in (mean, own)]
-            tied = ids.index_select(0, index) if self.config.use_ids else None
+            rows = [full_precision(select(x, index)) for x in (mean, own)]
+            tied = select(ids, index) if self.config.use_ids else None
             return layer(*rows, tied)
 
         return LazyRows(compute, (own.size(0), own.size(1)), own.device)

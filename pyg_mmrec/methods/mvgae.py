@@ -12,7 +12,14 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings, rescale
+from pyg_mmrec.embeddings import (
+    Embeddings,
+    LazyRows,
+    RowBranch,
+    Rows,
+    rescale,
+    select,
+)
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, presence
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
@@ -96,7 +103,7 @@ class MVGAE(Recommender):
         )
 
     def forward(self, data: HeteroData) -> Embeddings:
-        """What ranks, ``[U, d]`` and ``[I, d]``, and all Gaussians."""
+        """Means of the product, ``[U, d]`` and ``[I, d]``, and all Gaussians."""
         adj = adjacency(data, INTERACTS).averaged
         items = [*self.project(data).values(), self.widen(self.item(data))]
         users = self.user(data).split(self.config.hidden, dim=-1)
@@ -112,9 +119,12 @@ class MVGAE(Recommender):
                 for x, own in zip(modal, (means, log_vars), strict=True)
             )
         )
-        branches = [self._ranked(mean, users[0].size(0)) for mean in means]
+        sizes = [x.size(0) for x in (users[0], items[0])]
+        branches = [RowBranch(*map(self._ranked, x.split(sizes))) for x in means]
+        user, item = fused[0].split(sizes)
         return Embeddings(
-            *self._ranked(fused[0], users[0].size(0)),
+            user,
+            item,
             modal=dict(zip(self.modalities, branches, strict=False)),
             aux={
                 "means": torch.cat([means, fused[0].unsqueeze(0)]),
@@ -128,9 +138,17 @@ class MVGAE(Recommender):
         users = present.new_ones(present.size(0), int(data[USER].num_nodes))
         return torch.cat([users, present], dim=1)
 
-    def _ranked(self, mean: Tensor, num_users: int) -> Branch:
-        mean = mean.sigmoid() if self.config.squash else mean
-        return Branch(mean[:num_users], mean[num_users:])
+    def _ranked(self, mean: Tensor) -> Rows:
+        """What ranks of means, as rows of it are asked for."""
+        if not self.config.squash:
+            return mean
+        sizes = (mean.size(0), mean.size(1))
+        return LazyRows(lambda i: select(mean, i).sigmoid(), sizes, mean.device)
+
+    def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
+        """The means, or their sigmoid, ``[n, d]``."""
+        rows = super().final_rows(out, kind, index)
+        return rows.sigmoid() if self.config.squash else rows
 
     def objectives(self) -> list[Term]:
         """Reconstruction by every Gaussian, and their divergence."""
@@ -261,7 +279,7 @@ class Reconstruction(Objective):
         """The loss on the batch, summed over Gaussians."""
         index = torch.cat([step.users, step.items + step.out.user.size(0)])
         means, log_vars = (
-            step.out.aux[name].index_select(1, index) for name in ("means", "log_vars")
+            select(step.out.aux[name], index, dim=1) for name in ("means", "log_vars")
         )
         z = means
         if self.noise:
@@ -273,11 +291,12 @@ class Reconstruction(Objective):
     def _of(self, step: Step, rows: Tensor) -> Tensor:
         user, item = rows.split([step.users.numel(), step.items.numel()])
         row, places = step.places
-        taker, pos, neg = user[row], item[places[:, 0]], places[:, 1:]
+        taker, pos, neg = select(user, row), select(item, places[:, 0]), places[:, 1:]
         if self.batch:
-            hardest = (user @ item[neg.unique()].T).amax(-1)[row]
+            hardest = (user @ select(item, neg.unique()).T).amax(-1)[row]
         else:
-            hardest = (taker.unsqueeze(1) * item[neg]).sum(-1).amax(-1)
+            others = select(item, neg.flatten()).view(*neg.shape, -1)
+            hardest = (taker.unsqueeze(1) * others).sum(-1).amax(-1)
         return F.softplus(hardest.sigmoid() - (taker * pos).sum(-1).sigmoid()).mean()
 
 

@@ -269,7 +269,7 @@ class REARM(Recommender):
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Shared and modality-unique parts, ``[n, (M + 1) d]``."""
-        rows = out.of(kind).index_select(0, index)
+        rows = out.read(out.of(kind), index)
         ids, *modal = rows.split(self.config.dim, dim=-1)
         shared = ids
         if kind in self.meta:

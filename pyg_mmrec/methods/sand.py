@@ -204,7 +204,7 @@ class SAND(Recommender):
         rows = super().final_rows(out, kind, index)
         if kind == ITEM:
             return rows
-        return fuse(rows, out.aux["preference"].index_select(0, index))
+        return fuse(rows, out.read(out.aux["preference"], index))
 
     def objectives(self) -> list[Term]:
         """BPR, alignment of generic halves, distance of unique from generic ones."""

@@ -14,7 +14,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, split_branches
+from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, select
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -142,19 +142,19 @@ class SMORE(Recommender):
         )
 
     def forward(self, data: HeteroData) -> Embeddings:
-        """Behaviour and views of features side by side, ``[N, (M + 2) d]``."""
+        """Behaviour ``[N, d]``, and what it prefers of the views of features."""
         user, item, adj = self.user(data), self.item(data), adjacency(data, INTERACTS)
         behaviour = self.interactions.bipartite(user, item, adj)
         of_item = torch.cat(self._views(data, item), dim=-1)
         of_user = self.gather((of_item, None), adj.t())
-        sides = zip(behaviour, (of_user, of_item), strict=True)
-        wide = Branch(*(torch.cat(parts, dim=-1) for parts in sides))
-        _, views = split_branches(wide, self.views, self.config.dim)
+        sides = (x.split(self.config.dim, dim=-1) for x in (of_user, of_item))
+        modal = map(Branch, *sides)
+        preferred = map(self._lazy, behaviour, (of_user, of_item))
         return Embeddings(
-            *wide,
-            modal={name: views[name] for name in self.modalities},
+            *behaviour,
+            modal=dict(zip(self.modalities, modal, strict=False)),
             aux={"ego_user": user, "ego_item": item},
-            groups={"parts": [RowBranch(*map(self._lazy, wide)), behaviour]},
+            groups={"parts": [RowBranch(*preferred), behaviour]},
         )
 
     def _views(self, data: HeteroData, ids: Tensor) -> list[Tensor]:
@@ -173,15 +173,14 @@ class SMORE(Recommender):
             found.append(self.items(gated, adjacency(data, graphs[i])))
         return found
 
-    def _preferred(self, rows: Tensor) -> Tensor:
-        """What behaviour prefers of the views, of wide rows, ``[n, d]``."""
-        behaviour, *views = rows.split(self.config.dim, dim=-1)
-        return self.prefer(behaviour, torch.stack(views, dim=1))
+    def _lazy(self, behaviour: Tensor, views: Tensor) -> LazyRows:
+        """What behaviour prefers of the views, ``[n, d]``, as rows are asked for."""
 
-    def _lazy(self, wide: Tensor) -> LazyRows:
-        """The same of rows as they are asked for."""
-        shape = (wide.size(0), self.config.dim)
-        return LazyRows(lambda i: self._preferred(wide[i]), shape, wide.device)
+        def preferred(index: Tensor) -> Tensor:
+            of_views = select(views, index).unflatten(-1, (len(self.views), -1))
+            return self.prefer(select(behaviour, index), of_views)
+
+        return LazyRows(preferred, (*behaviour.shape,), behaviour.device)
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Behaviour plus what it prefers of the views, ``[n, d]``."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, Rows
+from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, Rows, select
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.sampling.sampler import Batch, SizedBatch
 
@@ -203,7 +203,7 @@ class Step:
         users, items = self.places
         place = users if kind == "user" else items[:, 0]
         rows = self.out.read(table, self.nodes(kind))
-        return rows if which == "distinct" else rows.index_select(0, place)
+        return rows if which == "distinct" else select(rows, place)
 
     def triplets(
         self, branch: Branch | RowBranch, neg: Tensor | None = None
@@ -223,7 +223,7 @@ class Step:
         return (
             self.read(branch.user, "user", "positive"),
             self.read(branch.item, "item", "positive"),
-            branch.item.index_select(0, neg.flatten()).view(*neg.shape, -1),
+            select(branch.item, neg.flatten()).view(*neg.shape, -1),
         )
 
     def final_triplets(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,8 +233,9 @@ class Step:
     def _expanded(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Triplets of the rows of :attr:`users` and :attr:`items`."""
         row, index = self.places
-        items = item.index_select(0, index.flatten()).view(*index.shape, -1)
-        return user.index_select(0, row), items[:, 0], items[:, 1:]
+        items = select(item, index.flatten()).view(*index.shape, -1)
+        pos, neg = items.split([1, index.size(1) - 1], dim=1)
+        return select(user, row), pos.squeeze(1), neg
 
 
 class Objective(nn.Module, ABC):

@@ -115,7 +115,7 @@ def test_what_ranks_are_means_of_the_product(graph) -> None:
     out, rows = model.eval()(data), model.rows(data)
     assert torch.allclose(torch.cat(rows), out.aux["means"][-1].sigmoid())
     for i, branch in enumerate(out.modal.values()):
-        assert torch.allclose(torch.cat(branch), out.aux["means"][i].sigmoid())
+        assert torch.allclose(torch.cat(branch.dense()), out.aux["means"][i].sigmoid())
     model.config.squash = False
     assert torch.allclose(torch.cat(model.rows(data)), out.aux["means"][-1])
 

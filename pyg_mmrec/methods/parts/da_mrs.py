@@ -1,12 +1,18 @@
-"""What DA-MRS alone uses: item graphs on which all modalities, or users, agree."""
+"""What DA-MRS alone uses.
+
+- Item graphs on which all modalities, or users, agree.
+- The contrast of an item with those that the graphs put near.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
@@ -20,6 +26,7 @@ from pyg_mmrec.graph import (
     presence,
     relation,
 )
+from pyg_mmrec.objectives.base import Objective, Step
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.transforms.checks import check_finite, check_k
 from pyg_mmrec.transforms.listening import append_edges
@@ -159,3 +166,125 @@ def _ones(index: Tensor) -> Tensor:
 
 def _device(data: HeteroData) -> torch.device:
     return features(data, modalities(data)[0]).device
+
+
+_LEAST = 1e-9  # of a share whose logarithm is taken, as in the authors' code
+
+
+class NeighbourContrast(Objective):
+    r"""Contrast of an item with those that all graphs, and that its own, put near.
+
+    .. math::
+        \mathcal{L} = \frac{1}{G |B_i|} \sum_{g, i} - \log \frac{\sum_{j \in
+        \mathcal{A}_i^g} e^{s_{ij}^g}}{\sum_j e^{s_{ij}^g}} - \log \frac{\sum_{j \in
+        \mathcal{O}_i^g} e^{s_{ij}^g}}{\sum_{j \notin \mathcal{A}_i^g} e^{s_{ij}^g}},
+        \qquad s_{ij}^g = \cos(\mathbf{h}_i^g, \mathbf{h}_j^g) / \tau
+
+    over all items ``j``. The labels :math:`\mathcal{A}_i^g` are the items of the
+    largest share summed over the graphs, graph ``g`` counting twice, a share being the
+    softmax of the cosines; :math:`\mathcal{O}_i^g` those of the largest share in ``g``
+    among the rest: `DA-MRS <https://doi.org/10.1145/3637528.3671703>`_. A step takes a
+    time in proportion to all items, a block of the batch's items at a time.
+
+    Args:
+        labels: Items of either label.
+        tau: Temperature.
+        block: Items compared at a time; memory is ``block * G * I``.
+    """
+
+    requires = frozenset({"item_views"})
+
+    def __init__(self, labels: int = 10, tau: float = 0.2, block: int = 256) -> None:
+        super().__init__()
+        self.labels, self.tau, self.block = labels, tau, block
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss on the batch's distinct items."""
+        views = F.normalize(step.out.aux["item_views"], dim=-1)
+        how = self.labels, self.tau, self.block
+        loss: Tensor = _Misses.apply(views, step.items, *how)
+        return loss
+
+
+def nearest(products: Tensor, labels: int) -> tuple[Tensor, Tensor]:
+    """Items that all graphs put near, and that each does, ``[G, b, labels]``.
+
+    Args:
+        products: Cosines of some items with all, ``[G, b, I]``.
+        labels: How many of either.
+    """
+    share = products.softmax(dim=-1)
+    count = min(labels, share.size(-1))
+    near = (share.sum(0) + share).topk(count, dim=-1).indices
+    return near, share.scatter_(-1, near, 0.0).topk(count, dim=-1).indices
+
+
+class _Misses(torch.autograd.Function):
+    """The loss of :class:`NeighbourContrast`, in blocks of the batch's items.
+
+    A block's exponentials turn into its gradients in place: nothing of a block is kept
+    or computed twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, views: Tensor, items: Tensor, labels: int, tau: float, block: int
+    ) -> Tensor:
+        scale = 1 / (views.size(0) * items.numel())
+        grad = torch.zeros_like(views) if ctx.needs_input_grad[0] else None
+        losses = []
+        for index in items.split(block):
+            rows = views.index_select(1, index)
+            exp = rows @ views.mT
+            places = nearest(exp, labels)
+            exp.div_(tau).exp_()
+            loss, factors = _of_shares(exp, *places)
+            losses.append(loss)
+            if grad is not None:
+                weight = _weighted(exp, *places, *(x * (scale / tau) for x in factors))
+                grad.baddbmm_(weight.mT, rows)
+                grad.index_add_(1, index, weight @ views)
+        if grad is not None:
+            ctx.save_for_backward(grad)
+        return torch.stack(losses).sum() * scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = ctx.saved_tensors
+        return grads[0] * grad, None, None, None, None
+
+
+def _of_shares(
+    exp: Tensor, near: Tensor, own: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Sum of the losses of some items, and its derivatives by their exponentials.
+
+    Args:
+        exp: ``[G, b, I]``.
+        near: Places that all graphs put near, ``[G, b, labels]``.
+        own: Those that each does.
+
+    Returns:
+        The sum, and the derivative by an exponential in ``near``, by one in ``own``,
+        and by any other, ``[G, b, 1]`` each.
+    """
+    total, agreed, single = (
+        x.sum(-1, keepdim=True)
+        for x in (exp, exp.gather(-1, near), exp.gather(-1, own))
+    )
+    rest = total - agreed
+    first, second = agreed / total + _LEAST, single / rest + _LEAST
+    loss = -(first.log() + second.log()).sum()
+    more = agreed / total.square() / first
+    other = more + single / rest.square() / second
+    return loss, (more - 1 / (total * first), other - 1 / (rest * second), other)
+
+
+def _weighted(exp: Tensor, near: Tensor, own: Tensor, *factors: Tensor) -> Tensor:
+    """Exponentials times the factors of their places, in place."""
+    of_near, of_own = (
+        exp.gather(-1, near) * factors[0],
+        exp.gather(-1, own) * factors[1],
+    )
+    return exp.mul_(factors[2]).scatter_(-1, near, of_near).scatter_(-1, own, of_own)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.embeddings import Branch, Embeddings, select
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
@@ -118,8 +118,8 @@ def with_drawn(out: Embeddings, kind: str, index: Tensor) -> Tensor:
         index: Which rows, ``[n]``.
     """
     drawn = out.aux[f"drawn_{kind}"].index_select(0, index)
-    rows = out.of(kind).index_select(0, index).unsqueeze(1)
-    items = out.item.index_select(0, drawn.flatten())
+    rows = out.read(out.of(kind), index).unsqueeze(1)
+    items = select(out.item, drawn.flatten())
     return torch.cat([rows, items.view(*drawn.shape, rows.size(-1))], dim=1)
 
 

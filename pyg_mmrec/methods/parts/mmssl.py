@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
-from pyg_mmrec.embeddings import Branch, RowBranch, dense
+from pyg_mmrec.embeddings import Branch, RowBranch, dense, select
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import PerNode
@@ -173,7 +173,7 @@ class Critic(PerNode):
 
     def forward(self, rows: Tensor, item: Tensor) -> Tensor:
         """How real the rows look."""
-        return self.rest(rows @ self.table.index_select(0, item)).squeeze(-1)
+        return self.rest(rows @ select(self.table, item)).squeeze(-1)
 
 
 def gradient_penalty(
@@ -306,7 +306,7 @@ class Adversarial(Objective):
         taken = incidence(step.data[INTERACTS].edge_index, user, item, sizes)
 
         def rows(branch: Branch | RowBranch) -> Tensor:
-            users, items = branch.user.index_select(0, user), dense(branch.item)[item]
+            users, items = select(branch.user, user), select(branch.item, item)
             return made_up_rows(users, items, taken)
 
         fake = torch.stack([rows(branch) for branch in out.modal.values()])

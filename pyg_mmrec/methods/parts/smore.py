@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,7 +45,9 @@ class SpectrumFilter(nn.Module):
         spectra = torch.fft.rfft(x, dim=-1, norm="ortho")
         if self.weight.size(0) > x.size(1):
             known = spectra.masked_fill(~present.unsqueeze(-1), 1.0)
-            spectra = torch.cat([spectra, known.prod(1, keepdim=True)], dim=1)
+            # Not `prod`, whose gradient takes products of all the others.
+            product = reduce(torch.mul, known.split(1, dim=1))
+            spectra = torch.cat([spectra, product], dim=1)
         weight = torch.view_as_complex(full_precision(self.weight))
         return torch.fft.irfft(spectra * weight, n=x.size(-1), dim=-1, norm="ortho")
 
