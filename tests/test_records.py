@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -227,3 +228,17 @@ def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
 def test_the_readmes_tables_are_what_the_records_say() -> None:
     text = (ROOT / "README.md").read_text()
     assert with_summaries(text, RESULTS) == text
+
+
+def test_the_readmes_epochs_are_those_that_were_measured() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(
+        r"^\| (\w+), (\w+) \| ([\d.]+ s) \| ([\d.]+ s) \| ([\d.]+) \|$", text, re.M
+    )
+    assert len(rows) >= 3
+    for method, dataset, ours, theirs, ratio in rows:
+        table = (RESULTS / f"peer_{dataset.lower()}.md").read_text()
+        assert f"| {method}, ours | {ours} |" in table
+        found = re.search(rf"\| {method}, MMRec \| ([^|]+) \|[^|]+\| ([^|]+) \|", table)
+        assert found is not None
+        assert found.groups() == (theirs, ratio)
