@@ -19,6 +19,8 @@ from pyg_mmrec.files import replacing
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start
 
+_OPTIONAL = frozenset({"title"})  # a column of some exports
+
 
 def bad_suffix(path: Path, expected: str) -> MMRecError:
     """The error for a file of another ending."""
@@ -39,15 +41,45 @@ def write_table(
             spreadsheet would run; numbers stay numbers.
 
     Raises:
-        MMRecError: For another ending, or a place that cannot be written.
+        MMRecError: For another ending, a file of other columns that stands there, or a
+            place that cannot be written.
     """
     writers = {".csv": _write_csv, ".parquet": _write_parquet}
     if path.suffix not in writers:
         raise bad_suffix(path, ".csv or .parquet")
+    frames = iter(frames)
+    first = next(frames)
+    _check_replaced(path, first.columns)
+    frames = chain([first], frames)
     if path.suffix == ".csv" and escape_formulas:
         frames = escaped(frames)
     with replacing(path) as file:
         writers[path.suffix](frames, file)
+
+
+def _check_replaced(path: Path, columns: Iterable[str]) -> None:
+    """Refuse to replace a table that is no earlier export, such as one's data.
+
+    Raises:
+        MMRecError: If it has other columns; titles may have come or gone.
+    """
+    if not (path.is_file() and path.stat().st_size):
+        return
+    try:
+        read = pq.read_schema if path.suffix == ".parquet" else _read_head
+        there = set(read(path).names)
+    except (pa.ArrowException, pd.errors.ParserError, ValueError):
+        there = set()
+    if not there ^ set(columns) <= _OPTIONAL:
+        raise MMRecError(
+            f"{path} is there and is no export of this kind (columns "
+            f"{', '.join(sorted(map(str, there))) or 'cannot be read'}): name another "
+            f"file, or remove it"
+        )
+
+
+def _read_head(path: Path) -> pa.Schema:
+    return pa.schema([(str(c), pa.null()) for c in pd.read_csv(path, nrows=0)])
 
 
 def escaped(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -90,3 +90,24 @@ def test_items_join_and_a_run_goes_on(run, command, tmp_path) -> None:
     assert code == 0, stderr
     assert len(lines(stdout)) == 3
     assert command(f"{line} --output {tmp_path}/now")[0] == 2
+
+
+def test_an_export_replaces_an_export_and_no_data(command, run, folder) -> None:
+    interactions, own = folder / "interactions.csv", folder.parent / "mine.parquet"
+    own.write_bytes(b"no table")
+    for path in (interactions, own):
+        before = path.read_bytes()
+        code, _, stderr = command(f"export {run} {path}")
+        assert (code, path.read_bytes()) == (2, before)
+        assert f"{path.name} is there and is no export" in stderr
+    path = folder.parent / "top.csv"
+    path.touch()  # as a temporary file that waits to be filled
+    for k in (2, 3):
+        assert command(f"export {run} {path} -k {k}")[0] == 0
+        assert pd.read_csv(path)["rank"].max() == k
+    vectors = folder.parent / "vectors.parquet"
+    for _ in range(2):
+        assert command(f"export {run} {vectors} --embeddings")[0] == 0
+    code, _, stderr = command(f"export {run} {vectors}")
+    assert code == 2
+    assert "columns embedding, id, kind" in stderr
