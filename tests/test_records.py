@@ -18,7 +18,12 @@ from pyg_mmrec.experiments.leaderboard import (
     verdict,
 )
 from pyg_mmrec.experiments.records import add_records, read_records, record_of
-from pyg_mmrec.experiments.summary import summary, with_summaries, write_summaries
+from pyg_mmrec.experiments.summary import (
+    check_document,
+    summary,
+    with_summaries,
+    write_summaries,
+)
 from pyg_mmrec.methods import get
 
 from .test_cli import SMALL, script
@@ -202,12 +207,22 @@ def test_a_documents_tables_are_written_from_records(runs, tmp_path) -> None:
     for changed, told in (
         ("lightgcn on", "rearm on"),
         ("on synthetic", "on elsewhere"),
+        ("by recall@20", "by recall@7"),
         ("<!-- recorded", "<!-- kept"),
     ):
         path.write_text(wrong := written.replace(changed, told))
-        with pytest.raises(MMRecError, match="rearm|elsewhere|asks for no table"):
+        with pytest.raises(
+            MMRecError, match="rearm|elsewhere|recall@7|asks for no table"
+        ):
             write_summaries(path, into)
         assert path.read_text() == wrong
+
+
+def test_nothing_is_kept_where_a_document_is_wrong(runs, tmp_path, command) -> None:
+    into = tmp_path / "kept"
+    code, _, stderr = command(f"record {runs} --to {into} --document {tmp_path}/no.md")
+    assert (code, into.exists()) == (2, False)
+    assert "no.md is not there" in stderr
 
 
 def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
@@ -226,6 +241,7 @@ def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
 
 
 def test_the_readmes_tables_are_what_the_records_say() -> None:
+    check_document(ROOT / "README.md")
     text = (ROOT / "README.md").read_text()
     assert with_summaries(text, RESULTS) == text
 

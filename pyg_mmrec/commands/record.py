@@ -15,7 +15,7 @@ from pyg_mmrec.experiments.leaderboard import write_leaderboard
 from pyg_mmrec.experiments.loading import method_of
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
 from pyg_mmrec.experiments.records import add_records, finished_runs, record_of
-from pyg_mmrec.experiments.summary import write_summaries
+from pyg_mmrec.experiments.summary import check_document, write_summaries
 
 
 def record(folders: Iterable[Path], into: Path) -> list[Path]:
@@ -51,6 +51,8 @@ def main() -> None:
     args = parser.parse_args(sys.argv[1:])
     if not args.runs and not args.document:
         parser.error("name runs to keep, or a --document to write")
+    for path in args.document:
+        check_document(path)
     written = record(args.runs, args.to)
     written += [write_summaries(path, args.to) for path in args.document]
     for path in written:

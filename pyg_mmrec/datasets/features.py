@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -317,7 +317,9 @@ def read_vectors(
     return check_values(numbers.to_numpy(np.float32), path), ids
 
 
-def _check_columns(rest: pd.DataFrame, lists: list, name: str, path: Path) -> None:
+def _check_columns(
+    rest: pd.DataFrame, lists: Sequence[Hashable], name: str, path: Path
+) -> None:
     """Refuse columns that would be taken for features, or left aside, in silence.
 
     Raises:

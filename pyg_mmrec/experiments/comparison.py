@@ -112,7 +112,7 @@ def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
     """
     groups = rows.groupby("case", sort=False)
     columns = {
-        metric: groups[metric].apply(_mean_and_deviation)
+        metric: groups[metric].apply(mean_and_deviation)
         for metric in shown
         if metric in rows
     }
@@ -126,7 +126,10 @@ def tabulate(rows: pd.DataFrame, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _mean_and_deviation(values: pd.Series) -> str:
+def mean_and_deviation(values: pd.Series) -> str:
+    """A mean in text, with the standard deviation of several; nothing of none."""
+    if values.empty:
+        return ""
     spread = f" ± {values.std():.4f}" if len(values) > 1 else ""
     return f"{values.mean():.4f}{spread}"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from pyg_mmrec.experiments.comparison import markdown_rows
+import pandas as pd
+
+from pyg_mmrec.experiments.comparison import markdown_rows, mean_and_deviation
 from pyg_mmrec.experiments.literature import published
 from pyg_mmrec.experiments.records import (
     MONITOR,
@@ -98,12 +100,10 @@ def is_whole(record: Mapping[str, Any]) -> bool:
     return record.get("candidates", "all") == "all" and record["split"] is None
 
 
-def figure(values: Sequence[float]) -> str:
-    """A mean in text, with the standard deviation of several."""
-    if not values:
-        return ""
-    spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{mean(values):.4f}{spread}"
+def scored(runs: Iterable[Record], metric: str, part: str = "test") -> str:
+    """A metric over runs in text, of those that have it: mean and deviation."""
+    values = [run[part][metric] for run in runs if metric in run[part]]
+    return mean_and_deviation(pd.Series(values, dtype=float))
 
 
 def _tables(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -170,8 +170,8 @@ def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
         str(rank),
         f"`{case}`",
         " ".join(dict.fromkeys(str(r["seed"]) for r in runs)),
-        *(figure([r["test"][m] for r in runs if m in r["test"]]) for m in METRICS),
-        figure([r["valid"][MONITOR] for r in runs if MONITOR in r["valid"]]),
+        *(scored(runs, m) for m in METRICS),
+        scored(runs, MONITOR, "valid"),
         ", ".join(_epoch(r) for r in runs),
         f"{mean(r['seconds_per_epoch'] for r in runs):.1f}",
         f"{max(r['peak_memory_bytes'] for r in runs) / 2**20:.0f}",

@@ -84,7 +84,7 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
         why = (
             "it is a refit, of which nothing is scored"
             if "refit" in told
-            else (f"--ks of the training names the cut-offs, {MONITOR[7:]} among them")
+            else "it was trained with other cut-offs: --ks names them"
         )
         raise MMRecError(
             f"{folder} has no test {MONITOR}, by which tables are in order: {why}"

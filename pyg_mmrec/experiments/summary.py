@@ -15,13 +15,28 @@ from pathlib import Path
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown_rows
-from pyg_mmrec.experiments.leaderboard import figure, is_whole, published_figure
+from pyg_mmrec.experiments.leaderboard import is_whole, published_figure, scored
 from pyg_mmrec.experiments.records import Record, read_records
 from pyg_mmrec.files import replacing
 
 _ASKED = re.compile(
     r"(<!-- recorded: ([\w ]+) on ([\w\- ]+) by ([\w@]+) -->\n).*?(<!-- end -->)", re.S
 )
+
+
+def check_document(document: Path) -> None:
+    """Refuse a document that asks for no table.
+
+    Raises:
+        MMRecError: If it does not, or is not there.
+    """
+    if not document.is_file():
+        raise MMRecError(f"{document} is not there")
+    if not _ASKED.search(document.read_text()):
+        raise MMRecError(
+            f"{document} asks for no table: write '<!-- recorded: METHOD ... on "
+            f"DATASET ... by METRIC -->' and '<!-- end -->', each on a line"
+        )
 
 
 def write_summaries(document: Path, results: Path) -> Path:
@@ -37,21 +52,15 @@ def write_summaries(document: Path, results: Path) -> Path:
     Raises:
         MMRecError: If the document asks for none, or for what is not recorded.
     """
-    if not document.is_file():
-        raise MMRecError(f"{document} is not there")
-    text = with_summaries(document.read_text(), results, str(document))
+    check_document(document)
+    text = with_summaries(document.read_text(), results)
     with replacing(document) as file:
         file.write(text.encode())
     return document
 
 
-def with_summaries(text: str, results: Path, name: str = "the document") -> str:
+def with_summaries(text: str, results: Path) -> str:
     """The text of a document, its tables as the records have them; see above."""
-    if not _ASKED.search(text):
-        raise MMRecError(
-            f"{name} asks for no table: write '<!-- recorded: METHOD ... on DATASET "
-            f"... by METRIC -->' and '<!-- end -->', each on a line"
-        )
 
     def written(found: re.Match[str]) -> str:
         head, methods, datasets, metric, end = found.groups()
@@ -73,8 +82,8 @@ def summary(
         results: Where records lie.
 
     Raises:
-        MMRecError: If a method has no record on a data set, or several that differ in
-            the modalities seen.
+        MMRecError: If a method has no record on a data set, none of the metric, or
+            several that differ in the modalities seen.
     """
     kept = {name: _whole(results / f"{name}.jsonl") for name in datasets}
     rows = [[""]]
@@ -83,9 +92,9 @@ def summary(
     for method in methods:
         row = [f"`{method}`"]
         for dataset, records in kept.items():
-            runs = _runs(records, method, dataset)
+            runs = _runs(records, method, dataset, metric)
             theirs = published_figure(method, dataset, metric)
-            row.append(figure([run["test"][metric] for run in runs]))
+            row.append(scored(runs, metric))
             row.append("" if theirs is None else f"{theirs:.4f}")
         rows.append(row)
     return markdown_rows(rows)
@@ -97,8 +106,12 @@ def _whole(path: Path) -> list[Record]:
     return [record for record in read_records(path) if is_whole(record)]
 
 
-def _runs(records: Iterable[Record], method: str, dataset: str) -> list[Record]:
+def _runs(
+    records: Iterable[Record], method: str, dataset: str, metric: str
+) -> list[Record]:
     runs = [record for record in records if record["case"] == method]
+    if any(metric not in run["test"] for run in runs):
+        raise MMRecError(f"records of {method} on {dataset} have no test {metric}")
     seen = {tuple(run["modalities"]) for run in runs}
     if len(seen) != 1:
         told = "; ".join(" + ".join(one) for one in sorted(seen)) or "no run"

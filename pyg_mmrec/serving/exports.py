@@ -68,7 +68,7 @@ def _check_replaced(path: Path, columns: Iterable[str]) -> None:
     try:
         read = pq.read_schema if path.suffix == ".parquet" else _read_head
         there = set(read(path).names)
-    except (pa.ArrowException, pd.errors.ParserError, ValueError):
+    except (pa.ArrowException, pd.errors.ParserError, ValueError, OSError):
         there = set()
     if not there ^ set(columns) <= _OPTIONAL:
         raise MMRecError(

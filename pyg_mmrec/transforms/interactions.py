@@ -313,6 +313,10 @@ def similar_items(k: int, weights: Mapping[str, float]) -> list[BaseTransform]:
         \mathbf{S} = \sum_m \alpha_m \mathbf{D}_m^{-1/2} \mathbf{S}_m
         \mathbf{D}_m^{-1/2}
 
+    Shared by the methods built on `FREEDOM's item graph
+    <https://arxiv.org/abs/2211.06924>`_; adds ``mixed`` among items, see
+    :class:`MixEdges` for its shapes.
+
     Args:
         k: Neighbours of an item in each modality, of which it is one itself.
         weights: :math:`\alpha_m`, see :class:`MixEdges`.
