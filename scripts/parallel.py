@@ -1,7 +1,10 @@
-"""Steps of several processes beside those of one, by torchrun; --help explains it.
+"""Steps of several processes beside those of one, by torchrun.
 
 torchrun --nproc-per-node 2 scripts/parallel.py sports --methods lightgcn freedom
-torchrun --nproc-per-node 2 scripts/parallel.py 1000000 --methods lightgcn
+torchrun --nproc-per-node 2 scripts/parallel.py 100000 1000000 --methods lightgcn
+
+A number makes data of as many interactions; an epoch of those is a row of the
+benchmark's part growth as well, which draws it by --beside FILE.
 """
 
 from __future__ import annotations
@@ -16,52 +19,77 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pyg_mmrec.benchmark.growth import data_of
-from pyg_mmrec.benchmark.processes import measure, table
+import torch
+
+from pyg_mmrec.benchmark import report
+from pyg_mmrec.benchmark.growth import data_of, folder_of
+from pyg_mmrec.benchmark.processes import Shared, grown, measure, table
+from pyg_mmrec.benchmark.timing import Row
 from pyg_mmrec.commands.guarded import guarded
-from pyg_mmrec.config import Parser
-from pyg_mmrec.datasets import Dataset, load
+from pyg_mmrec.config import Distinct, Parser, a_word, number
+from pyg_mmrec.datasets import Dataset, Folder, load
+from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.parallel.processes import Ranks, together
 
 
 def parse() -> Parser:
     parser = Parser(description=__doc__)
-    add = parser.add_argument
-    add("data", help="a data set, or a number of train edges to make")
+    add, whole = parser.add_argument, number(int, min=1, max=1_000_000)
+    add(
+        "data", nargs="+", action=Distinct, metavar="DATA",
+        help="data sets, or numbers of interactions to make",
+    )  # fmt: skip
     add("--methods", nargs="+", default=["lightgcn"], metavar="NAME")
     add("--root", default="data", help="folder of the data sets (default: data)")
-    add("--turns", type=int, default=5, help="how often each is timed (default: 5)")
-    add("--steps", type=int, default=6, help="steps of a turn (default: 6)")
-    add("--record", type=Path, default=None, help="Markdown file to add the table to")
+    add("--turns", type=whole, default=5, help="how often each is timed (default: 5)")
+    add("--steps", type=whole, default=6, help="steps of a turn (default: 6)")
+    add(
+        "--record", type=a_word(), default=None, metavar="FILE",
+        help="Markdown of the table, with this command and its commit",
+    )  # fmt: skip
     return parser
 
 
-def dataset(args, ranks: Ranks, folder: str) -> Dataset:
-    if args.data.isdigit():
-        root = ranks.told(folder)[0]
-        made = ranks.in_turn(lambda: data_of(int(args.data), root))
-        ranks.in_turn(lambda: made[0])
-        return made
-    return ranks.in_turn(lambda: load(args.data, args.root))
+def open_data(name: str, root: str, ranks: Ranks, folder: str) -> Dataset:
+    """A data set, or data of so many interactions, made by the first process."""
+    if name.isdigit():
+        size, shared = int(name), Path(ranks.told(folder)[0])
+        return ranks.in_turn(
+            lambda: (
+                data_of(size, shared)
+                if ranks.first
+                else Folder(folder_of(size, shared))
+            )
+        )
+    return ranks.in_turn(lambda: load(name, root))
 
 
 def main() -> None:
     with together() as ranks, tempfile.TemporaryDirectory() as folder:
         args = parse().parse_args()
-        before = os.getloadavg()[0]
-        data = dataset(args, ranks, folder)
-        rows = measure(data, args.methods, ranks, args.turns, args.steps)
+        at, before = commit(), os.getloadavg()[0]
+        found: list[Shared] = []
+        rows: list[Row] = []
+        for name in args.data:
+            data = open_data(name, args.root, ranks, folder)
+            more = measure(data, args.methods, ranks, args.turns, args.steps)
+            if not ranks.first:  # which have no times of one process
+                continue
+            print(table(more), flush=True)
+            found += more
+            rows += [grown(each, int(name)) for each in more if name.isdigit()]
         ranks.told(0)  # the first has made the folder that others read
-        if not ranks.first:
+        if not ranks.first or args.record is None:
             return
-        load = (
-            f"load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+        head = (
+            f"{report.machine(torch.device('cpu'))}; load of the machine {before:.1f} "
+            f"before, {os.getloadavg()[0]:.1f} after"
         )
-        found = f"{table(rows, ranks.size)}\n\n{load}"
-        print(found)
-        if args.record is not None:
-            with args.record.open("a") as file:
-                file.write(f"\n{' '.join(sys.argv[1:])}\n\n{found}\n")
+        command = ["torchrun", "--nproc-per-node", str(ranks.size)]
+        command += ["scripts/parallel.py", *sys.argv[1:]]
+        path = Path(args.record)
+        report.record(path, rows, head, command, at=at, first=table(found))
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -85,12 +85,15 @@ STUDIES = {
     movielens bpr --device meta | movielens lightgcn:conv=GINConv
     movielens popularity bpr --epochs 0 | movielens bpr --lerning-rate 1
     movielens bpr: | movielens bpr+ | movielens bpr- | --seeds 1 | movielens --seeds 1
+    movielens bpr:dim=8 bpr:dim=08 | movielens bpr bpr:dim=64 | movielens bpr --seed 1
+    movielens bpr --plug alignment | movielens bpr --method freedom
     """,
     "ablate": """
     | rearm | rearm moviolens | rearmm movielens | bpr movielens
     rearm movielens --ablate metta | rearm movielens --dim 0 | rearm movielens --seeds
     rearm movielens --seeds 1.5 | rearm movielens --lr nan | rearm movielens --ks 0
     rearm movielens --seeds 2 2 | rearm movielens --conv GINConv | rearm --lr 1
+    rearm movielens --seed 1 | rearm movielens --method freedom
     rearm movielens --device xla | rearm movielens --plug x | rearm movielens more
     """,
     "tune": """
@@ -109,6 +112,7 @@ STUDIES = {
     bpr movielens --space lr=0.1,0.2 --plug alignment
     bpr movielens --space lr=0.1,0.2 --monitor recall
     bpr movielens --space lr=0.1,0.2 --trails 3
+    bpr movielens --space lr=0.1,0.2 --method lightgcn
     """,
 }
 

@@ -150,6 +150,25 @@ def test_growth_leaves_whole_graphs_out_where_they_are_too_large(tmp_path) -> No
     assert "lightgcn, 1000 interactions" in {row.case for row in rows}
 
 
+def test_a_record_tells_the_rows_that_were_written(tmp_path) -> None:
+    rows = [
+        Row(
+            "growth", "bpr, 1000 interactions", 0.0123, 0.01, 0.02, 1.0, 45.6e6, "a | b"
+        ),
+        Row("growth", "bpr, 10000 interactions", 7.5, 7.0, 8.0, 610.0, math.nan, ""),
+    ]
+    report.record(tmp_path / "x.md", rows, "here", ["python", "x.py"], first="| a |")
+    table = benchmark.check_rows(tmp_path / "x.md")
+    assert table["case"].tolist() == [row.case for row in rows]
+    assert table["part"].tolist() == ["growth", "growth"]
+    assert table["seconds"].tolist() == [0.0123, 7.5]
+    assert table["bytes"].tolist()[0] == 45.6e6
+    assert math.isnan(table["bytes"].tolist()[1])
+    (tmp_path / "y.md").write_text("# Nothing\n")
+    with pytest.raises(MMRecError, match="y.md has no figures of a benchmark"):
+        benchmark.check_rows(tmp_path / "y.md")
+
+
 def test_rows_of_another_run_are_drawn_beside(tmp_path) -> None:
     rows = [Row("growth", f"open, {n} interactions", n, n, n, 1, n) for n in (10, 20)]
     report.save(tmp_path, rows, "")
@@ -518,7 +537,10 @@ def test_a_method_s_floor_counts_its_last_step_alone(dataset) -> None:
     num_edges = train_edges(dataset[0]).size(1)
     config = training.trainer.model.config
     products = 2 * 2 * config.num_layers
-    assert counted(training)["sparse"] == products * num_edges * config.dim * 4
+    work = counted(training)
+    assert work["sparse"] == products * num_edges * config.dim * 4
+    weights = sum(p.numel() for p in training.trainer.model.parameters())
+    assert work["adam"] == 7 * 4 * weights
     (found,) = measure(dataset, QUICK, ["lightgcn"])
     assert found.case == "lightgcn"
     assert found.ratio > 0

@@ -46,6 +46,26 @@ def test_a_run_is_repeated_from_its_config(trained, command, tmp_path) -> None:
         assert word.split()[0] in stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect synthetic --lr 1", "inspect synthetic --output x",
+        "inspect synthetic --method bpr", "evaluate synthetic --scores x --epochs 2",
+        "evaluate synthetic --scores x --method bpr",
+        "evaluate synthetic --scores x --resume", "new-users synthetic bpr --resume",
+        "new-users synthetic bpr --plug alignment", "train synthetic bpr --method vbpr",
+        "new-users synthetic bpr --overwrite", "new-users synthetic bpr --method vbpr",
+    ],
+)  # fmt: skip
+def test_an_option_that_does_nothing_is_none(line, command) -> None:
+    code, _, stderr = command(line)
+    assert code == 2
+    assert "unknown option '--" in stderr
+    words = " ".join(line.split()[:1])
+    flag = next(w for w in reversed(line.split()) if w.startswith("--"))
+    assert f"{flag} " not in command(f"{words} --help")[1]
+
+
 def test_a_run_recommends_and_exports(trained, command, tmp_path) -> None:
     code, stdout, stderr = command(f"recommend {trained} u1 u2 -k 3")
     assert code == 0, stderr

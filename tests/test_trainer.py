@@ -30,6 +30,14 @@ def lightgcn(data, **options):
         return cls(data, config), data
 
 
+def test_options_as_a_dict_are_told_what_to_write_in_their_place(graph) -> None:
+    model, data = lightgcn(graph)
+    with pytest.raises(MMRecError, match="a TrainConfig .got dict.: write TrainConf"):
+        Trainer(model, data, config={"epochs": 3})
+    with pytest.raises(MMRecError, match="got dict.: write LightGCN.Config"):
+        get("lightgcn")(data, {"dim": 8})
+
+
 def test_test_split_is_scored_once_and_after_training(graph, monkeypatch) -> None:
     import pyg_mmrec.training.scoring as module
 

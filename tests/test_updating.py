@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec.datasets import Synthetic
+from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.datasets.kept import Kept
 from pyg_mmrec.datasets.newcomers import NewItems, read_new_items
 from pyg_mmrec.errors import MMRecError
@@ -167,6 +167,41 @@ def test_items_join_a_run_in_a_folder_and_then_train(place, tmp_path) -> None:
     assert "mask_text" not in done.data[ITEM]  # none is missing
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A run on data whose columns have names of their own."""
+    place = tmp_path_factory.mktemp("shop")
+    (place / "data").mkdir()
+    rows = [(f"u{u}", f"i{(u + n) % 9}") for u in range(9) for n in range(5)]
+    table = pd.DataFrame(rows, columns=["who", "what"])
+    table.to_csv(place / "data" / "interactions.csv", index=False)
+    data = Folder(place / "data", user_column="who", item_column="what", split="random")
+    run(data, "bpr", output=place / "run", epochs=1, **SMALL)
+    return place / "run"
+
+
+@pytest.mark.parametrize(
+    ("columns", "given"),
+    [
+        (("who", "what"), None),
+        (("user_id", "item_id"), None),
+        (("what", "who"), {"user": "what", "item": "who"}),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", ".csv", ".parquet"])
+def test_more_interactions_by_the_names_of_columns_that_the_run_knows(
+    shop, columns, given, form, tmp_path
+) -> None:
+    more = table = pd.DataFrame([("u0", "i8"), ("new", "i8")], columns=columns)
+    if form != "table":
+        more = tmp_path / f"more{form}"
+        write = table.to_parquet if form == ".parquet" else table.to_csv
+        write(more, index=False)
+    now = update(shop, more, tmp_path / "now", epochs=1, columns=given)
+    assert now.index.user_ids.tolist()[-1] == "new"
+    assert now.index.history("new")["item"].tolist() == ["i8"]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -174,6 +209,14 @@ def test_items_join_a_run_in_a_folder_and_then_train(place, tmp_path) -> None:
         (lambda p: update(p, MORE[:0], p / "x"), "are there already"),
         (lambda p: update(p, MORE, p / "x", epochs=0), "needs to be at least 1"),
         (lambda p: update(p, MORE.drop(columns="user"), p / "x"), "a column 'user'"),
+        (
+            lambda p: update(p, MORE, p / "x", columns={"user": "who"}),
+            "unknown user column 'who'",
+        ),
+        (
+            lambda p: update(p, MORE, p / "x", columns={"users": "user"}),
+            "unknown role of a column 'users'",
+        ),
         (lambda p: update(p / "no", MORE, p / "x"), "no"),
         (
             lambda p: update(p, MORE, p / "x", items=NewItems([4], text())),

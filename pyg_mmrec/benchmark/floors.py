@@ -6,9 +6,11 @@ measured right before, so that another machine, or a busy one, has other floors:
 * sparse products: a row read per entry, at the pace of a product that does nothing else
 * dense products: their multiply-adds, at the pace of one of 2048 x 512 x 512
 * exponentials, at the pace of :func:`torch.exp`
+* Adam: weights, gradients and both moments read, all but gradients written, at the pace
+  of an addition
 
-The floor is their sum. All the rest (sums, copies, masks, what autograd adds up, the
-optimiser) moves bytes, each counted once per operator: how long that takes at the
+The floor is their sum. All the rest (sums, copies, masks, what autograd adds up) moves
+bytes, each counted once per operator: how long that takes at the
 pace of an addition is told beside it, and what the step takes beyond both is slower
 than its bytes. Operators inside those of this package, and what is drawn before the
 step, are not counted.
@@ -35,8 +37,9 @@ from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.sparse import Entries, multiply
 
 PART = "floors"
-WORK = ("sparse", "dense", "exp", "moved")
-"""What is counted: bytes of rows, multiply-adds, exponentials, bytes of the rest."""
+WORK = ("sparse", "dense", "exp", "adam", "moved")
+"""What is counted: bytes of rows, multiply-adds, exponentials, bytes of the optimiser
+and of the rest."""
 
 _DENSE = {"mm": 0, "addmm": 1, "bmm": 0, "baddbmm": 1}
 _EXP = {"exp", "log", "tanh", "sigmoid", "softmax", "log_softmax", "logsumexp"}
@@ -88,6 +91,9 @@ def work_of(
         return "exp", prod(batch) * length * args[1].shape[-2]
     if name in _EXP:
         return "exp", max(x.numel() for x in given)
+    if name.startswith("fused_adam"):  # which begins with weights, gradients, moments
+        rows = (x.numel() * x.element_size() for part in args[:4] for x in part)
+        return "adam", sum(rows) * 7 // 4
     if not func._schema.is_mutable and _same_memory(given, made):
         return "moved", 0  # a view
     return "moved", sum(x.numel() * x.element_size() for x in (*given, *made))
@@ -137,7 +143,7 @@ def counted(training: Training) -> Counter[str]:
 
 
 def rates(adj: Adjacency, settings: Settings) -> dict[str, float]:
-    """Seconds of a byte of rows, a multiply-add, an exponential and a byte moved.
+    """Seconds of a byte of rows, a multiply-add, an exponential and a byte, by kind.
 
     Args:
         adj: Edges of the data, whose rows are read.
@@ -160,10 +166,11 @@ def rates(adj: Adjacency, settings: Settings) -> dict[str, float]:
     for run, _ in runs.values():
         run()
     times = in_turn([run for run, _ in runs.values()], settings)
-    return {
+    found = {
         kind: min(seconds) / amount
         for (kind, (_, amount)), seconds in zip(runs.items(), times, strict=True)
     }
+    return {**found, "adam": found["moved"]}
 
 
 def measure(
@@ -185,13 +192,14 @@ def measure(
             pace = rates(adj, settings)
             seconds.append(training().step)
             floors.append({kind: count[kind] * pace[kind] for kind in WORK})
-        sums = [sum(floor[kind] for kind in WORK[:3]) for floor in floors]
+        sums = [sum(floor[kind] for kind in WORK[:-1]) for floor in floors]
         yield row(PART, name, seconds, sums, note=_note(floors[-1]))
 
 
 def _note(floor: dict[str, float]) -> str:
-    sparse, dense, exp, moved = (f"{1e3 * floor[kind]:.0f}" for kind in WORK)
+    sparse, dense, exp, adam, moved = (f"{1e3 * floor[kind]:.0f}" for kind in WORK)
     return (
-        f"ms of the floor: {sparse} sparse, {dense} dense, {exp} exponentials; "
+        f"ms of the floor: {sparse} sparse, {dense} dense, {exp} exponentials, "
+        f"{adam} Adam; "
         f"{moved} more for the bytes of the rest"
     )

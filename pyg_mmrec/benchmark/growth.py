@@ -66,12 +66,13 @@ def data_of(edges: int, root: Path | str) -> Folder:
         edges: How many.
         root: A folder, in which that of the data is made.
     """
-    folder = _folder(edges, Path(root))
+    folder = folder_of(edges, Path(root))
     Planted(edges, dim=_DIM).write(folder)
     return Folder(folder)
 
 
-def _folder(edges: int, root: Path) -> Path:
+def folder_of(edges: int, root: Path) -> Path:
+    """Where :func:`data_of` puts data of so many interactions."""
     return root / str(edges) / "planted"
 
 
@@ -179,7 +180,7 @@ class _Growing:
         self, methods: Sequence[str], ways: dict[str, dict[str, Any]]
     ) -> Iterator[Row]:
         """All rows, one by one."""
-        folder = _folder(self.size, self.root)
+        folder = folder_of(self.size, self.root)
         if not folder.exists():
             planted = Planted(self.size, dim=_DIM)
             self._once("write", lambda: planted.write(folder))
@@ -265,7 +266,8 @@ def plot_growth(table: pd.DataFrame) -> Figure:
     for axes, (lines, column, label) in zip(panels, shown, strict=True):
         for i, (name, curve) in enumerate(lines.items()):
             edges, values = curve["edges"], curve[column]
-            axes.loglog(edges, values, label=name, **look(i))
+            if values.notna().any():
+                axes.loglog(edges, values, label=name, **look(i))
         if lines:
             first = max(lines.values(), key=len)
             edges, least = first["edges"], first[column].iloc[0]

@@ -15,7 +15,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from pyg_mmrec.benchmark import growth
 from pyg_mmrec.benchmark.epochs import Training, chosen, parsed
+from pyg_mmrec.benchmark.report import seconds as as_seconds
+from pyg_mmrec.benchmark.timing import Row, row
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
@@ -53,8 +56,14 @@ class Shared:
             of the batch each would exchange.
         state: Bytes of parameters and of the optimiser's state of one process.
         state_each: Those of each of several.
+        steps: Steps of an epoch.
+        data: Name of the data.
+        size: Of how many processes several are.
     """
 
+    data: str
+    size: int
+    steps: int
     method: str
     edges: int
     one: list[float]
@@ -129,6 +138,9 @@ def _measured(
         [max(x) for x in zip(*turn, strict=True)] for turn in _turns(ranks, several)
     ]
     return Shared(
+        data=dataset.name,
+        size=ranks.size,
+        steps=len(together.sampler),
         method=variant,
         edges=train_edges(dataset[0]).size(1),
         one=[wall for wall, _ in one[1:]],
@@ -165,30 +177,45 @@ def _bytes(trainer: Trainer, moments: bool = True) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def table(rows: Sequence[Shared], size: int) -> str:
-    """The rows as Markdown."""
+def grown(found: Shared, interactions: int) -> Row:
+    """An epoch of several processes, as a row of the part growth.
+
+    Its ratio is to one process, which is timed in turn with them.
+    """
+    case = f"{found.method} by {found.size} processes, {interactions} interactions"
+    several, one = ([found.steps * x for x in t] for t in (found.several, found.one))
+    step, alone = (as_seconds(median(t)) for t in (found.several, found.one))
+    note = f"{step} a step of {found.steps}, {alone} by one process"
+    return row(growth.PART, case, several, one, note=note)
+
+
+def table(rows: Sequence[Shared]) -> str:
+    """The rows, at least one and of as many processes each, as Markdown."""
+    size = rows[0].size
     head = (
-        f"| method | train edges | step, 1 process | step, {size} processes | speed-up "
-        f"| processor, 1 | each of {size} | ratio "
+        f"| data | method | train edges | step, 1 process | step, {size} processes "
+        f"| speed-up | processor, 1 | each of {size} | ratio "
         f"| sent a step | gradients | state of one | of each of {size} |\n"
-        f"|{'---|' * 12}"
+        f"|{'---|' * 13}"
     )
     return "\n".join([head, *map(_line, rows)])
 
 
-def _line(row: Shared) -> str:
+def _line(found: Shared) -> str:
+    share = found.state_each / max(found.state, 1)
     cells = [
-        row.method,
-        f"{row.edges:,}",
-        f"{1e3 * median(row.one):.0f} ms",
-        f"{1e3 * median(row.several):.0f} ms",
-        f"{row.speed_up:.2f}",
-        f"{1e3 * median(row.cpu):.0f} ms",
-        f"{1e3 * median(row.cpu_each):.0f} ms",
-        f"{row.cpu_ratio:.2f}",
-        f"{row.sent / 1e6:.2f} MB",
-        f"{row.gradients / 1e6:.1f} MB",
-        f"{row.state / 1e6:.1f} MB",
-        f"{row.state_each / 1e6:.1f} MB ({row.state_each / max(row.state, 1):.2f})",
+        found.data,
+        found.method,
+        f"{found.edges:,}",
+        f"{1e3 * median(found.one):.0f} ms",
+        f"{1e3 * median(found.several):.0f} ms",
+        f"{found.speed_up:.2f}",
+        f"{1e3 * median(found.cpu):.0f} ms",
+        f"{1e3 * median(found.cpu_each):.0f} ms",
+        f"{found.cpu_ratio:.2f}",
+        f"{found.sent / 1e6:.2f} MB",
+        f"{found.gradients / 1e6:.1f} MB",
+        f"{found.state / 1e6:.1f} MB",
+        f"{found.state_each / 1e6:.1f} MB ({share:.2f})",
     ]
     return f"| {' | '.join(cells)} |"

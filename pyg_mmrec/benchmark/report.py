@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
 from collections.abc import Sequence
@@ -13,11 +14,14 @@ import torch
 import torch_geometric
 
 from pyg_mmrec.benchmark.timing import Row
+from pyg_mmrec.datasets.tables import read_lines
 from pyg_mmrec.experiments.comparison import markdown
 from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.files import replacing
 
 _CPU = Path("/proc/cpuinfo")
+_CELLS = 7  # of a row of a record, its case first
+_UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
 
 
 def device_name(device: torch.device) -> str:
@@ -103,9 +107,10 @@ def record(
     path: Path,
     rows: Sequence[Row],
     head: str,
-    argv: Sequence[str],
+    command: Sequence[str],
     pictures: Sequence[Path] = (),
     at: str | None = None,
+    first: str = "",
 ) -> None:
     """Write the tables for others to read: beneath the command and its commit.
 
@@ -113,20 +118,47 @@ def record(
         path: Where.
         rows: All that was measured.
         head: What it was measured on.
-        argv: Arguments of the command.
+        command: The words of the command.
         pictures: Files beside it, to show.
         at: Commit of what ran; today's if ``None``.
+        first: What comes before the tables.
     """
-    command = shlex.join(["python", "scripts/benchmark.py", *argv])
     at = at or commit() or "unknown"
     title = path.stem.replace("_", " ").capitalize()
     made = f"commit {at.partition('-')[0][:10]}{'-dirty' if '-' in at else ''}"
-    text = f"# {title}\n\n```bash\n{command}\n```\n\n{head}; {made}"
+    text = f"# {title}\n\n```bash\n{shlex.join(command)}\n```\n\n{head}; {made}"
     for picture in pictures:
         if picture.exists():
             text += f"\n\n![{picture.stem}]({picture.name})"
+    text += f"\n\n{first}" if first else ""
     with replacing(path) as file:
         file.write(_tables(rows, text).encode())
+
+
+def read_record(path: Path) -> pd.DataFrame:
+    """Seconds and bytes of a record, as far as its tables tell them.
+
+    Args:
+        path: What :func:`record` wrote.
+
+    Returns:
+        Columns ``part``, ``case``, ``seconds`` and ``bytes``.
+    """
+    part, found = "", []
+    for line in read_lines(path):
+        if line.startswith("## "):
+            part = line[3:].strip()
+        cells = line.removeprefix("| ").removesuffix(" |").split(" | ", _CELLS - 1)
+        amounts = [_amount(cells[i]) for i in (1, 4)] if len(cells) == _CELLS else []
+        if amounts and not math.isnan(amounts[0]):
+            found.append((part, cells[0], *amounts))
+    return pd.DataFrame(found, columns=["part", "case", "seconds", "bytes"])
+
+
+def _amount(text: str) -> float:
+    """The number that :func:`seconds` or :func:`size` wrote, NaN for another text."""
+    number, _, unit = text.partition(" ")
+    return float(number) * _UNITS[unit] if unit in _UNITS else math.nan
 
 
 def _tables(rows: Sequence[Row], head: str) -> str:

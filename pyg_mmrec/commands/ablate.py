@@ -58,7 +58,7 @@ def with_paper(table: pd.DataFrame, rows: pd.DataFrame, method: str) -> pd.DataF
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
-    args = parse_study(sys.argv[1:], USAGE, __doc__, add_seeds)
+    args = parse_study(sys.argv[1:], USAGE, __doc__, add_seeds, without=["seed"])
     runs = cases(args)
     data = open_dataset(args.data, args, runs.values())
     folder = Path(args.output or Path("runs") / data.name / f"{args.name}-ablations")

@@ -86,7 +86,8 @@ def read(argv: list[str]) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="benchmark.csv of other runs of the part growth, to draw as well",
+        help="benchmark.csv or records (.md) of other runs of the part growth, to "
+        "draw as well",
     )
     add("--peer", default=None, metavar="DIR",
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
@@ -143,6 +144,14 @@ def check_rows(path: Path) -> pd.DataFrame:
     Raises:
         MMRecError: If they are none.
     """
+    if path.suffix == ".md":
+        table = report.read_record(path)
+        if table.empty:
+            raise MMRecError(
+                f"{path} has no figures of a benchmark: name a record or a "
+                f"benchmark.csv in 'beside'"
+            )
+        return table
     table = read_table(path)
     missing = {"part", "case", "seconds", "bytes"} - set(table.columns)
     if missing:
@@ -246,4 +255,5 @@ def keep(args: argparse.Namespace, rows: list[Row], head: str, at: str | None) -
     if any(row.part == growth.PART for row in rows):
         pictures.append(path.with_suffix(".png"))
         draw(rows, args.drawn, pictures[0])
-    report.record(path, rows, head, sys.argv[1:], pictures, at)
+    command = ["python", "scripts/benchmark.py", *sys.argv[1:]]
+    report.record(path, rows, head, command, pictures, at)

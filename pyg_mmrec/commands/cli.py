@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.scoring import Result
 
+_RUN = ("method", "plug", "ablate", "output", "resume", "overwrite")
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 
 
@@ -36,6 +38,7 @@ def parse(
     argv: Sequence[str] | None = None,
     method: str = "rearm",
     extend: Callable[[Parser], None] | None = None,
+    without: Collection[str] = (),
 ) -> argparse.Namespace:
     """Parse the command line of a data set's script.
 
@@ -47,6 +50,7 @@ def parse(
         argv: Arguments; those of the process if ``None``.
         method: The default method.
         extend: Adds a script's own options.
+        without: Options that a script does not use, so that who gives one is told.
 
     Returns:
         The options; ``overrides`` holds the configuration fields that were given,
@@ -73,6 +77,7 @@ def parse(
             "--ablate", nargs="*", default=[], metavar="NAME",
             help=f"switch parts off: {', '.join(cls.ablations)}",
         )  # fmt: skip
+    parser.leave_out(without)
     args = parser.parse_args(argv)
     given = vars(args)
     given["place"], given["method"] = chosen.method, cls.name
@@ -103,12 +108,31 @@ def named(dataset: str) -> tuple[str, str | None]:
     return dataset, None
 
 
+def parse_data(
+    argv: Sequence[str],
+    extend: Callable[[Parser], None],
+    used: Collection[str] = (),
+) -> argparse.Namespace:
+    """Parse the command line of a command on a data set, ``data``, and on no training.
+
+    Args:
+        argv: Arguments, the data set first.
+        extend: Adds the command's own options, and ``data``.
+        used: What it uses of the options of a run and its training.
+    """
+    method = get("popularity")
+    options = {f.name for cls in (TrainConfig, method.Config) for f in fields(cls)}
+    without = {*options, *_RUN} - set(used)
+    return parse(argv[0], argv, method.name, extend, without)
+
+
 def parse_study(
     argv: Sequence[str],
     usage: str,
     description: str | None,
     extend: Callable[[Parser], None],
     data_first: bool = False,
+    without: Collection[str] = (),
 ) -> argparse.Namespace:
     """Parse the command line of a command on one method and one data set.
 
@@ -121,6 +145,7 @@ def parse_study(
         description: What the script does.
         extend: Adds the command's own options.
         data_first: Whether the data set comes before the method.
+        without: As of :func:`parse`.
 
     Raises:
         MMRecError: If one of the two words is missing or unknown.
@@ -138,14 +163,14 @@ def parse_study(
     def add_own(parser: Parser) -> None:
         parser.usage, parser.description = f"%(prog)s {usage}", description
         places = [
-            ("name", "METHOD", "one of those that --method lists, or your own"),
+            ("name", "METHOD", methods_known()),
             ("data", "DATASET", f"{', '.join(DATASETS)}, or a folder"),
         ]
         for word, shown, text in reversed(places) if data_first else places:
             parser.add_argument(word, metavar=shown, help=text)
         extend(parser)
 
-    args = parse(dataset, argv, method=method, extend=add_own)
+    args = parse(dataset, argv, method, add_own, ["method", *without])
     args.name = args.method  # which may be given by its place
     return args
 
@@ -155,6 +180,7 @@ def parse_several(
     usage: str,
     description: str | None,
     extend: Callable[[Parser], None],
+    without: Collection[str] = (),
 ) -> argparse.Namespace:
     """Parse the command line of a command on a data set, ``data``, and several methods.
 
@@ -163,6 +189,7 @@ def parse_several(
         usage: The line that ``--help`` and a missing word show.
         description: What the command does.
         extend: Adds the command's own options, ``names`` of the methods among them.
+        without: As of :func:`parse`.
 
     Raises:
         MMRecError: If the data set or the methods are missing.
@@ -179,7 +206,7 @@ def parse_several(
         parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
         extend(parser)
 
-    return parse(argv[0], argv, method="popularity", extend=add_own)
+    return parse(argv[0], argv, "popularity", add_own, ["method", "plug", *without])
 
 
 def add_seeds(parser: Parser, default: Sequence[int] = (0,)) -> None:
@@ -201,6 +228,14 @@ def add_jobs(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def methods_known() -> str:
+    """What can be named as a method."""
+    return (
+        f"{', '.join(available())}, or one of your own: mine.py, mine.py:CLASS or "
+        f"MODULE:CLASS"
+    )
+
+
 def _parser(dataset: str, method: str) -> Parser:
     parser = Parser(description=f"Train a method on {dataset} and evaluate it.")
     add = parser.add_argument
@@ -208,8 +243,7 @@ def _parser(dataset: str, method: str) -> Parser:
         "--method",
         default=method,
         metavar="NAME",
-        help=f"{', '.join(available())}, or one of your own: mine.py, mine.py:CLASS "
-        f"or MODULE:CLASS (default: {method})",
+        help=f"{methods_known()} (default: {method})",
     )
     add(
         "--import", nargs="+", action="extend", default=[], metavar="MODULE",

@@ -15,11 +15,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.commands.cli import add_jobs, add_seeds, open_dataset, parse_several
+from pyg_mmrec.commands.cli import (
+    add_jobs,
+    add_seeds,
+    methods_known,
+    open_dataset,
+    parse_several,
+)
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser, number
-from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.datasets import OWN_NAMES, Dataset
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.fair import (
     SPACE,
@@ -45,8 +52,9 @@ def add_own(parser: Parser) -> None:
     """Add the command's own options."""
     parser.add_argument(
         "names", nargs="+", action=Distinct, metavar="METHOD",
-        help="methods; with a plug as METHOD+PLUG, a part off as METHOD-PART, an "
-        "option as METHOD:NAME=VALUE, and a plug's as METHOD+PLUG:PLUG.NAME=VALUE",
+        help=f"{methods_known()}; with a plug as METHOD+PLUG, a part off as "
+        "METHOD-PART, an option as METHOD:NAME=VALUE, and a plug's as "
+        "METHOD+PLUG:PLUG.NAME=VALUE",
     )  # fmt: skip
     add_seeds(parser)
     add_jobs(parser)
@@ -71,7 +79,7 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    args = parse_several(argv, USAGE, __doc__, add_own)
+    args = parse_several(argv, USAGE, __doc__, add_own, without=["seed"])
     if args.search is None and (args.budget is not None or args.space):
         raise MMRecError("--budget and --space are of a search: give --search TRIALS")
     if args.search is not None and len(args.split_seed or ()) > 1:
@@ -98,6 +106,25 @@ def searched(
     return winners(cases, studies)
 
 
+def check_different(cases: Cases, dataset: str) -> None:
+    """Refuse cases that are the same training, though written in two ways.
+
+    Raises:
+        MMRecError: Which names the two.
+    """
+    seen: list[tuple[str, Any]] = []
+    for name, options in cases.items():
+        plain = {"plugs": [], "ablate": [], **options}
+        method, plugs, parts = (plain.pop(k) for k in ("method", "plugs", "ablate"))
+        known = (method, plugs, parts, configure(method, dataset, plain, parts))
+        for other, before in seen:
+            if before == known:
+                raise MMRecError(
+                    f"{other!r} and {name!r} are the same training: leave one out"
+                )
+        seen.append((name, known))
+
+
 def open_drawn(
     args: argparse.Namespace, draw: int | None, runs: Iterable[Mapping[str, Any]]
 ) -> Dataset:
@@ -111,6 +138,7 @@ def main() -> None:
     args = read(sys.argv[1:])
     shared = {k: v for k, v in args.overrides.items() if k != "seed"}
     cases = {label(name): {**shared, **case(name)} for name in args.names}
+    check_different(cases, OWN_NAMES.get(args.data, args.data))
     draws = args.split_seed or [None]
     data = {draw: open_drawn(args, draw, cases.values()) for draw in draws}
     first = next(iter(data.values()))

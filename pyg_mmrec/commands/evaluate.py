@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from pyg_mmrec.commands.cli import open_dataset, parse, table
+from pyg_mmrec.commands.cli import open_dataset, parse_data, table
 from pyg_mmrec.config import Parser, a_word, from_dict
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.candidates import suited_candidates
@@ -50,7 +50,7 @@ def main() -> None:
         argv = ["movielens", *argv]
     if not argv or argv[0].startswith("-"):
         raise MMRecError(f"name a data set: pyg-mmrec evaluate {USAGE}")
-    args = parse(argv[0], argv, method="popularity", extend=add_own)
+    args = parse_data(argv, add_own, used=["ks", "metrics", "candidates", "output"])
     config = from_dict(TrainConfig, args.overrides)
     dataset = open_dataset(args.data, args)
     data, lists = dataset[0], read_scores(args.scores, dataset)

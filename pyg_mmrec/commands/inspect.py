@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pyg_mmrec.commands.cli import open_dataset, parse
+from pyg_mmrec.commands.cli import open_dataset, parse_data
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.about import about
@@ -125,7 +125,7 @@ def main() -> None:
         parser.usage, parser.description = f"%(prog)s {USAGE}", __doc__
         parser.add_argument("data", metavar="DATASET", help="or folder of a run")
 
-    args = parse(argv[0], argv, method="popularity", extend=add_own)
+    args = parse_data(argv, add_own)
     known = about(args.data)
     if known is not None:  # before the data, which may have to be got first
         print("\n".join([*known.lines(), ""]), flush=True)

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pyg_mmrec.commands.cli import open_dataset, parse_several
+from pyg_mmrec.commands.cli import methods_known, open_dataset, parse_several
 from pyg_mmrec.config import Distinct, Parser, number
 from pyg_mmrec.experiments.newcomers import new_users
 from pyg_mmrec.methods import get
@@ -22,7 +22,7 @@ USAGE = "DATASET METHOD [METHOD ...] [--share X] [options of training]"
 def add_own(parser: Parser) -> None:
     """Add the command's own options."""
     add = parser.add_argument
-    add("names", nargs="+", action=Distinct, metavar="METHOD", help="methods")
+    add("names", nargs="+", action=Distinct, metavar="METHOD", help=methods_known())
     add(
         "--share", type=number(float, above=0, below=1), default=0.1, metavar="X",
         help="share of the users who are left out (default: 0.1)",
@@ -31,7 +31,7 @@ def add_own(parser: Parser) -> None:
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    return parse_several(argv, USAGE, __doc__, add_own)
+    return parse_several(argv, USAGE, __doc__, add_own, without=["resume", "overwrite"])
 
 
 def main() -> None:

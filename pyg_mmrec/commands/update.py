@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyg_mmrec.commands.cli import table
 from pyg_mmrec.config import Parser, a_word, number
-from pyg_mmrec.experiments.updating import update
+from pyg_mmrec.experiments.updating import ROLES, update
 
 
 def main() -> None:
@@ -16,6 +16,12 @@ def main() -> None:
         "--interactions", required=True, metavar="FILE",
         help="new interactions: a .csv, .tsv or .parquet with columns user and item",
     )  # fmt: skip
+    for role in ROLES:
+        add(
+            f"--{role}-column", type=a_word(), default=None, metavar="NAME",
+            help=f"column of the {role} in it (default: as the run's data set has it, "
+            f"or a usual name)",
+        )  # fmt: skip
     add(
         "--features", default=None, metavar="DIR",
         help="folder of new items' features, as of add-items; items without any are "
@@ -41,6 +47,7 @@ def main() -> None:
     more = {} if args.device is None else {"device": args.device}
     if args.no_progress:
         more["progress"] = False
+    named = {role: getattr(args, f"{role}_column") for role in ROLES}
     done = update(
         args.run,
         args.interactions,
@@ -48,6 +55,7 @@ def main() -> None:
         items=args.features,
         epochs=args.epochs,
         min_rating=args.min_rating,
+        columns={role: name for role, name in named.items() if name} or None,
         overwrite=args.overwrite,
         **more,
     )

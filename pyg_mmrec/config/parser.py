@@ -54,6 +54,22 @@ class Parser(argparse.ArgumentParser):
         given = sys.argv[1:] if args is None else args
         return super().parse_known_args([self._known(a) for a in given], namespace)
 
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Take away options that a command shares with others and does not use.
+
+        Who gives one is told so, in place of an option that does nothing. Defaults
+        stay.
+
+        Args:
+            names: Attributes of the result; those that have no option are skipped.
+        """
+        for action in [a for a in self._actions if a.dest in set(names)]:
+            if action.default is not argparse.SUPPRESS:
+                self.set_defaults(**{action.dest: action.default})
+            for flag in action.option_strings:
+                del self._option_string_actions[flag]
+            action.container._remove_action(action)  # as conflict_handler="resolve"
+
     def _known(self, word: str) -> str:
         flag, equals, value = word.partition("=")
         known = self._option_string_actions

@@ -26,6 +26,7 @@ from pyg_mmrec.datasets.building import (
 from pyg_mmrec.datasets.coverage import (
     coverage,
     coverage_lines,
+    warn_of_equal_rows,
     warn_of_low_coverage,
 )
 from pyg_mmrec.datasets.interactions import checked
@@ -150,6 +151,7 @@ class Dataset(InMemoryDataset):
         self._restore(self._processed)
         del self._processed
         warn_of_low_coverage(self._data, self.folder)
+        warn_of_equal_rows(self._data, self.folder)
 
     @abstractmethod
     def read(self) -> Raw:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.datasets.ids import placed, plain, same_kind
 from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, USER, modalities, presence
+from pyg_mmrec.graph import ITEM, USER, modalities, presence, stored_features
 
 LOW = 0.5
 """Share of items below which coverage, or matching ids, are worth a warning."""
@@ -23,6 +24,7 @@ NEARLY_NONE = 0.1
 Features of a part of the catalogue (300 posters of 1,682 films), or of a larger one,
 match wholly; ids spelled in another way match by chance, for a few per cent."""
 _LISTED = 5
+_LOOKED = 256
 
 _RESPELLED: dict[str, Callable[[str], str]] = {
     "leading zeros": lambda text: text.lstrip("0") or "0",
@@ -81,6 +83,26 @@ def warn_of_low_coverage(data: HeteroData, where: Path) -> None:
                 f"compare the ids of that modality with those of the interactions",
                 stacklevel=2,
             )
+
+
+def warn_of_equal_rows(data: HeteroData, where: Path) -> None:
+    """Warn of each modality that says the same of all items that have it."""
+    for name in modalities(data):
+        rows = presence(data, name).nonzero()[:, 0]
+        # Most features differ at once, and large ones lie in files.
+        alike = all(_alike(data, name, rows[:n]) for n in (_LOOKED, len(rows)))
+        if len(rows) > 1 and alike:
+            warnings.warn(
+                f"{shown(where)} has the same features of modality {name!r} for all "
+                f"{len(rows):,} items that have any, so they tell none from another: "
+                f"make them anew, or leave the modality out",
+                stacklevel=2,
+            )
+
+
+def _alike(data: HeteroData, modality: str, rows: Tensor) -> bool:
+    x = stored_features(data, modality, index=rows)
+    return bool((x == x[:1]).all())
 
 
 def check_overlap(ids: pd.Index, item_ids: pd.Index, path: Path | str) -> int:

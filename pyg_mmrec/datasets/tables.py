@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pyg_mmrec.datasets.ids import as_ids, plain
 from pyg_mmrec.datasets.sources import check_file, reason, shown
@@ -70,12 +71,15 @@ def read_table(path: Path) -> pd.DataFrame:
             return table if table.index.names == [None] else table.reset_index()
         return _read_text(path)
     except FAULTS as error:
-        kind = table_kind(path) or path.suffix
-        raise MMRecError(
-            f"{shown(path)} cannot be read as {kind[1:] or 'a table'} "
-            f"({reason(error)}): it may be cut short or of another format, so write it "
-            f"anew"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> MMRecError:
+    kind = table_kind(path) or path.suffix
+    return MMRecError(
+        f"{shown(path)} cannot be read as {kind[1:] or 'a table'} ({reason(error)}): "
+        f"it may be cut short or of another format, so write it anew"
+    )
 
 
 def _read_text(path: Path) -> pd.DataFrame:
@@ -92,9 +96,7 @@ def text_chunks(path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
     Raises:
         ValueError: Or another of :data:`FAULTS`.
     """
-    head = _checked_head(path)
-    separator = _separator(head, "," if ".csv" in path.name else "\t")
-    names = next(csv.reader(io.StringIO(head), delimiter=separator), [])
+    names, separator = _text_names(path)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"its first line names the column {twice[0]!r} twice")
@@ -111,6 +113,28 @@ def text_chunks(path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
             yield table
             if rows is None:
                 return
+
+
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a CSV, TSV or Parquet file.
+
+    Raises:
+        MMRecError: As :func:`read_table`.
+    """
+    check_file(path)
+    try:
+        if path.suffix == ".parquet":
+            return list(pq.read_schema(path).names)
+        return _text_names(path)[0]
+    except FAULTS as error:
+        raise _unreadable(path, error) from error
+
+
+def _text_names(path: Path) -> tuple[list[str], str]:
+    """Names of the columns of a text, and what parts them."""
+    head = _checked_head(path)
+    separator = _separator(head, "," if ".csv" in path.name else "\t")
+    return next(csv.reader(io.StringIO(head), delimiter=separator), []), separator
 
 
 def _checked_head(path: Path) -> str:

@@ -20,6 +20,8 @@ _SPLITS = {
 }
 _YEAR_LAST = r"^\s*(\d{1,2})[./-](\d{1,2})[./-]\d"  # 31/12/2024 or 12/31/2024
 
+_CLOCK = r"\s*\d{1,2}(:\d{2}){1,2}(\.\d+)?\s*([AaPp][Mm])?\s*"
+
 
 def ratings(values: pd.Series, path: Path) -> np.ndarray:
     """Ratings, ``[n]`` float32.
@@ -56,6 +58,7 @@ def times(values: pd.Series, path: Path) -> np.ndarray:
             return numbers.astype("int64").to_numpy()
         return numbers.to_numpy(np.float64)
     cells = _only(values, (str, datetime.date))
+    _refuse_clock_times(cells, path)
     moments = pd.to_datetime(
         cells,
         errors="coerce",
@@ -67,6 +70,16 @@ def times(values: pd.Series, path: Path) -> np.ndarray:
         expected = "a number or a date such as 2024-05-01 is expected, so correct it"
         raise bad_value(path, "time", values, moments.isna(), expected)
     return moments.astype("int64").to_numpy()
+
+
+def _refuse_clock_times(values: pd.Series, path: Path) -> None:
+    """Refuse times without a date, which would be read as those of today."""
+    if values.dtype.kind == "M":
+        return
+    bare = values.astype(str).str.fullmatch(_CLOCK)
+    if bare.any():
+        expected = "a date such as 2024-05-01 12:30 is expected with it, so add it"
+        raise bad_value(path, "time", values, bare, expected)
 
 
 def _day_first(values: pd.Series, path: Path) -> bool:

@@ -21,6 +21,7 @@ from pyg_mmrec.datasets.ids import as_ids, numbered, placed, plain
 from pyg_mmrec.datasets.interactions import Interactions, at_least
 from pyg_mmrec.datasets.newcomers import NewItems
 from pyg_mmrec.datasets.readers import read_raw
+from pyg_mmrec.datasets.tables import column
 from pyg_mmrec.datasets.values import ratings
 from pyg_mmrec.errors import MMRecError, spelled
 from pyg_mmrec.experiments.experiment import Run
@@ -68,6 +69,7 @@ def grown_data(
     interactions: pd.DataFrame | Path | str,
     items: NewItems | None,
     min_rating: float | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Grown:
     """The data of a run with more interactions, and who joined them.
 
@@ -77,6 +79,7 @@ def grown_data(
         interactions: See :func:`~pyg_mmrec.experiments.updating.update`.
         items: Likewise.
         min_rating: Likewise.
+        columns: Likewise.
 
     Raises:
         MMRecError: If there is nothing new, or ids or features do not fit.
@@ -84,7 +87,7 @@ def grown_data(
     index, extension = done.index, done.index.extension
     assert extension is not None
     items = NewItems([], {}) if items is None else items
-    found = _read(interactions, min_rating)
+    found = _read(interactions, min_rating, columns)
     user, item = found.user_ids[found.user], found.item_ids[found.item]
     item_ids = joined_ids("item", index.item_ids, items.ids)
     bare = _unknown(item, item_ids)  # of them nothing is known but who took them
@@ -134,13 +137,15 @@ def _told(what: str, ids: list[Any]) -> str:
 
 
 def _read(
-    interactions: pd.DataFrame | Path | str, min_rating: float | None
+    interactions: pd.DataFrame | Path | str,
+    min_rating: float | None,
+    columns: Mapping[str, str] | None,
 ) -> Interactions:
     """Interactions with raw ids, those that are rated high enough."""
     if isinstance(interactions, pd.DataFrame):
-        found, where = _of_table(interactions), _TABLE
+        found, where = _of_table(interactions, columns), _TABLE
     else:
-        found, where = read_raw(Path(interactions)), str(interactions)
+        found, where = read_raw(Path(interactions), columns), str(interactions)
     if found.rating is None:
         return found
     if min_rating is not None:
@@ -153,16 +158,20 @@ def _read(
     return found
 
 
-def _of_table(table: pd.DataFrame) -> Interactions:
-    for name in ("user", "item"):
-        if name not in table:
+def _of_table(table: pd.DataFrame, columns: Mapping[str, str] | None) -> Interactions:
+    for role in ("user", "item"):
+        if column(table, role, columns) is None:
             raise MMRecError(
-                f"a table of interactions needs a column {name!r} (found: "
+                f"a table of interactions needs a column {role!r}, or "
+                f"columns={{{role!r}: ...}} (found: "
                 f"{', '.join(map(str, table.columns))})"
             )
-    user, user_ids = numbered(as_ids(table["user"], "user", _TABLE))
-    item, item_ids = numbered(as_ids(table["item"], "item", _TABLE))
-    rating = ratings(table["rating"], Path(_TABLE)) if "rating" in table else None
+    users, items, rated = (
+        column(table, role, columns) for role in ("user", "item", "rating")
+    )
+    user, user_ids = numbered(as_ids(table[users], "user", _TABLE))
+    item, item_ids = numbered(as_ids(table[items], "item", _TABLE))
+    rating = None if rated is None else ratings(table[rated], Path(_TABLE))
     return Interactions(user, item, user_ids, item_ids, rating=rating)
 
 

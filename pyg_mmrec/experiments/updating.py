@@ -14,7 +14,8 @@ from pyg_mmrec.config import to_dict
 from pyg_mmrec.datasets import Dataset, Kept
 from pyg_mmrec.datasets.kept import keep
 from pyg_mmrec.datasets.newcomers import NewItems, read_items_beside
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.tables import column_names
+from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.experiments.experiment import Run, described, run
@@ -35,6 +36,9 @@ from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.trainer import Trainer
 
+ROLES = ("user", "item", "rating")
+"""What columns of new interactions tell."""
+
 
 def update(
     folder: Path | str,
@@ -44,6 +48,7 @@ def update(
     items: NewItems | Path | str | None = None,
     epochs: int = 10,
     min_rating: float | None = None,
+    columns: Mapping[str, str] | None = None,
     overwrite: bool = False,
     dataset: Dataset | None = None,
     **overrides: Any,
@@ -59,7 +64,8 @@ def update(
 
     Args:
         folder: Output folder of the run.
-        interactions: Columns ``user`` and ``item`` of raw ids, or a file of them.
+        interactions: A table or a file with a column of raw user ids and one of item
+            ids.
         output: Folder of the new run, with its data in ``data``: it can be loaded,
             resumed and updated as any.
         items: Features of new items, or the folder that holds them; items without
@@ -67,6 +73,9 @@ def update(
         epochs: How many more epochs.
         min_rating: Ratings from here on are interactions; as the run's data set has
             it if ``None``, and all of them where it has none.
+        columns: Names of the columns ``"user"``, ``"item"`` and ``"rating"``, where
+            they are not usual ones; where it is not told, those that the run's data set
+            has are known as well.
         overwrite: Whether a run in ``output`` gives way.
         dataset: As of :func:`~pyg_mmrec.load_run`.
         **overrides: What may change while a run goes on: ``device``, ``progress``.
@@ -105,7 +114,12 @@ def update(
         items = read_items_beside(dataset, items, names, done.index.item_ids)
     if min_rating is None:  # a graph that was kept of a run before tells of none
         min_rating = getattr(dataset, "min_rating", None)
-    grown = grown_data(done, dataset[0], interactions, items, min_rating)
+    for role in columns or {}:
+        if role not in ROLES:
+            raise unknown("role of a column", role, ROLES)
+    if columns is None:
+        columns = _known_columns(dataset, interactions)
+    grown = grown_data(done, dataset[0], interactions, items, min_rating, columns)
     state = checkpoint.load(folder / CHECKPOINT)
     options = {
         **to_dict(done.model.config),
@@ -128,6 +142,18 @@ def update(
             checkpoint.save(output / CHECKPOINT, {**trainer.description, **state})
         write_json(output / CONFIG, description)
     return run(kept, told["method"], output=output, resume=True, **parts, **options)
+
+
+def _known_columns(
+    dataset: Dataset, interactions: pd.DataFrame | Path | str
+) -> dict[str, str]:
+    """Those columns of the run's own interactions that the new ones have as well."""
+    if isinstance(interactions, pd.DataFrame):
+        names = list(interactions.columns)
+    else:
+        names = column_names(Path(interactions))
+    known: Mapping[str, str] = getattr(dataset, "columns", {})
+    return {role: name for role, name in known.items() if name in names}
 
 
 def _trainer(

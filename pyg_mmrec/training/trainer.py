@@ -17,7 +17,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.devices import peak_memory
 from pyg_mmrec.embeddings import Embeddings
-from pyg_mmrec.errors import DivergedError
+from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.hooks.base import ended
 from pyg_mmrec.methods.base import Recommender, check_fits
@@ -109,6 +109,11 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         check_fits(model, data)
+        if not isinstance(config, TrainConfig | None):
+            raise MMRecError(
+                f"'config' of a training is a TrainConfig (got "
+                f"{type(config).__name__}): write TrainConfig(epochs=50, ...)"
+            )
         if parts is None:  # nobody held the data together before
             check_disjoint(data)
         self.config = with_candidates(config or TrainConfig(), data)

@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 def features_of(folder, ids) -> None:
     np.save(folder / "image_ids.npy", np.array(ids))
-    np.save(folder / "image_feat.npy", np.ones((len(ids), 2)))
+    np.save(folder / "image_feat.npy", 1.0 + np.arange(2 * len(ids)).reshape(-1, 2))
 
 
 def test_text_of_a_data_set_tells_the_coverage(folder) -> None:
@@ -41,6 +41,18 @@ def test_text_of_a_data_set_tells_the_coverage(folder) -> None:
     table = dataset.coverage()
     assert table["share"].tolist() == [0.75, 1.0]
     assert table.columns.tolist() == ["node", "modality", "present", "total", "share"]
+
+
+def test_features_that_are_the_same_for_all_items_are_told(folder) -> None:
+    features_of(folder, ITEMS[:9])
+    with pytest.warns(UserWarning, match="modality 'image' for all 9 items that have"):
+        Folder(folder)
+    x = np.ones((9, 2))
+    x[8, 1] = 2
+    np.save(folder / "image_feat.npy", x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Folder(folder)
 
 
 def test_synthetic_tells_it_too() -> None:

@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from pyg_mmrec import __main__ as door
+from pyg_mmrec.benchmark.growth import curves
+from pyg_mmrec.benchmark.report import read_record
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.outputs import read_json
@@ -37,6 +39,20 @@ def trained(folder: Path, epochs: int, **options: Any) -> dict[str, float]:
 
 def states(folder: Path) -> dict[str, Any]:
     return checkpoint.load(folder / "run" / "checkpoint.pt")
+
+
+def test_two_processes_are_timed_beside_one_on_data_made_for_it(tmp_path) -> None:
+    record, port = tmp_path / "two.md", free_port()
+    words = ["scripts/parallel.py", "5000", "--turns", "1", "--steps", "1"]
+    words += ["--methods", "bpr", "--record", str(record)]
+    running = [start(rank, 2, port, words) for rank in range(2)]
+    told = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+    table = read_record(record)
+    assert table["case"].tolist() == ["bpr by 2 processes, 5000 interactions"]
+    assert (table["seconds"] > 0).all()
+    assert "torchrun --nproc-per-node 2 scripts/parallel.py 5000" in record.read_text()
+    assert [list(curves(table))] == [["bpr by 2 processes"]]
 
 
 def test_two_then_one_then_two_processes_go_on_from_each_other(tmp_path) -> None:

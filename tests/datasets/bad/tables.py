@@ -133,6 +133,14 @@ VALUES = [
     Case("time missing last", at_row("time", 47, None), "no time in data row 48"),
     Case("time is text", at_row("time", 6, "soon"), "time 'soon' in data row 7"),
     Case("time is a date", at_row("time", 6, "2024-01-01"), "time '2024-01-01' in da"),
+    Case(
+        "times of a day",
+        rows(lambda r: r.assign(time=["2024-01-01"] * 20 + ["12:30 pm"] * 28)),
+        "time '12:30 pm' in data row 21: a date",
+    ),
+    Case(
+        "times of days alone", rows(lambda r: r.assign(time="7:05:01")), "data row 1: a"
+    ),
     Case("time is inf", at_row("time", 6, "inf"), "time 'inf' in data row 7"),
     Case("time is nan", at_row("time", 6, "nan"), "time 'nan' in data row 7"),
     Case(
