@@ -92,8 +92,8 @@ def work_of(
     if name in _EXP:
         return "exp", max(x.numel() for x in given)
     if name.startswith("fused_adam"):  # which begins with weights, gradients, moments
-        rows = (x.numel() * x.element_size() for part in args[:4] for x in part)
-        return "adam", sum(rows) * 7 // 4
+        sizes = (x.numel() * x.element_size() for part in args[:4] for x in part)
+        return "adam", sum(sizes) * 7 // 4
     if not func._schema.is_mutable and _same_memory(given, made):
         return "moved", 0  # a view
     return "moved", sum(x.numel() * x.element_size() for x in (*given, *made))

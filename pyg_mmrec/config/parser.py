@@ -68,7 +68,8 @@ class Parser(argparse.ArgumentParser):
                 self.set_defaults(**{action.dest: action.default})
             for flag in action.option_strings:
                 del self._option_string_actions[flag]
-            action.container._remove_action(action)  # as conflict_handler="resolve"
+            # As argparse itself does for conflict_handler="resolve".
+            vars(action)["container"]._remove_action(action)
 
     def _known(self, word: str) -> str:
         flag, equals, value = word.partition("=")

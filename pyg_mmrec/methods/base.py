@@ -6,7 +6,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -139,7 +139,7 @@ class Recommender(nn.Module, ABC):
     def __init__(self, data: HeteroData, config: Any) -> None:
         super().__init__()
         check_graph(self.name, data)
-        if not is_dataclass(config):
+        if not hasattr(config, "__dataclass_fields__"):
             raise MMRecError(
                 f"'config' of {self.name} is its Config (got {type(config).__name__}): "
                 f"write {type(self).__name__}.Config(...)"

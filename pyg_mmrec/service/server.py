@@ -78,7 +78,9 @@ def listening(host: str, port: int) -> socket.socket:
         MMRecError: If the port is taken, or there is no such address here.
     """
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(kind, socket.SOCK_STREAM)
+    # Of a socket that does not say that it is TCP asyncio leaves Nagle's algorithm on,
+    # and each answer waits 40 ms for the acknowledgement of its own head.
+    found = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
+from typing import Any
 
 import pytest
 
@@ -38,3 +41,27 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(MMRecError, match=f"port {port} cannot be listened at"):
             listening("127.0.0.1", port)
+
+
+def test_small_packets_of_an_answer_do_not_wait_for_one_another() -> None:
+    """Nagle's algorithm is off on connections, or each answer waits 40 ms."""
+    seen = []
+
+    async def serve() -> None:
+        done = asyncio.Event()
+
+        async def answer(_: Any, writer: asyncio.StreamWriter) -> None:
+            taken = writer.get_extra_info("socket")
+            seen.append(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+            done.set()
+
+        with listening("127.0.0.1", 0) as found:
+            async with await asyncio.start_server(answer, sock=found):
+                _, writer = await asyncio.open_connection(*found.getsockname())
+                await asyncio.wait_for(done.wait(), 30)
+                writer.close()
+
+    asyncio.run(serve())
+    assert all(seen)
+    assert len(seen) == 1
