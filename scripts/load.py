@@ -93,7 +93,8 @@ def main() -> None:
 def load(server: subprocess.Popen[str], script: Path, args: argparse.Namespace) -> str:
     assert server.stdout is not None
     found = re.search(r"http://\S+:\d+", server.stdout.readline())
-    assert found is not None
+    if found is None:  # which the service has told the reason of
+        sys.exit(server.wait() or 1)
     address, up = found[0], set()
     health: dict = {}
     while len(up) < args.workers:  # until each has answered once
