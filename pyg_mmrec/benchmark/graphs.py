@@ -8,6 +8,8 @@ extrapolated: times grow with the pairs of items.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -16,7 +18,9 @@ from pyg_mmrec.benchmark.negatives import taken_items
 from pyg_mmrec.benchmark.timing import Case, Row, Settings, side_by_side
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.graph import ITEM, features, modalities, train_edges
+from pyg_mmrec.ranking.inverted import near_top_k
 from pyg_mmrec.transforms import KNN, CoOccurrence
+from pyg_mmrec.transforms.checks import nonzero_rows
 
 PART = "graphs"
 K = 10
@@ -38,7 +42,7 @@ def _nearest(data: HeteroData) -> list[Case]:
     x = features(data, modality)
     part = x[:_DENSE]
     transform = KNN(K, [modality])
-    return [
+    cases = [
         Case("KNN, ours", lambda: transform(data), note=f"{list(x.shape)} {modality}"),
         Case(
             "KNN, dense similarities",
@@ -47,6 +51,12 @@ def _nearest(data: HeteroData) -> list[Case]:
             note=_of(len(part), len(x)),
         ),
     ]
+    if find_spec("faiss") is not None:
+        *_, recall = near_top_k(x, K, among=nonzero_rows(x).nonzero().flatten())
+        by_lists = KNN(K, [modality], search="faiss")
+        told = f"finds {recall:.3f} of the exact neighbours"
+        cases.append(Case("KNN, faiss", lambda: by_lists(data), note=told))
+    return cases
 
 
 def _co_occurrence(data: HeteroData) -> list[Case]:

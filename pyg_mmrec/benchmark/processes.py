@@ -117,7 +117,7 @@ def _measured(
     method, options = parsed(variant)
     chosen([variant], dataset[0])
     config, train, _ = check_options(method, dataset.name, progress=False, **options)
-    data, parts, _ = ranks.in_turn(lambda: prepare(dataset, method, config))
+    data, parts, _ = ranks.in_turn(lambda: prepare(dataset, method, config, train))
     make = partial(assemble, method, config, train, data, parts=parts, validate=False)
     counted = Counted(ranks.rank, ranks.size, ranks.local)
     together = Training(make(ranks=counted), steps)

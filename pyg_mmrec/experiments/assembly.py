@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch_geometric.data import HeteroData
+from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.errors import MMRecError, spelled, unknown
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -25,16 +26,18 @@ from pyg_mmrec.graph import (
     train_edges,
 )
 from pyg_mmrec.hooks import check_installed
-from pyg_mmrec.methods import get
+from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.objectives import Term, plug
 from pyg_mmrec.parallel.processes import Ranks, here
 from pyg_mmrec.plugins import absolute
+from pyg_mmrec.ranking.inverted import import_faiss
 from pyg_mmrec.sampling.sampler import check_loader
 from pyg_mmrec.seeding import epoch_seed, seeded
 from pyg_mmrec.training.config import check_sampled
 from pyg_mmrec.training.identity import data_parts
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
-from pyg_mmrec.transforms import cached
+from pyg_mmrec.transforms import KNN, cached
+from pyg_mmrec.transforms.relations import Search
 
 
 def configure(
@@ -110,6 +113,7 @@ def check_options(
             f"'compile' is for one process, and there are {ranks.size}: leave the "
             f"option out, or start it without torchrun"
         )
+    _relations(get(method), config, train)
     check_sampled(get(method), train.num_neighbors)
     if train.num_neighbors and train.neighbor_sampler == "pyg":
         check_loader()
@@ -175,8 +179,55 @@ def everything(data: HeteroData) -> HeteroData:
     return data
 
 
+def _relations(
+    cls: type[Recommender], config: Any, train: TrainConfig
+) -> BaseTransform | None:
+    """What adds the relations of a method.
+
+    Raises:
+        MMRecError: If their neighbours are to be found in a way that it has not.
+    """
+    transform = cls.graph(config)
+    if train.knn == "exact":
+        return transform
+    import_faiss("leave out --knn, for exact neighbours")
+    found = None if transform is None else searched(transform, train.knn)
+    if found is None:
+        raise MMRecError(
+            f"{spelled('knn')} does not go with {cls.name!r}, whose graph has no "
+            f"kNN relation that is found so: leave the option out"
+        )
+    return found
+
+
+def searched(transform: BaseTransform, search: Search) -> BaseTransform | None:
+    """A transform whose nearest neighbours are found in another way.
+
+    Args:
+        transform: :class:`~pyg_mmrec.KNN`, or what is composed of it and others.
+        search: As :class:`~pyg_mmrec.KNN` has it.
+
+    Returns:
+        A copy, or ``None`` if it has no such part.
+    """
+    if isinstance(transform, Compose):
+        parts = [(searched(part, search), part) for part in transform.transforms]
+        if all(new is None for new, _ in parts):
+            return None
+        return Compose([old if new is None else new for new, old in parts])
+    if not isinstance(transform, KNN):
+        return None
+    transform = copy.copy(transform)
+    transform.search = search
+    return transform
+
+
 def prepare(
-    dataset: Dataset, method: str, config: Any, data: HeteroData | None = None
+    dataset: Dataset,
+    method: str,
+    config: Any,
+    train: TrainConfig,
+    data: HeteroData | None = None,
 ) -> tuple[HeteroData, dict[str, str], float]:
     """The graph of a data set with the relations of a method.
 
@@ -184,6 +235,7 @@ def prepare(
         dataset: The data set.
         method: Name of the method.
         config: Its configuration.
+        train: That of the training, which says how neighbours are found.
         data: Another graph of it, such as :func:`everything`; its own if ``None``.
 
     Returns:
@@ -203,7 +255,7 @@ def prepare(
         )
     parts = data_parts(data)
     start = time.perf_counter()
-    transform = cls.graph(config)
+    transform = _relations(cls, config, train)
     if transform is not None:
         data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
     return data, parts, time.perf_counter() - start
@@ -281,5 +333,5 @@ def build(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
     check_modalities(overrides, dataset[0])
-    data, parts, _ = prepare(dataset, method, config)
+    data, parts, _ = prepare(dataset, method, config, train)
     return assemble(method, config, train, data, [*more, *terms], parts=parts)

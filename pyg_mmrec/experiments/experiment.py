@@ -144,7 +144,7 @@ def run(
                 stack.enter_context(claimed(folder))
                 check_free(folder, resume, overwrite)
         data, parts, graph_seconds = ranks.in_turn(
-            lambda: prepare(dataset, method, config)
+            lambda: prepare(dataset, method, config, train)
         )
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model

@@ -80,7 +80,7 @@ def load_run(folder: Path | str, dataset: Dataset | None = None) -> Run:
     check_fields(state, _STATE, str(folder / CHECKPOINT))
     dataset = made_again(told["source"], folder) if dataset is None else dataset
     whole = everything(dataset[0]) if "refit" in told else None
-    data, parts, seconds = prepare(dataset, told["method"], config, whole)
+    data, parts, seconds = prepare(dataset, told["method"], config, train, whole)
     check_same_data(told["data"], parts, str(folder))
     model = cls(data, config)
     # Terms are not needed to recommend.

@@ -97,7 +97,7 @@ def refit(
     with claimed(output):
         check_free(output, resume, overwrite)
         whole = everything(dataset[0])
-        data, parts, seconds = prepare(dataset, cls.name, config, whole)
+        data, parts, seconds = prepare(dataset, cls.name, config, train, whole)
         trainer = assemble(
             cls.name, config, train, data, terms, output, parts, validate=False
         )

@@ -163,7 +163,7 @@ def _trainer(
     options: Mapping[str, Any],
 ) -> Trainer:
     config, train, terms = check_options(method, dataset.name, **parts, **options)
-    data, digests, _ = prepare(dataset, method, config)
+    data, digests, _ = prepare(dataset, method, config, train)
     return assemble(method, config, train, data, terms, parts=digests)
 
 

@@ -34,6 +34,12 @@ class UnitRows:
     def __len__(self) -> int:
         return len(self.x if self.among is None else self.among)
 
+    def at(self, place: Tensor) -> Tensor:
+        """Rows by their places, ``[n, d]``."""
+        return _double(
+            self.x[place if self.among is None else self.among[place]], unit=True
+        )
+
     def __getitem__(self, rows: slice) -> Tensor:
         found = self.x[rows if self.among is None else self.among[rows]]
         return _double(found, unit=True)
@@ -166,6 +172,33 @@ def nearest_among(
     return torch.cat(values), torch.cat(places)
 
 
+def nearest_to(
+    rows: UnitRows, place: Tensor, k: int, loop: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What :func:`cosine_top_k` finds for some of the rows.
+
+    Args:
+        rows: All rows.
+        place: Places of some, ``[n]``.
+        k: Neighbours of a row, at most as many as there are.
+        loop: As of :func:`cosine_top_k`.
+
+    Returns:
+        Similarities and places of the neighbours, both ``[n, k]``.
+    """
+    bits = index_bits(len(rows))
+    values, columns = [], []
+    for some in place.split(max(_PRODUCTS // len(rows), 1)):
+        starts = range(0, len(rows), _TILE)
+        own = rows.at(some)
+        scores = torch.cat([(own @ rows[i : i + _TILE].T).float() for i in starts], 1)
+        scores[torch.arange(len(some)), some] = 2.0 if loop else -torch.inf
+        value, column = top_k_rows(scores, k, tie_masks(some, bits), bits)
+        values.append(value)
+        columns.append(column)
+    return torch.cat(values), torch.cat(columns)
+
+
 def _double(x: Tensor, unit: bool) -> Tensor:
     x = x.detach().double()
     return F.normalize(x, dim=-1) if unit else x
@@ -230,7 +263,7 @@ class _Best:
     def _merge(self, rows: Tensor, value: Tensor, column: Tensor) -> None:
         value = torch.cat([self.value[rows], value], dim=1)
         column = torch.cat([self.column[rows], column], dim=1)
-        value, column = _ranked(value, column, self.masks[rows], self.bits)
+        value, column = ranked(value, column, self.masks[rows], self.bits)
         self.value[rows] = value[:, : self.k]
         self.column[rows] = column[:, : self.k]
 
@@ -242,10 +275,17 @@ def _nonzero(mask: Tensor) -> Tensor:
     return torch.from_numpy(np.flatnonzero(mask.cpu().numpy())).to(mask.device)
 
 
-def _ranked(
+def ranked(
     value: Tensor, column: Tensor, masks: Tensor, bits: int
 ) -> tuple[Tensor, Tensor]:
-    """Columns by descending value, and by the order of their row where equal."""
+    """Columns by descending value, and by the order of their row where equal.
+
+    Args:
+        value: ``[n, m]``.
+        column: ``[n, m]``.
+        masks: As of :func:`top_k_rows`.
+        bits: Likewise.
+    """
     order = tie_ranks(column, masks.unsqueeze(1), bits).argsort(dim=1)
     value, column = value.gather(1, order), column.gather(1, order)
     value, order = value.sort(dim=1, descending=True, stable=True)
@@ -279,7 +319,7 @@ def top_k_rows(
         column[rows] = _first(
             scores[rows], column[rows], cut[rows], masks[rows], bits, offset
         )
-    return _ranked(scores.gather(1, column), column + offset, masks, bits)
+    return ranked(scores.gather(1, column), column + offset, masks, bits)
 
 
 def _first(

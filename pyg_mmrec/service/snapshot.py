@@ -15,15 +15,11 @@ from pyg_mmrec.datasets.ids import plain
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.outputs import CHECKPOINT
+from pyg_mmrec.ranking.inverted import import_faiss
 from pyg_mmrec.ranking.rows import Ragged
 from pyg_mmrec.service.config import Place, ServiceConfig
 from pyg_mmrec.serving.index import Index
-from pyg_mmrec.serving.search import (
-    ExactSearch,
-    FaissSearch,
-    import_faiss,
-    measured_recall,
-)
+from pyg_mmrec.serving.search import ExactSearch, FaissSearch, measured_recall
 from pyg_mmrec.training import checkpoint
 
 _QUERIES = 100  # users by whom the recall of a search is measured
@@ -192,7 +188,7 @@ def check_run(place: Place) -> None:
         MMRecError: As :func:`load_index`, and if faiss is asked for and missing.
     """
     if place.config.search == "faiss":
-        import_faiss()
+        import_faiss("search exactly with --search exact")
     load_index(place.run, place.config.index_only)
 
 

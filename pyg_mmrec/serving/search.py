@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.ranking.inverted import import_faiss, inverted_lists
 from pyg_mmrec.ranking.rows import best_columns
 
 _BLOCK = 2**17
-# Of the k-means of faiss: a million items take a minute of one core.
-_CLUSTER_POINTS, _ITERATIONS = 40, 10
 
 
 class ExactSearch:
@@ -110,22 +107,9 @@ class FaissSearch(ExactSearch):
 
     def __init__(self, items: Tensor, probes: int = 32, seed: int = 0) -> None:
         super().__init__(items)
-        self.faiss = import_faiss()
-        lists = max(int(2 * len(items) ** 0.5), 1)
-        lists = min(lists, max(len(items) // 8, 1))
-        self.probes = min(probes, lists)
-        rows = items.float().contiguous().numpy()
-        width = rows.shape[1]
-        self._quantizer = self.faiss.IndexFlatIP(width)
-        self.lists = self.faiss.IndexIVFFlat(
-            self._quantizer, width, lists, self.faiss.METRIC_INNER_PRODUCT
-        )
-        self.lists.cp.seed = seed + 1
-        self.lists.cp.niter = _ITERATIONS
-        self.lists.cp.max_points_per_centroid = _CLUSTER_POINTS
-        self.lists.cp.min_points_per_centroid = 1  # no warning for few items
-        self.lists.train(rows)
-        self.lists.add(rows)
+        self.faiss = import_faiss("search exactly with --search exact")
+        self.lists = inverted_lists(self.faiss, items.cpu(), seed)
+        self.probes = min(probes, self.lists.nlist)
 
     def best(
         self,
@@ -152,24 +136,6 @@ class FaissSearch(ExactSearch):
                     codes[0][found]
                 )
         return super().best(query, k, skip, only)
-
-
-def import_faiss() -> Any:
-    """The module faiss.
-
-    Raises:
-        MMRecError: If it is not installed.
-    """
-    # It tells of what it does not find before what it does.
-    logging.getLogger("faiss").setLevel(logging.WARNING)
-    try:
-        import faiss
-    except ImportError as error:
-        raise MMRecError(
-            "'faiss' is not installed: pip install 'pyg_mmrec[faiss]', or search "
-            "exactly with --search exact"
-        ) from error
-    return faiss
 
 
 def measured_recall(search: ExactSearch, queries: Tensor, k: int = 20) -> float:

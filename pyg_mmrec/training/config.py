@@ -117,6 +117,11 @@ class TrainConfig:
         "parts whose positives are never drawn as negatives; more than train leaks",
         filled=True,
     )
+    knn: Literal["exact", "faiss"] = option(
+        "exact",
+        "how kNN graphs of features are built: exactly, or by faiss (extra 'faiss'), "
+        "which finds most neighbours, for more than some 300,000 items",
+    )
     num_neighbors: tuple[int, ...] = option(
         (),
         "neighbours sampled per hop and relation, -1: all; none: the whole graph a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -27,6 +28,7 @@ from pyg_mmrec.graph import (
     presence,
     stored_features,
 )
+from pyg_mmrec.ranking.inverted import near_top_k
 from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
     check_choice,
@@ -42,6 +44,9 @@ from pyg_mmrec.transforms.checks import (
 
 By = Literal["uniform", "degree"]
 Weight = Literal["cosine", "binary"]
+Search = Literal["exact", "faiss"]
+_LOG = logging.getLogger(__name__)
+_MANY = 300_000  # nodes from which on exact neighbours take hours
 
 
 class BipartiteNorm(BaseTransform):
@@ -189,10 +194,13 @@ class KNN(BaseTransform):
         \Vert \mathbf{x}_j \Vert}, \qquad
         w_{ji} = \max(s_{ij}, 0) \; [j \in \mathrm{top}_k(s_i)]
 
-    Exact, in blocks of rows. Edges run neighbour -> centre; of equal similarities,
-    those are kept that a hash of both nodes puts first: among items of the same
-    features, none becomes a hub. Nodes without the modality (by its mask, or with a
-    row of zeros, which has no direction) have no edges and are nobody's neighbour.
+    Exact, in blocks of rows, or of rows in lists that lie near (``search="faiss"``,
+    for more than some 300,000 nodes: exact neighbours take a time in proportion to
+    :math:`N^2`), which finds most and logs the share. Edges run neighbour -> centre;
+    of equal similarities, those are kept that a hash of both nodes puts first: among
+    items of the same features, none becomes a hub. Nodes without the modality (by its
+    mask, or with a row of zeros, which has no direction) have no edges and are nobody's
+    neighbour.
 
     **Shapes:** adds ``data[t, 'knn_<m>', t]`` with ``edge_index`` :math:`(2, E)`,
     :math:`E \le N k`, sorted by centre and then by rank (loops of missing nodes
@@ -216,10 +224,12 @@ class KNN(BaseTransform):
         semantic: Weights that the graphs are to be mixed with, see
             :func:`~pyg_mmrec.edge_weights.modality_weights`: those that weigh
             nothing are not built; all are if ``None``.
+        search: ``"exact"``, or ``"faiss"`` (extra ``faiss``).
+        probes: Lists that faiss searches for each node: more find more, slower.
 
     Raises:
-        MMRecError: For an option out of range, and for features that are missing or
-            not finite.
+        MMRecError: For an option out of range, for features that are missing or not
+            finite, and if faiss is asked for and not installed.
 
     Example:
         >>> from pyg_mmrec import KNN, Synthetic
@@ -241,8 +251,12 @@ class KNN(BaseTransform):
         chunk_size: int = 1024,
         loop_missing: bool = False,
         semantic: Mapping[str, float] | None = None,
+        search: Search = "exact",
+        probes: int = 32,
     ) -> None:
         check_k("KNN", k)
+        check_k("KNN", probes, "probes")
+        check_choice("'search' of KNN", search, get_args(Search))
         check_k("KNN", chunk_size, "chunk_size")
         check_node_type(node_type)
         check_choice("'weight' of KNN", weight, get_args(Weight))
@@ -258,6 +272,8 @@ class KNN(BaseTransform):
         self.chunk_size = chunk_size
         self.loop_missing = loop_missing
         self.semantic = None if semantic is None else dict(semantic)
+        self.search = search
+        self.probes = probes
 
     def forward(self, data: HeteroData) -> HeteroData:
         """Add a relation per modality, with ``edge_weight``."""
@@ -266,7 +282,7 @@ class KNN(BaseTransform):
             present = presence(data, name, self.node_type)
             check_finite(x, present, name)
             present = present & nonzero_rows(x)
-            index, weight = self._edges(x, present)
+            index, weight = self._edges(name, x, present)
             if self.loop_missing:
                 missing = (~present).nonzero().flatten()
                 index = torch.cat([index, missing.expand(2, -1)], dim=1)
@@ -283,13 +299,25 @@ class KNN(BaseTransform):
         weights = modality_weights(self.semantic, names)
         return [name for name, weight in weights.items() if weight > 0]
 
-    def _edges(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def _edges(self, name: str, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Edges among the nodes that have the modality."""
         node = present.nonzero().flatten()
         among = None if node.numel() == x.size(0) else node
-        similarity, neighbour = cosine_top_k(
-            x, self.k, self.loop, self.chunk_size, among
-        )
+        if self.search == "faiss":
+            similarity, neighbour, recall = near_top_k(
+                x, self.k, self.loop, among, self.probes
+            )
+            _LOG.info("%s: faiss found %.3f of the exact neighbours", name, recall)
+        else:
+            if node.numel() > _MANY:
+                _LOG.warning(
+                    "%s: exact neighbours among %d nodes take long, and faiss finds "
+                    "most of them sooner: --knn faiss, in Python KNN(search='faiss')",
+                    *(name, node.numel()),
+                )
+            similarity, neighbour = cosine_top_k(
+                x, self.k, self.loop, self.chunk_size, among
+            )
         centre = node.repeat_interleave(neighbour.size(1))
         index = torch.stack([node[neighbour.flatten()], centre])
         weight = similarity.flatten().clamp(min=0.0)
@@ -303,5 +331,11 @@ class KNN(BaseTransform):
             f"node_type={self.node_type!r}, loop={self.loop}, "
             f"weight={self.weight!r}, normalize={self.normalize!r}, "
             f"chunk_size={self.chunk_size}, loop_missing={self.loop_missing}, "
-            f"semantic={self.semantic})"
+            f"semantic={self.semantic}{self._searched()})"
         )
+
+    def _searched(self) -> str:
+        """A search that is not exact: other graphs are found by the name they had."""
+        if self.search == "exact":
+            return ""
+        return f", search={self.search!r}, probes={self.probes}"

@@ -45,6 +45,7 @@ def test_text_of_a_data_set_tells_the_coverage(folder) -> None:
 
 def test_features_that_are_the_same_for_all_items_are_told(folder) -> None:
     features_of(folder, ITEMS[:9])
+    np.save(folder / "image_feat.npy", np.ones((9, 2)))
     with pytest.warns(UserWarning, match="modality 'image' for all 9 items that have"):
         Folder(folder)
     x = np.ones((9, 2))
