@@ -124,7 +124,7 @@ class MMSSL(Recommender):
     # Weights, shares and dropout above are those of the authors' code, the penalty
     # is not. Those of tiktok were chosen on validation; with the authors' share of the
     # features recall did not rise after the second epoch (0.061, now 0.080).
-    # Without interactions that are made up, as the authors' code is on data this small.
+    # Both are without interactions that are made up, as the authors' code is there.
     presets = {
         "ml-100k": {"adversarial_weight": 0.0},
         "tiktok": {
