@@ -44,6 +44,9 @@ class Shared:
     """What a method's steps take of several processes, beside one.
 
     Args:
+        data: Name of the data.
+        size: Of how many processes several are.
+        steps: Steps of an epoch.
         method: The method.
         edges: Train interactions.
         one: Seconds of a step of one process, a turn each.
@@ -56,9 +59,6 @@ class Shared:
             of the batch each would exchange.
         state: Bytes of parameters and of the optimiser's state of one process.
         state_each: Those of each of several.
-        steps: Steps of an epoch.
-        data: Name of the data.
-        size: Of how many processes several are.
     """
 
     data: str

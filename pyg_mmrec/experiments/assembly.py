@@ -113,7 +113,9 @@ def check_options(
             f"'compile' is for one process, and there are {ranks.size}: leave the "
             f"option out, or start it without torchrun"
         )
-    _relations(get(method), config, train)
+    if train.knn == "faiss":
+        import_faiss("leave out --knn, for exact neighbours")
+        _relations(get(method), config, train)
     check_sampled(get(method), train.num_neighbors)
     if train.num_neighbors and train.neighbor_sampler == "pyg":
         check_loader()
@@ -190,7 +192,7 @@ def _relations(
     transform = cls.graph(config)
     if train.knn == "exact":
         return transform
-    import_faiss("leave out --knn, for exact neighbours")
+    # Which needs no faiss where the graph is kept already: a run is loaded without.
     found = None if transform is None else searched(transform, train.knn)
     if found is None:
         raise MMRecError(

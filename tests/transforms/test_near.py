@@ -91,13 +91,15 @@ def test_a_graph_by_lists_has_the_edges_of_an_exact_one(caplog) -> None:
     assert "search" not in repr(KNN(5))
 
 
-def test_a_run_is_trained_and_loaded_with_them(tmp_path) -> None:
+def test_a_run_is_trained_and_loaded_with_them(tmp_path, monkeypatch) -> None:
     pytest.importorskip("faiss")
     data = Synthetic(root=str(tmp_path), num_users=60, num_items=200)
     done = run(data, "smore", output=tmp_path / "run", knn="faiss", **SMALL)
     again = load_run(tmp_path / "run")
     assert again.train_config.knn == "faiss"
     assert torch.equal(again.index.rows.item, done.index.rows.item)
+    monkeypatch.setitem(sys.modules, "faiss", None)  # the graph was kept
+    assert load_run(tmp_path / "run").index.recommend(1, k=3).shape[0] == 3
 
 
 def test_what_cannot_be_is_one_sentence(monkeypatch) -> None:
