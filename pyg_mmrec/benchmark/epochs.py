@@ -14,13 +14,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import record_function
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.benchmark.kernels import kernel_seconds
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.timing import Row, Settings, now, row
 from pyg_mmrec.datasets import Dataset
@@ -33,12 +36,15 @@ from pyg_mmrec.sampling.sampler import AHEAD, Batch, BatchSampler
 from pyg_mmrec.training.trainer import Trainer
 
 PART = "epochs"
-START, SAMPLING = "epoch start", "sampling"
+START, SAMPLING, REPLAY = "epoch start", "sampling", "replay"
+STEP, KERNELS = "step", "kernels"
 WAYS: dict[str, dict[str, bool]] = {
     "plain": {},
     "compile": {"compile": True},
     "amp": {"amp": True},
     "compile+amp": {"compile": True, "amp": True},
+    "graphs": {"cuda_graphs": True},
+    "graphs+amp": {"cuda_graphs": True, "amp": True},
 }
 """Ways to train a method, as options of its training."""
 PHASES = (SAMPLING, "forward", "losses", "backward", "optimiser")
@@ -79,6 +85,7 @@ class FirstSteps(BatchSampler):
     def __init__(self, sampler: BatchSampler, steps: int) -> None:
         self.sampler = sampler
         self.steps = steps
+        self.batch_size = sampler.batch_size
 
     def __len__(self) -> int:
         return min(self.steps, len(self.sampler))
@@ -89,6 +96,14 @@ class FirstSteps(BatchSampler):
         """The first batches of one pass."""
         self.sampler.ahead = 1  # what is drawn for a step belongs to it
         return islice(self.sampler.epoch(view, generator), len(self))
+
+    def order(self, generator: torch.Generator | None) -> Tensor:
+        """The interactions of the first batches."""
+        return self.sampler.order(generator)[: self.steps * self.batch_size]
+
+    def draw(self, index: Tensor, generator: torch.Generator | None) -> Batch:
+        """A batch of the other sampler."""
+        return self.sampler.draw(index, generator)
 
 
 @dataclass
@@ -144,6 +159,19 @@ class Training:
         self.epochs += 1
         self.trainer.train_epoch(self.epochs, self.sampler)
 
+    def kernels(self) -> float:
+        """Seconds that a GPU computes in a step, once an epoch has begun."""
+        self.trainer.phase = record_function
+        steps, device = self.steps.steps, self.trainer.device
+        took = []
+        for count in (2, 2 + steps):
+            few = FirstSteps(self.sampler, count)
+            self.epochs += 1
+            run = partial(self.trainer.train_epoch, self.epochs, few)
+            took.append((len(few), kernel_seconds(run, device)))
+        (first, begun), (last, whole) = took
+        return (whole - begun) / max(last - first, 1)
+
     @property
     def num_parameters(self) -> int:
         """Numbers that are trained."""
@@ -153,15 +181,18 @@ class Training:
 
 def _timed(watch: Stopwatch, length: int) -> Timed:
     # The next step begins where its sampling does, as it does once more after all.
-    begins = [begin for begin, _ in watch.spans[SAMPLING]]
+    replayed = REPLAY in watch.spans
+    begins = [begin for begin, _ in watch.spans[REPLAY if replayed else SAMPLING]]
     steps = [b - a for a, b in pairwise(begins)]
     later = range(1, len(steps)) or range(1)  # the first only where it is alone
     typical = sorted(later, key=steps.__getitem__)[len(later) // 2]
+    spans = {phase: watch.seconds(phase) for phase in PHASES if phase in watch.spans}
     return Timed(
         start=sum(watch.seconds(START)),
-        first=steps[0],
+        # Of a graph the second step, which captures it, is none of the others either.
+        first=sum(steps[:2]) - steps[typical] if replayed else steps[0],
         step=steps[typical],
-        phases={phase: watch.seconds(phase)[typical] for phase in PHASES},
+        phases={phase: seconds[typical] for phase, seconds in spans.items()},
         length=length,
     )
 
@@ -257,14 +288,19 @@ def rows(
         note = _note(training, settings, reference)
         found.append(row(PART, name, seconds, ours, peaks[name], note))
         found += _phases(name, times[name])
+        if settings.device.type == "cuda":
+            steps, kernels = [t.step for t in times[name]], training.kernels()
+            part = [kernels] * len(steps)
+            note = "of one step; ratio to it"
+            found.append(row(PART, f"{name}: {KERNELS}", part, steps, note=note))
     return found
 
 
 def _phases(name: str, times: Sequence[Timed]) -> Iterator[Row]:
     """A step and its phases; ratios are shares of the step."""
     steps = [t.step for t in times]
-    yield row(PART, f"{name}: step", steps, steps, note="of one step")
-    for phase in PHASES:
+    yield row(PART, f"{name}: {STEP}", steps, steps, note="of one step")
+    for phase in times[0].phases:
         seconds = [t.phases[phase] for t in times]
         yield row(PART, f"{name}: {phase}", seconds, steps, note="ratio to its step")
 

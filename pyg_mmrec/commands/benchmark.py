@@ -20,6 +20,7 @@ import torch
 from pyg_mmrec.benchmark import (
     Row,
     Settings,
+    drawn,
     encoders,
     epochs,
     evaluation,
@@ -39,10 +40,11 @@ from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.environment import commit
-from pyg_mmrec.plots import drawn
+from pyg_mmrec.plots import drawn as drawn_to
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
-EXTRA = (floors.PART, encoders.PART, peer.PART)  # run where they are asked for
+# Run where they are asked for.
+EXTRA = (floors.PART, drawn.PART, encoders.PART, peer.PART)
 SYNTHETIC = "synthetic"
 
 
@@ -68,11 +70,11 @@ def read(argv: list[str]) -> argparse.Namespace:
     add("--steps", type=int, default=10, metavar="N",
         help="training steps that an epoch is extrapolated from")  # fmt: skip
     add("--edges", nargs="+", type=float, default=[float(e) for e in growth.EDGES],
-        metavar="N", help="interactions of the part growth")  # fmt: skip
+        metavar="N", help="interactions of the parts growth and drawn")  # fmt: skip
     add("--growth-methods", nargs="+", default=["lightgcn"], metavar="NAME",
-        help="methods of the part growth")  # fmt: skip
+        help="methods of the parts growth and drawn")  # fmt: skip
     add("--hops", nargs="+", default=[], metavar="N-N",
-        help="neighbours of subgraphs in the part growth: 10-10-10")  # fmt: skip
+        help="neighbours of subgraphs in these parts: 10-10-10")  # fmt: skip
     add("--samplers", nargs="+", default=list(growth.SAMPLERS), metavar="NAME",
         choices=growth.SAMPLERS, help="of these: torch, pyg")  # fmt: skip
     add("--whole-to", type=float, default=float("inf"), metavar="N",
@@ -166,7 +168,7 @@ def check_rows(path: Path) -> pd.DataFrame:
 def draw(rows: list[Row], others: Sequence[pd.DataFrame], path: Path) -> None:
     """Draw how things grow, if there is anything to draw with."""
     table = pd.concat([report.frame(rows), *others], ignore_index=True)
-    if not drawn(partial(growth.plot_growth, table), path):
+    if not drawn_to(partial(growth.plot_growth, table), path):
         print(f"no {path.name}, for want of matplotlib: see the extra 'plot'")
 
 
@@ -190,6 +192,9 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
         "propagation": lambda: propagation.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
         "floors": lambda: floors.measure(data(), settings, args.methods),
+        "drawn": lambda: drawn.measure(
+            settings, args.edges, args.growth_methods, args.hops
+        ),
         "encoders": lambda: encoders.measure(settings, args.encoders),
         "negatives": lambda: negatives.measure(data(), settings),
         "graphs": lambda: graphs.measure(data(), settings),

@@ -77,6 +77,10 @@ class _Held(Tensor):
     def __init__(self, held: Tensor) -> None:
         self.held = held
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """What a file holds: a checkpoint is read where there is no such device."""
+        return self.held.detach().__reduce_ex__(protocol)
+
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None

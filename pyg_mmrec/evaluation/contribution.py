@@ -25,7 +25,7 @@ def modality_contribution(
     data: HeteroData,
     k: int = 20,
     split: str = "test",
-    chunk_size: int = 256,
+    chunk_size: int | None = None,
     candidates: str = "all",
 ) -> pd.DataFrame:
     """Sorts users by what finds a held-out item of theirs within the first ``k``.
@@ -51,7 +51,7 @@ def modality_contribution(
         data: The graph that it was trained on.
         k: Cut-off.
         split: ``"val"`` or ``"test"``.
-        chunk_size: Users ranked at a time; memory is ``chunk_size * I``.
+        chunk_size: Users ranked at a time, see :class:`Evaluator`.
         candidates: Which items are ranked, as there.
 
     Returns:

@@ -37,6 +37,8 @@ from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.ranking.rows import Ragged, best_columns, order_of_equals, top_k
 
 KS = (5, 10, 20, 50)
+_CHUNK = 256  # users, whose scores a cache of the last level holds
+_CHUNK_SCORES = 1 << 27  # or half a gigabyte of scores, where launches are what counts
 MAX_K = 100_000  # a ranking of so many items for a chunk of users fits memory
 Labels = tuple[Tensor, Tensor]  # rows of a chunk and items, ``[n]`` each
 
@@ -74,7 +76,8 @@ class Evaluator:
         split: ``"val"`` or ``"test"``.
         ks: Cut-offs; one above the number of items ranks all of them.
         metrics: Names of the metrics; the usual ones if ``None``.
-        chunk_size: Users ranked at a time; memory is ``chunk_size * I``.
+        chunk_size: Users ranked at a time; memory is ``chunk_size * I``. If ``None``
+            256 on a CPU, and as many as have half a gigabyte of scores on a GPU.
         exclude: Parts whose items are left out of a user's ranking.
         candidates: Which items are ranked: ``"all"``, ``"cold"`` (those without train
             interactions) or ``"warm"`` (the others).
@@ -103,7 +106,7 @@ class Evaluator:
         split: str = "test",
         ks: Sequence[int] = KS,
         metrics: Sequence[str] | None = None,
-        chunk_size: int = 256,
+        chunk_size: int | None = None,
         exclude: Sequence[str] = ("train",),
         candidates: str = "all",
         ranks: Ranks | None = None,
@@ -159,6 +162,13 @@ class Evaluator:
         scores = scores[:, self._candidate.to(scores.device)]
         scores[seen.of(users)] = float("-inf")
         return best_columns(scores, max(self.ks), order)
+
+    def _chunk(self, device: torch.device) -> int:
+        if self.chunk_size is not None:
+            return self.chunk_size
+        if device.type == "cpu":
+            return _CHUNK
+        return max(_CHUNK, _CHUNK_SCORES // self.num_items)
 
     @property
     def num_users(self) -> int:
@@ -305,7 +315,7 @@ class Evaluator:
             items = places if whole else index[places]
             return items.masked_fill(scores == float("-inf"), self.num_items)
 
-        chunks = self.users.to(device).split(self.chunk_size)
+        chunks = self.users.to(device).split(self._chunk(device))
         for users, items in zip(chunks, self.ranks.each(best, chunks), strict=True):
             yield users, items, truth.of(users)
 

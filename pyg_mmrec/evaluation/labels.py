@@ -14,7 +14,9 @@ from pyg_mmrec.evaluation.metrics import ALL
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
 
 
-def check_options(metrics: Sequence[str], ks: Sequence[int], chunk_size: int) -> None:
+def check_options(
+    metrics: Sequence[str], ks: Sequence[int], chunk_size: int | None
+) -> None:
     """Refuse an unknown metric, and numbers that are not positive.
 
     Raises:
@@ -23,7 +25,7 @@ def check_options(metrics: Sequence[str], ks: Sequence[int], chunk_size: int) ->
     for name in metrics:
         if name not in ALL:
             raise unknown("metric", name, ALL)
-    if chunk_size < 1:
+    if chunk_size is not None and chunk_size < 1:
         raise MMRecError(
             f"'chunk_size' needs to be a positive integer (got {chunk_size})"
         )

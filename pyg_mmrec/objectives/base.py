@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, Rows, select
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.sampling.sampler import Batch, SizedBatch
+from pyg_mmrec.sampling.sampler import Batch, FixedBatch, SizedBatch
 
 Nodes = Literal["distinct", "positive", "all"]
 
@@ -65,6 +65,7 @@ def distinct(
         index: From 0 to ``size - 1``, of any shape.
         size: How many values it could have.
         count: How many it has, where that is known: nothing waits for the device then.
+            Of a greater one, the values that are missing are ``size - 1``.
     """
     occurs = torch.zeros(size, dtype=torch.bool, device=index.device)
     occurs.index_fill_(0, index.flatten(), True)
@@ -72,7 +73,7 @@ def distinct(
         values = occurs.nonzero().squeeze(-1)
     else:
         nth = torch.arange(1, count + 1, device=index.device)
-        values = torch.searchsorted(occurs.cumsum(0), nth)
+        values = torch.searchsorted(occurs.cumsum(0), nth).clamp_(max=size - 1)
     place = torch.empty(size, dtype=torch.long, device=index.device)
     place[values] = torch.arange(values.numel(), device=index.device)
     return values, place[index]
@@ -143,12 +144,16 @@ class Step:
     @property
     def positives(self) -> tuple[Tensor, Tensor]:
         """The batch's positives, each once, and where each stands in them, ``[B]``."""
-        items, places = self.with_negatives(0)._unique_items
-        return items, places[:, 0]
+        step = self.with_negatives(0)
+        return step.items, step._unique_items[1][:, 0]
 
     @property
     def _sizes(self) -> tuple[int | None, int | None]:
         batch = self.batch
+        if isinstance(batch, FixedBatch):
+            nodes = self.out.user.size(0), self.out.item.size(0)
+            rows = batch.user.numel(), batch.user.numel() * (1 + batch.neg.size(1))
+            return min(rows[0], nodes[0]), min(rows[1], nodes[1])
         if not isinstance(batch, SizedBatch):
             return None, None
         return batch.num_users, batch.num_items.get(batch.neg.size(1))
@@ -156,12 +161,22 @@ class Step:
     @property
     def users(self) -> Tensor:
         """The batch's users, each once."""
+        self._check_exact()
         return self._unique_users[0]
 
     @property
     def items(self) -> Tensor:
         """The batch's items, positive or negative, each once."""
+        self._check_exact()
         return self._unique_items[0]
+
+    def _check_exact(self) -> None:
+        if isinstance(self.batch, FixedBatch):
+            raise MMRecError(
+                f"a loss of {self.model.name!r} reads each node of a batch once, as "
+                f"many as there are, and a CUDA graph has the same sizes in every "
+                f"step: leave 'cuda_graphs' out"
+            )
 
     @property
     def places(self) -> tuple[Tensor, Tensor]:
@@ -186,10 +201,14 @@ class Step:
 
     @cached_property
     def final(self) -> Branch:
-        """Final embeddings of :attr:`users` and :attr:`items`, read out once."""
+        """Final embeddings of the batch's nodes, read out once each.
+
+        :attr:`places` tells which row is whose. Of a batch of fixed sizes, rows that
+        are nobody's may follow.
+        """
         return Branch(
-            self.model.final_rows(self.out, "user", self.users),
-            self.model.final_rows(self.out, "item", self.items),
+            self.model.final_rows(self.out, "user", self._unique_users[0]),
+            self.model.final_rows(self.out, "item", self._unique_items[0]),
         )
 
     def read(self, table: Rows, kind: str, which: Nodes = "distinct") -> Tensor:
@@ -200,10 +219,15 @@ class Step:
             kind: Whose: ``"user"`` or ``"item"``.
             which: As of :meth:`nodes`; rows that occur more often are read once.
         """
+        if which == "distinct":
+            return self.out.read(table, self.nodes(kind))
         users, items = self.places
         place = users if kind == "user" else items[:, 0]
-        rows = self.out.read(table, self.nodes(kind))
-        return rows if which == "distinct" else select(rows, place)
+        return select(self._once(table, kind), place)
+
+    def _once(self, table: Rows, kind: str) -> Tensor:
+        nodes = self._unique_users if kind == "user" else self._unique_items
+        return self.out.read(table, nodes[0])
 
     def triplets(
         self, branch: Branch | RowBranch, neg: Tensor | None = None
@@ -218,8 +242,9 @@ class Step:
             ``[B, d]``, ``[B, d]`` and ``[B, n, d]``.
         """
         if neg is None:
-            distinct = self.read(branch.user, "user"), self.read(branch.item, "item")
-            return self._expanded(*distinct)
+            return self._expanded(
+                self._once(branch.user, "user"), self._once(branch.item, "item")
+            )
         return (
             self.read(branch.user, "user", "positive"),
             self.read(branch.item, "item", "positive"),
@@ -231,7 +256,7 @@ class Step:
         return self._expanded(*self.final)
 
     def _expanded(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Triplets of the rows of :attr:`users` and :attr:`items`."""
+        """Triplets of the rows of the batch's users and items, each once."""
         row, index = self.places
         items = select(item, index.flatten()).view(*index.shape, -1)
         pos, neg = items.split([1, index.size(1) - 1], dim=1)

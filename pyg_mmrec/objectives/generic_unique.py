@@ -121,9 +121,11 @@ class GenericUniqueObjective(Objective):
 
     def of(self, step: Step) -> GenericUnique:
         """Halves of the batch's items, positive or negative, each once; or of all."""
-        index = step.items
         if self.items == "all":
-            index = torch.arange(step.out.item.size(0), device=index.device)
+            item = step.out.item
+            index = torch.arange(item.size(0), device=item.device)
+        else:
+            index = step.items
         found = generic_unique(step.out, step.data, index)
         self._build_once(found)
         return found

@@ -50,6 +50,14 @@ class SizedBatch(Batch):
     """By the number of negatives beside each positive: none, one, or all."""
 
 
+class FixedBatch(Batch):
+    """A batch of which a step makes tensors of the same sizes whatever it holds.
+
+    Where each user or item is read once, there are as many rows as the batch has
+    entries; those that are left over belong to nobody.
+    """
+
+
 class NegativeSampler:
     r"""Draws items that a user did not take, uniformly and exactly.
 
@@ -219,12 +227,19 @@ class BatchSampler:
             counts.append(items.index_fill_(0, index, True).sum())
         return torch.stack(counts)
 
-    def _batches(self, generator: torch.Generator | None) -> Iterator[Batch]:
+    def order(self, generator: torch.Generator | None) -> Tensor:
+        """The train interactions in the order of an epoch, ``[E]``."""
         device = self.edges.device
-        order = torch.randperm(self.edges.size(1), generator=generator, device=device)
-        for index in order.split(self.batch_size):
-            user, pos = self.edges[:, index]
-            batch = Batch(user, pos, self.negatives(user, self.num_neg, generator))
+        return torch.randperm(self.edges.size(1), generator=generator, device=device)
+
+    def draw(self, index: Tensor, generator: torch.Generator | None) -> Batch:
+        """The batch of some interactions, with negatives that are drawn now."""
+        user, pos = self.edges[:, index]
+        return Batch(user, pos, self.negatives(user, self.num_neg, generator))
+
+    def _batches(self, generator: torch.Generator | None) -> Iterator[Batch]:
+        for index in self.order(generator).split(self.batch_size):
+            batch = self.draw(index, generator)
             if self.ranks.size > 1:
                 batch = Batch(*(x[self.ranks.rank :: self.ranks.size] for x in batch))
             yield batch

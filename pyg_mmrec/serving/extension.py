@@ -29,6 +29,7 @@ from pyg_mmrec.methods import Recommender
 from pyg_mmrec.training.likeness import item_fill, like_users
 from pyg_mmrec.transforms.listening import extend_graph
 
+CPU = torch.device("cpu")
 Vectors = Mapping[str, Any]
 """Features by modality: ``[n, d_m]``, or ``n`` vectors of which some are ``None``."""
 
@@ -172,8 +173,13 @@ class Extension:
     def of(
         cls, model: Recommender, data: HeteroData, cold_ids: str = "alike"
     ) -> Extension:
-        """A model and its graph that nothing has joined yet."""
-        data = copy.copy(data)
+        """A model and its graph that nothing has joined yet, on the CPU.
+
+        Who joins comes from a user's program: what was trained on a GPU is copied.
+        """
+        if any(x.device != CPU for x in (*model.parameters(), *model.buffers())):
+            model = copy.deepcopy(model).to(CPU)
+        data = copy.copy(data).to(str(CPU))
         for node in (USER, ITEM):
             data[node][TRAINED] = int(data[node].num_nodes)
             data[node].__dict__[BEFORE] = {}  # filled by who looks for it

@@ -134,6 +134,9 @@ class TrainConfig:
         "which needs the extra 'sparse'",
     )
     compile: bool = option(False, "compile the forward pass by torch.compile")
+    cuda_graphs: bool = option(
+        False, "replay each step as one CUDA graph, for methods whose steps are alike"
+    )
     amp: bool = option(False, "forward pass in bfloat16 where autocast does so")
     # Times the stride between seeds this stays far below 2 ** 63, PyTorch's greatest.
     seed: int = option(

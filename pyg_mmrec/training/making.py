@@ -52,7 +52,11 @@ def make_optimizer(
         )
     cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     return cls[config.optimizer](
-        params, lr=config.lr, weight_decay=config.weight_decay, fused=True
+        params,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        fused=True,
+        capturable=config.cuda_graphs,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from pyg_mmrec.objectives import Step, Term, check_terms
 from pyg_mmrec.parallel.batches import Batches, exchange
 from pyg_mmrec.parallel.columns import split
 from pyg_mmrec.parallel.processes import Ranks, here
-from pyg_mmrec.sampling.sampler import Batch, BatchSampler
+from pyg_mmrec.sampling.sampler import Batch, BatchSampler, FixedBatch
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.config import TrainConfig, check_sampled
 from pyg_mmrec.training.identity import data_parts, describe
+from pyg_mmrec.training.losses import Losses
 from pyg_mmrec.training.making import inner_optimizers, make_optimizer, make_sampler
+from pyg_mmrec.training.replay import Replay, check_replayed
 from pyg_mmrec.training.reporting import Reporter, hints, reporter, simplest, summary
 from pyg_mmrec.training.resuming import Progress, Trained
 from pyg_mmrec.training.saving import TrainingFiles
@@ -76,7 +78,8 @@ class Trainer:
     Attributes:
         phase: Labels the phases of an epoch: ``"epoch start"``, and of each step
             ``"sampling"``, ``"forward"``, ``"losses"``, ``"backward"`` and
-            ``"optimiser"``, of processes that share out batches ``"exchange"``.
+            ``"optimiser"``, of processes that share out batches ``"exchange"``; of
+            steps that are CUDA graphs ``"replay"`` alone.
             ``torch.profiler`` shows them; a stopwatch may take its place.
         description: The experiment, see :func:`~pyg_mmrec.training.describe`.
 
@@ -120,6 +123,8 @@ class Trainer:
         self.ranks = here() if ranks is None else ranks
         self.device = self.ranks.device(self.config.device)
         check_sampled(type(model), self.config.num_neighbors)
+        if self.config.cuda_graphs:
+            check_replayed(self.device, self.config.num_neighbors, self.ranks.size)
         self.validate = validate
         self.phase = record_function
         self.terms = list(model.objectives() if terms is None else terms)
@@ -132,8 +137,8 @@ class Trainer:
             data_parts(data) if parts is None else parts,
         )
         self.model = model.to(self.device)
-        losses = {term.name: term.objective for term in self.terms}
-        self.split = split(self.model, losses, self.ranks, "model.")
+        objectives = {term.name: term.objective for term in self.terms}
+        self.split = split(self.model, objectives, self.ranks, "model.")
         by_batch = isinstance(model.parallel, Batches)
         self.batches = self.ranks if by_batch else Ranks()
         if self.config.compile:
@@ -269,8 +274,7 @@ class Trainer:
         """
         start = time.perf_counter()
         generator = epoch_generator(self.config.seed, epoch, self.device)
-        totals = torch.zeros(len(self.terms), device=self.device)
-        broken = torch.tensor(-1, device=self.device)
+        losses = Losses([term.name for term in self.terms], self.device)
         self._set_learning_rate(epoch)
         self.trained.settle()
         self.model.train()
@@ -279,20 +283,54 @@ class Trainer:
                 view = self.view()
                 for term in self.terms:
                     term.objective.on_epoch_start(self.model, view, epoch)
-            batches = self._drawn(sampler.epoch(view, generator))
-            for i, (data, batch) in enumerate(batches, start=1):
-                values = self.step(data, batch)
-                totals += values
-                bad = ~values.isfinite()
-                first = bad.int().argmax()
-                broken = torch.where((broken < 0) & bad.any(), first, broken)
+            for i in self._steps(view, sampler, generator, losses):
                 if report is not None:
                     report.batch(i, len(sampler))
-        losses = (totals / len(sampler)).tolist()
-        names = [term.name for term in self.terms]
-        self._check_finite(names, int(broken), epoch)
-        row = {"epoch": float(epoch), **dict(zip(names, losses, strict=True))}
-        return {**row, "seconds": time.perf_counter() - start}
+        means = losses.means(len(sampler))
+        self._check_finite(losses.broken_term, epoch)
+        return {"epoch": float(epoch), **means, "seconds": time.perf_counter() - start}
+
+    def _steps(
+        self,
+        view: HeteroData,
+        sampler: BatchSampler,
+        generator: torch.Generator,
+        losses: Losses,
+    ) -> Iterator[int]:
+        """Take the steps of an epoch; yields the number of each that is done."""
+        if self.config.cuda_graphs:
+            yield from self._replayed(view, sampler, generator, losses)
+            return
+        batches = self._drawn(sampler.epoch(view, generator))
+        for i, (data, batch) in enumerate(batches, start=1):
+            losses.add(self.step(data, batch))
+            yield i
+
+    def _replayed(
+        self,
+        view: HeteroData,
+        sampler: BatchSampler,
+        generator: torch.Generator,
+        losses: Losses,
+    ) -> Iterator[int]:
+        """The same, most of them as one CUDA graph each, their sampling in it."""
+
+        def step(index: Tensor) -> None:
+            with self.phase("sampling"):
+                batch = FixedBatch(*sampler.draw(index, generator))
+            losses.add(self.step(view, batch))
+
+        # A synchronising stopwatch has no place within a capture.
+        labelled, self.phase = self.phase, lambda name: nullcontext()
+        try:
+            replay = Replay(step, self.device, self.model.name, generator)
+            parts = sampler.order(generator).split(sampler.batch_size)
+            for i, index in enumerate(parts, start=1):
+                with labelled("replay"):
+                    replay(index)
+                yield i
+        finally:
+            self.phase = labelled
 
     def _set_learning_rate(self, epoch: int) -> None:
         # From the epoch's number, so that a resumed run goes on as it would have.
@@ -360,12 +398,12 @@ class Trainer:
             out = self.model(data)
         return out.float()  # losses are taken in full precision
 
-    def _check_finite(self, names: list[str], broken: int, epoch: int) -> None:
+    def _check_finite(self, broken: str | None, epoch: int) -> None:
         # Watched on the device and read once per epoch: the checkpoint of the epoch
         # before is intact.
-        if broken >= 0:
+        if broken is not None:
             raise DivergedError(
-                f"the loss term {names[broken]!r} became NaN or infinite in epoch "
+                f"the loss term {broken!r} became NaN or infinite in epoch "
                 f"{epoch}: lower 'lr' ({self.config.lr}) or the term's weight, or "
                 f"check the features"
             )
