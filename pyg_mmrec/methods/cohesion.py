@@ -18,7 +18,7 @@ from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Propagate
-from pyg_mmrec.nn.fusion import IdChannel
+from pyg_mmrec.nn.fusion import IdChannel, Start
 from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
 from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence, pruned, similar_items
@@ -62,9 +62,13 @@ class COHESION(Recommender):
     Differs from the paper: any number of modalities, of which one that an item lacks
     leaves ids alone in its channel; in the authors' code the channel of ids has no
     gradient, so that users' stay as they were drawn and items' learn from the other
-    channels (``frozen_ids``). Its shares of modalities are penalised and not used. For
-    users with few neighbours, and for the penalty, see
-    :class:`~pyg_mmrec.methods.DualGNN`.
+    channels (``frozen_ids``). There features' second map has a bias (``feature_bias``)
+    and their first starts as PyTorch's do (``feature_start="torch"``); the BPR loss is
+    in bits; shares of modalities are penalised and not used; what ranks is what an
+    epoch's last step computed, on its pruned graph and before it learned; Recall@10 on
+    validation chooses the epoch; and a user with fewer than ``user_k`` neighbours has
+    some of them several times, drawn anew in each epoch, one with none their own row
+    once, where both are as in :class:`~pyg_mmrec.methods.DualGNN` here.
     """
 
     @dataclass
@@ -89,6 +93,12 @@ class COHESION(Recommender):
         adaptive: bool = option(True, "weigh channels of a pair by what they miss")
         frozen_ids: bool = option(
             False, "the channel of ids gets no gradient, as in the authors' code"
+        )
+        feature_bias: bool = option(
+            False, "a bias in features' second map, as in the authors' code"
+        )
+        feature_start: Start = option(
+            "xavier", "features' first map at the start: xavier, or torch (authors')"
         )
         drop_edges: float = option(
             0.0, "share of the interactions pruned each epoch", min=0, below=1
@@ -119,7 +129,10 @@ class COHESION(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         self.ids = IdChannel(data, c.dim, c.hidden)
-        self.channels = ModalityGCN(data, c.dim, c.hidden, 0, names)
+        self.channels = ModalityGCN(
+            data, c.dim, c.hidden, 0, names,
+            bias=c.feature_bias, start=c.feature_start,
+        )  # fmt: skip
         self.layers = nn.ModuleList(
             Propagate(1, c.conv, c.dim, combine="last") for _ in range(c.num_layers)
         )

@@ -19,11 +19,12 @@ from pyg_mmrec.methods.parts.mentor import (
     Alignment,
     FeatureMasking,
     Nodes,
+    PreferenceL2,
     ViewContrast,
 )
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
-from pyg_mmrec.nn.fusion import IdChannel, fuse
+from pyg_mmrec.nn.fusion import IdChannel, Start, fuse
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, similar_items
@@ -66,9 +67,12 @@ class MENTOR(Recommender):
     authors' code) the contrast takes a time per step that is quadratic in their number.
     Masking is off: in the authors' code it has no gradient, so that nothing was ever
     trained by it (with one, as in the paper: ``mask_weight=1``). There each view has a
-    model of its own, too, so that the contrast reaches what ranks by users' weights
-    alone. For the penalty see :class:`~pyg_mmrec.methods.DualGNN`; it leaves out users'
-    weights.
+    model of its own, too (``own_views``), so that the contrast reaches what ranks by
+    users' weights alone; the penalty is on users' weights as well (``l2_shares``);
+    features' second map has a bias (``feature_bias``) and their first starts as
+    PyTorch's do (``feature_start="torch"``); the BPR loss is in bits, by which the
+    weights here are smaller; what ranks is what an epoch's last step computed, before
+    it learned; and Recall@10 on validation chooses the epoch.
     """
 
     @dataclass
@@ -94,7 +98,19 @@ class MENTOR(Recommender):
         ssl_nodes: Nodes = option(
             "batch", "nodes of the contrast and of masked features: batch or all"
         )
+        own_views: bool = option(
+            False, "each view has a model of its own, as in the authors' code"
+        )
+        feature_bias: bool = option(
+            False, "a bias in features' second map, as in the authors' code"
+        )
+        feature_start: Start = option(
+            "xavier", "features' first map at the start: xavier, or torch (authors')"
+        )
         l2: Weight = option(2e-5, "weight of the L2 penalty on a batch's preferences")
+        l2_shares: bool = option(
+            False, "the penalty is on users' weights as well, as in the authors' code"
+        )
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "ids", "views", "predictor"})
@@ -122,7 +138,7 @@ class MENTOR(Recommender):
         super().__init__(data, config)
         c, names = config, modalities(data)
         self.ids = IdChannel(data, c.dim, c.hidden) if c.align_weight else None
-        self.channels = ModalityGCN(data, c.dim, c.hidden, 0, names)
+        self.channels = self._channels_of(data)
         self.preference = Preference(self.num_users, len(names), USER, free=True)
         self.layers = nn.ModuleList(
             Propagate(1, c.conv, c.dim, combine="last") for _ in range(c.num_layers)
@@ -130,6 +146,16 @@ class MENTOR(Recommender):
         self.items = Propagate(c.num_item_layers, c.conv, c.dim, combine="last")
         width = c.dim * len(names)
         self.predictor = nn.Linear(width, width) if c.mask_weight else nn.Identity()
+        own = 2 if c.own_views and c.cl_weight else 0
+        self.views = nn.ModuleList(self._channels_of(data) for _ in range(own))
+
+    def _channels_of(self, data: HeteroData) -> ModalityGCN:
+        """A channel of each modality, convolved by :meth:`_convolved`."""
+        c = self.config
+        return ModalityGCN(
+            data, c.dim, c.hidden, 0, modalities(data),
+            bias=c.feature_bias, start=c.feature_start,
+        )  # fmt: skip
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -149,7 +175,8 @@ class MENTOR(Recommender):
         if self.training and self.config.align_weight:
             groups["ids"] = [self._channels(data, self._ids(data))]
         if self.training and self.config.cl_weight:
-            views = (self._channels(data, start, noisy=True) for _ in range(2))
+            starts = [view(data)[1] for view in self.views] or [start] * 2
+            views = (self._channels(data, x, noisy=True) for x in starts)
             groups["views"] = [self._fused(data, view) for view in views]
         return Embeddings(
             *self._fused(data, modal),
@@ -195,11 +222,12 @@ class MENTOR(Recommender):
     def objectives(self) -> list[Term]:
         """BPR, the alignment, the contrast, masked features and the L2 penalty."""
         c = self.config
+        l2 = PreferenceL2(c.dim) if c.l2_shares else L2(sides=[USER])
         terms = [
             Term("bpr", BPR()),
             Term("align", Alignment(), c.align_weight),
             Term("contrast", ViewContrast(c.tau, c.ssl_nodes), c.cl_weight),
             Term("mask", FeatureMasking(c.dropout, c.ssl_nodes), c.mask_weight),
-            Term("l2", L2(sides=[USER]), c.l2),
+            Term("l2", l2, c.l2),
         ]
         return [term for term in terms if term.weight != 0]

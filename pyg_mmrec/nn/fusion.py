@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from pyg_mmrec.embeddings import Branch, normalize_blocks
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, features
 from pyg_mmrec.nn.conv.propagate import Conv, Propagate
 from pyg_mmrec.nn.inputs import NodeEmbedding, Projector
+
+Start = Literal["xavier", "torch"]
 
 
 class Preference(nn.Module):
@@ -133,6 +136,10 @@ class ModalityGCN(nn.Module):
         shared: Whether a user has one preference for all modalities.
         input_map: Whether a learned map of each modality's features, to the same
             width, goes before everything: see :meth:`mapped`.
+        bias: Whether :math:`\mathbf{W}_2^m` has a bias, too; what lacks the modality
+            stays zero.
+        start: How :math:`\mathbf{W}_1^m` starts: ``"xavier"``, normal numbers beside a
+            bias of zeros, or ``"torch"``, as PyTorch's linear maps do.
 
     Shapes:
         - **output:** before and after propagation, users ``[U, M * d]`` and items
@@ -160,6 +167,8 @@ class ModalityGCN(nn.Module):
         ego: bool = True,
         shared: bool = False,
         input_map: bool = False,
+        bias: bool = False,
+        start: Start = "xavier",
     ) -> None:
         super().__init__()
         self.dim = dim
@@ -172,10 +181,12 @@ class ModalityGCN(nn.Module):
         self.input = nn.ModuleDict(
             {m: nn.Linear(w, w) for m, w in widths.items()} if input_map else {}
         )
-        # Without bias: what a modality lacks stays zero.
         self.narrow = nn.ModuleDict(
-            {m: nn.Linear(hidden, dim, bias=False) for m in names}
+            {m: nn.Linear(hidden, dim, bias=bias) for m in names}
         )
+        for layer in self.project.linear.values() if start == "torch" else ():
+            assert isinstance(layer, nn.Linear)
+            layer.reset_parameters()
         self.interactions = Propagate(num_layers, conv, dim, combine="sum")
         self.num_layers = num_layers
 
@@ -199,7 +210,10 @@ class ModalityGCN(nn.Module):
         hidden = {
             m: _present(self.project.linear[m](x), data, m) for m, x in mapped.items()
         } or self.project(data)
-        feats = [self.narrow[m](F.leaky_relu(x)) for m, x in hidden.items()]
+        feats = [
+            _present(self.narrow[m](F.leaky_relu(x)), data, m)
+            for m, x in hidden.items()
+        ]
         user = self.user(data).repeat(1, self.copies)
         ego = Branch(user, torch.cat(feats, dim=-1))
         start = Branch(*(normalize_blocks(x, self.dim) for x in ego))

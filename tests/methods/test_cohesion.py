@@ -61,6 +61,28 @@ def test_what_an_item_lacks_leaves_its_ids() -> None:
     assert torch.allclose(found, expected, atol=1e-3)
 
 
+def test_a_bias_leaves_what_an_item_lacks_to_its_ids() -> None:
+    """And is there for the others."""
+    graph, found = make_graph(missing=0.3), {}
+    for bias in (False, True):
+        model, data, _ = build("cohesion", graph, num_layers=0, feature_bias=bias)
+        found[bias] = model._start(data)[1].item[:, 16:]  # of texts
+    lacks = ~data[ITEM].mask_text
+    expected = F.normalize(model.ids.item(data)[lacks].abs())
+    assert torch.allclose(found[True][lacks], expected, atol=1e-3)
+    assert torch.allclose(found[True][lacks], found[False][lacks], atol=1e-3)
+    assert not torch.isclose(found[True][~lacks], found[False][~lacks]).all(1).any()
+
+
+def test_features_first_map_starts_as_pytorch_s_where_asked(graph) -> None:
+    for start in ("xavier", "torch"):
+        model, _, _ = build("cohesion", graph, feature_start=start)
+        for layer in model.channels.project.linear.values():
+            most = layer.in_features**-0.5
+            inside = bool((layer.weight.abs() <= most).all()) and layer.bias.any()
+            assert inside == (start == "torch")
+
+
 def test_adaptive_weights_beside_a_loop(graph) -> None:
     model, data, _ = build("cohesion", graph)
     out, pairs, losses = model(data), batch(), []

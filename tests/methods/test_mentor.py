@@ -122,6 +122,38 @@ def test_views_are_there_in_training_alone(graph) -> None:
     assert not model.eval()(data).groups
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_views_of_their_own_reach_what_ranks_by_users_weights_alone(graph, own) -> None:
+    model, data, _ = build("mentor", graph, own_views=own)
+    term = next(t for t in model.objectives() if t.name == "contrast")
+    term.objective(step_of(model, data)).backward()
+    learned = {
+        n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None
+    }
+    assert learned == {"preference", "views" if own else "channels"}
+    starts = [view(data)[1].user for view in model.views]
+    assert len(starts) == 2 * own
+    assert not own or not torch.equal(*starts)
+
+
+def test_no_views_of_their_own_without_a_contrast(graph) -> None:
+    model, _, _ = build("mentor", graph, own_views=True, cl_weight=0.0)
+    assert not len(model.views)
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_the_penalty_beside_a_loop(graph, shares) -> None:
+    model, data, _ = build("mentor", graph, l2_shares=shares)
+    term = next(t for t in model.objectives() if t.name == "l2")
+    rows = model.channels.user.table.weight[[5, 2, 5]]
+    expected = sum(x.item() ** 2 for x in rows.flatten()) / 6
+    if shares:  # as a preference has eight entries
+        squares = [x.item() ** 2 for x in model.preference(data).flatten()]
+        expected += 4 * sum(squares) / len(squares)
+    found = term.objective(step_of(model, data))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("nodes", ["batch", "all"])
 def test_masked_features_beside_a_loop(graph, nodes) -> None:
     model, data, _ = build("mentor", graph, mask_weight=1.0)

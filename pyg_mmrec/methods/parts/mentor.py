@@ -14,7 +14,7 @@ from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
-from pyg_mmrec.objectives.basic import one_way_contrast
+from pyg_mmrec.objectives.basic import L2, one_way_contrast
 
 Nodes = Literal["batch", "all"]
 
@@ -144,6 +144,39 @@ class FeatureMasking(Objective):
             masked = F.dropout(x.detach(), self.dropout)
             total = total + 1 - F.cosine_similarity(predict(x), masked, dim=-1).mean()
         return total
+
+
+class PreferenceL2(L2):
+    r"""Half the squared norm of preferences, and in proportion users' weights.
+
+    .. math::
+        \mathcal{L} = \frac{1}{2 |B|} \sum_{u \in B} \sum_m \Vert \mathbf{p}_u^m
+        \Vert^2 + \frac{d}{2} \, \mathrm{mean}_{u, m} \, w_m(u)^2
+
+    which are :math:`d / 2` times the means of squares that the code of `MENTOR
+    <https://arxiv.org/abs/2402.19407>`_ has, of a batch's preferences and of all
+    weights.
+
+    Args:
+        dim: Width :math:`d` of a preference.
+
+    Example:
+        >>> from pyg_mmrec import Synthetic, build
+        >>> data = Synthetic(num_users=50, num_items=40)
+        >>> trainer = build(data, "mentor", l2_shares=True, epochs=1, progress=False)
+        >>> trainer.fit().history[0]["l2"] > 0
+        True
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(sides=[USER])
+        self.dim = dim
+        self.reads_rows = self.by_interaction = False
+
+    def forward(self, step: Step) -> Tensor:
+        """The penalty on the batch."""
+        weights = step.model.get_submodule("preference")(step.data)
+        return super().forward(step) + self.dim / 2 * weights.square().mean()
 
 
 def _rows(step: Step, branch: Branch | RowBranch, nodes: Nodes) -> Branch:
