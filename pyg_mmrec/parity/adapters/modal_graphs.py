@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import INTERACTS, ITEM, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
@@ -35,10 +33,6 @@ def _narrow(model: str) -> Callable[[], None]:
         cls.__init__ = narrow
 
     return patch
-
-
-def _write_user_graph(data: HeteroData, folder: Path) -> None:
-    write_user_graph(data, folder, _K)
 
 
 def _few_users(module: Any) -> None:
@@ -198,7 +192,7 @@ ADAPTERS = (
             patch=_narrow("dragon"),
             mend=_few_users,
             before=_forward,
-            write=_write_user_graph,
+            write=write_user_graph,
         ),
         weights={
             **_channels(*_TWO),
@@ -227,7 +221,7 @@ ADAPTERS = (
             patch=_narrow("dualgnn"),
             mend=_few_users,
             before=_forward,
-            write=_write_user_graph,
+            write=write_user_graph,
         ),
         weights={
             **_channels(*_TWO),
