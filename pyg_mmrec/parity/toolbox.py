@@ -213,6 +213,7 @@ class Toolbox:
         first: Our name of what is left without them.
         pairs: Whether it draws no negatives.
         sums: Terms that are sums over a batch, of which the mean is taken.
+        times: For a term, how many times theirs is ours.
         bits: Whether the first is in bits.
         patch: What to change in the modules of the code before it builds the model.
         mend: What to do with the model before anything else.
@@ -228,6 +229,7 @@ class Toolbox:
     first: str = "bpr"
     pairs: bool = False
     sums: tuple[str, ...] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
     bits: bool = False
     patch: Callable[[], None] | None = None
     mend: Callable[[Any], None] | None = None
@@ -318,6 +320,8 @@ class _ToolboxPeer(Peer):
                 found[name] = self._loss(batch) - first
         for name in self.how.sums:
             found[name] = found[name] / batch.user.numel()
+        for name, factor in self.how.times.items():
+            found[name] = found[name] * factor
         return found
 
     @contextmanager

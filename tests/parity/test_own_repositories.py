@@ -1,12 +1,16 @@
-"""MICRO, MMSSL and DiffMM beside what their authors' code computed."""
+"""Methods of authors' own repositories beside what their code computed."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.graph import interaction_graph
 from pyg_mmrec.parity import ADAPTERS, compare, fixture, worst
 from pyg_mmrec.parity.scripts import check_checkout, check_counts, started
+from pyg_mmrec.parity.toolbox import USER_GRAPH, USER_K
 
 from .test_parity import CLOSE, FIXTURES
 
@@ -44,6 +48,14 @@ def test_denoisers_and_what_they_generate_are_compared() -> None:
         ("mmssl", {"contrast_own": False}, ("loss",), ("graph", "forward")),
         ("mmssl", {"l2_rows": "ego"}, ("loss",), ("graph", "forward")),
         ("mmssl", {"weight_decay": 0.0}, ("trained",), ("forward", "loss")),
+        ("cohesion", {"frozen_ids": False}, ("gradient",), ("forward", "loss")),
+        ("cohesion", {"feature_bias": False}, ("loss", "forward"), ("graph",)),
+        ("cohesion", {"user_k": 3}, ("graph", "forward"), ()),
+        ("mentor", {"own_views": False}, ("loss",), ("graph", "forward")),
+        ("mentor", {"ssl_nodes": "batch"}, ("loss",), ("graph", "forward")),
+        ("mentor", {"noise": 0.2}, ("loss",), ("graph", "forward")),
+        ("mentor", {"l2_shares": False}, ("loss",), ("graph", "forward")),
+        ("mentor", {"feature_bias": False}, ("loss", "forward"), ("graph",)),
     ],
 )
 def test_an_option_changes_the_parts_that_it_reaches(
@@ -52,7 +64,20 @@ def test_an_option_changes_the_parts_that_it_reaches(
     found = compare(ADAPTERS[method], *read(method), options)
     for part in reached:
         assert worst(found, part) > 5 * CLOSE, part
-    assert worst(found, *untouched) < CLOSE
+    if untouched:
+        assert worst(found, *untouched) < CLOSE
+
+
+@pytest.mark.parametrize("method", ["cohesion", "dragon", "dualgnn"])
+def test_their_training_reads_as_many_neighbours_as_their_code_asks_for(
+    method, tmp_path
+) -> None:
+    users, items = torch.arange(60), torch.zeros(60, dtype=torch.long)
+    edges, none = torch.stack([users, items]), torch.empty(2, 0, dtype=torch.long)
+    loader = ADAPTERS[method].load.with_options({})
+    loader.write(interaction_graph(60, 1, edges, none, none), tmp_path)
+    found = np.load(tmp_path / USER_GRAPH, allow_pickle=True).item()
+    assert {len(neighbours) for neighbours, _ in found.values()} == {USER_K}
 
 
 def test_another_checkout_is_refused(tmp_path) -> None:

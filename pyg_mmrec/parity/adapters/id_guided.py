@@ -5,34 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
-from torch_geometric.data import HeteroData
 
-from pyg_mmrec.graph import INTERACTS, ITEM, relation
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
-from pyg_mmrec.parity.adapters.modal_graphs import (
-    _DIM,
-    _K,
-    _MEANS,
-    _NO_BIAS,
-    _TWO,
-    _channels,
-    _forward,
-)
+from pyg_mmrec.parity.adapters.modal_graphs import _K, _TWO, _channels, _forward
 from pyg_mmrec.parity.toolbox import Toolbox, write_user_graph
 from pyg_mmrec.parity.weights import shaped
 
+_DIM, _L2 = 5, 0.1
+_BIT = math.log(2)  # of weights beside a loss in bits
 _COMMON = {
     "embedding_size": _DIM,
     "feat_embed_dim": _DIM,
     "n_mm_layers": 1,
     "knn_k": 4,
     "mm_image_weight": 0.1,
-    "reg_weight": 0.0,
+    "reg_weight": _L2,
 }
+_OURS = {
+    "dim": _DIM,
+    "hidden": 4 * _DIM,
+    "num_layers": 2,
+    "k": 4,
+    "modality_weights": {"image": 0.1, "text": 0.9},
+    "feature_bias": True,
+    "l2": _L2 * _BIT * 2 / _DIM,
+}
+_CHOICES: dict[str, dict[str, Any]] = {
+    "weights of the modalities uniform": {"modality_weights": {}},
+    "no bias after the hidden layer": {"feature_bias": False},
+}
+_NOTES = (
+    "features' first map starts as Xavier's; theirs: as PyTorch's",
+    "ranked by the weights at hand; theirs: by what the last step computed",
+)
 
 
 def _narrow(model: str, cls: str, layer: str) -> Callable[[], None]:
@@ -53,24 +63,21 @@ def _narrow(model: str, cls: str, layer: str) -> Callable[[], None]:
     return patch
 
 
-def _write_user_graph(data: HeteroData, folder: Path) -> None:
-    write_user_graph(data, folder, _K)
-
-
-def _small(module: Any) -> None:
+def _few_users(module: Any) -> None:
+    """Fewer neighbours, whose graph is a matrix too; shares that nothing reads, 0."""
     module.k = _K  # 40 in their code
-    for gcn in (module.v_gcn, module.t_gcn):
-        nn.init.zeros_(gcn.MLP_1.bias)  # ours has none
+    nn.init.zeros_(module.weight_u)  # else a constant of the penalty
+    before = module.pre_epoch_processing
 
+    def sampled() -> None:
+        before()
+        weight = module.user_weight_matrix
+        index = torch.as_tensor(module.epoch_user_graph)
+        module.user_adj = weight.new_zeros([len(weight)] * 2).scatter_add(
+            1, index, weight
+        )
 
-def _one_model(module: Any) -> None:
-    """Let both views be of the model that ranks."""
-    _small(module)
-    for view in ("n1", "n2"):
-        for modality in "vt":
-            setattr(
-                module, f"{modality}_gcn_{view}", getattr(module, f"{modality}_gcn")
-            )
+    module.pre_epoch_processing = sampled
 
 
 def _ids() -> dict[str, Any]:
@@ -85,6 +92,15 @@ def _ids() -> dict[str, Any]:
     return found
 
 
+def _features(ours: str, theirs: str = "") -> dict[str, Any]:
+    """Channels of features, with the bias of their second maps."""
+    two = tuple((m, f"{g}{theirs}") for m, g in _TWO)
+    found = _channels(*two) | {
+        f"channels.narrow.{m}.bias": f"{g}.MLP_1.bias" for m, g in two
+    }
+    return {name.replace("channels", ours, 1): w for name, w in found.items()}
+
+
 ADAPTERS = (
     Adapter(
         method="cohesion",
@@ -92,34 +108,34 @@ ADAPTERS = (
         load=Toolbox(
             "COHESION",
             {**_COMMON, "num_layer": 2, "dropout": 0.0},
+            terms={"l2": "reg_weight"},
+            times={"l2": _DIM / 2},
             bits=True,
             patch=_narrow("cohesion", "COHESION", "GCNLayer"),
-            mend=_small,
+            mend=_few_users,
             before=_forward,
-            write=_write_user_graph,
+            write=write_user_graph,
             repository="Jinfeng-Xu/COHESION",
             package="utils_package",
         ),
-        weights={**_ids(), **_channels(*_TWO)},
-        ours={
-            "dim": _DIM,
-            "hidden": 4 * _DIM,
-            "num_layers": 2,
-            "k": 4,
-            "user_k": _K,
-            "modality_weights": {"image": 0.1, "text": 0.9},
-            "frozen_ids": True,
-            "l2": 0.0,
-        },
+        weights={**_ids(), **_features("channels")},
+        ours={**_OURS, "user_k": _K, "frozen_ids": True},
         graphs={
             "norm_adj": bipartite_matrix(INTERACTS),
             "mm_adj": relation_matrix(relation(ITEM, "mixed")),
+            "user_adj": relation_matrix(relation(USER, "co_occurs")),
         },
         choices={
             "a channel of ids that learns": {"frozen_ids": False},
-            "weights of the modalities uniform": {"modality_weights": {}},
+            **_CHOICES,
         },
-        notes=(_NO_BIAS, _MEANS),
+        notes=(
+            *_NOTES,
+            "a user with few neighbours has each once; theirs: some several times",
+            "penalty: half the squares of a batch's preferences; theirs: their mean, "
+            "and that of shares that nothing else reads",
+            "edges pruned by both, left out of the comparison",
+        ),
     ),
     Adapter(
         method="mentor",
@@ -133,42 +149,47 @@ ADAPTERS = (
                 "mask_weight_f": 0.0,
                 "temp": 0.2,
             },
-            terms={"align": "align_weight", "contrast": "mask_weight_g"},
+            terms={
+                "align": "align_weight",
+                "contrast": "mask_weight_g",
+                "l2": "reg_weight",
+            },
+            times={"l2": _DIM / 2},
             bits=True,
             patch=_narrow("mentor", "MENTOR", "GCN"),
-            mend=_one_model,
             before=_forward,
-            write=_write_user_graph,
+            write=write_user_graph,
             repository="Jinfeng-Xu/MENTOR",
             package="utils_package",
         ),
         weights={
             **_ids(),
-            **_channels(*_TWO),
+            **_features("channels"),
+            **_features("views.0", "_n1"),
+            **_features("views.1", "_n2"),
             "preference.logits.table.weight": shaped("weight_u", -1, 2),
         },
         ours={
-            "dim": _DIM,
-            "hidden": 4 * _DIM,
-            "k": 4,
-            "modality_weights": {"image": 0.1, "text": 0.9},
-            "align_weight": 0.1 * math.log(2),
-            "cl_weight": 0.01 * math.log(2),
+            **_OURS,
+            "align_weight": 0.1 * _BIT,
+            "cl_weight": 0.01 * _BIT,
             "ssl_nodes": "all",
-            "l2": 0.0,
+            "own_views": True,
+            "l2_shares": True,
         },
         graphs={"mm_adj": relation_matrix(relation(ITEM, "mixed"))},
         choices={
+            "views of the model that ranks; theirs: each of its own": {
+                "own_views": False
+            },
             "contrast among a batch's nodes; theirs: all": {"ssl_nodes": "batch"},
-            "weights of the modalities uniform": {"modality_weights": {}},
+            **_CHOICES,
+            "no penalty on users' weights": {"l2_shares": False},
         },
         notes=(
-            "views of the model that ranks, theirs too in the comparison; theirs: each "
-            "of a model of its own",
             "no masked features; theirs: without a gradient",
             "noise in both, left out of the comparison but for its length",
-            _NO_BIAS,
-            _MEANS,
+            *_NOTES,
         ),
     ),
 )
