@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
 
 from pyg_mmrec import Synthetic, load_run, refit, run
 from pyg_mmrec.contract.elsewhere import POSSIBLE, elsewhere
 from pyg_mmrec.experiments.newcomers import new_users
+from pyg_mmrec.experiments.updating import update
 
 pytestmark = [
     pytest.mark.skipif(not POSSIBLE, reason="torch before 2.5"),
@@ -48,3 +50,14 @@ def test_new_users_are_compared_there(dataset) -> None:
     with elsewhere():
         table = new_users(dataset, ["bpr", "freedom"], **OPTIONS)
     assert len(table) == 8
+
+
+def test_more_interactions_are_trained_there(dataset, tmp_path) -> None:
+    more = pd.DataFrame({"user_id": [0, 1, 900], "item_id": [1, 2, 3]})
+    with elsewhere():
+        run(dataset, "freedom", output=tmp_path / "run", **OPTIONS)
+        done = update(
+            tmp_path / "run", more, tmp_path / "more", epochs=1, dataset=dataset
+        )
+    assert 900 in done.index.user_ids
+    assert len(done.index.recommend([900], k=3)) == 3
