@@ -22,8 +22,15 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"
 TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
 # What reads each node of a batch once, of which there are more or fewer.
 OF_MANY_SIZES = {
-    "da_mrs", "mde", "mentor", "micro", "mig_gt", "mmssl", "mvgae", "rearm", "sand",
-}  # fmt: skip
+    "da_mrs",
+    "mde",
+    "mentor",
+    "micro",
+    "mmssl",
+    "mvgae",
+    "rearm",
+    "sand",
+}
 ON_HOST = {"selfcf"}  # the share of edges that a step drops
 
 

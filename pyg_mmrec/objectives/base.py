@@ -143,9 +143,12 @@ class Step:
 
     @property
     def positives(self) -> tuple[Tensor, Tensor]:
-        """The batch's positives, each once, and where each stands in them, ``[B]``."""
-        step = self.with_negatives(0)
-        return step.items, step._unique_items[1][:, 0]
+        """The batch's positives, each once, and where each stands in them, ``[B]``.
+
+        Of a batch of fixed sizes, items that are nobody's may follow.
+        """
+        items, places = self.with_negatives(0)._unique_items
+        return items, places[:, 0]
 
     @property
     def _sizes(self) -> tuple[int | None, int | None]:
