@@ -228,6 +228,24 @@ class Step:
         place = users if kind == "user" else items[:, 0]
         return select(self._once(table, kind), place)
 
+    def read_once(self, table: Rows, kind: str) -> tuple[Tensor, Tensor | None]:
+        """Rows of the batch's nodes, each once, and which of them are somebody's.
+
+        Args:
+            table: As of :meth:`read`.
+            kind: Likewise.
+
+        Returns:
+            ``[n, d]``, and ``[n]`` bool where a batch of fixed sizes has more rows than
+            nodes, else ``None``: all of them.
+        """
+        rows, (users, items) = self._once(table, kind), self.places
+        if not isinstance(self.batch, FixedBatch):
+            return rows, None
+        place = users if kind == "user" else items.flatten()
+        real = torch.zeros(rows.size(0), dtype=torch.bool, device=rows.device)
+        return rows, real.index_fill_(0, place, True)
+
     def _once(self, table: Rows, kind: str) -> Tensor:
         nodes = self._unique_users if kind == "user" else self._unique_items
         return self.out.read(table, nodes[0])

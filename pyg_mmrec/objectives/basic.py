@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_mmrec.embeddings import Branch, RowBranch
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective, Step
 
@@ -169,7 +170,9 @@ def _whole(step: Step, kind: str) -> Tensor:
     return step.model.final_rows(step.out, kind, index)
 
 
-def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
+def two_way_contrast(
+    a: Tensor, b: Tensor, tau: float, block: int = 512, real: Tensor | None = None
+) -> Tensor:
     r"""Contrast of two views of the same rows, the mean of both directions.
 
     .. math::
@@ -182,12 +185,24 @@ def two_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
         b: The same rows of the other, ``[n, d]``.
         tau: Temperature.
         block: Rows compared at a time; memory is ``block * n``.
+        real: Which rows there are, ``[n]`` bool, the others being left out; all if
+            ``None``.
+
+    Raises:
+        MMRecError: For rows to leave out at a temperature whose exponents need a shift.
     """
     if tau < _LEAST:
+        if real is not None:
+            raise MMRecError(
+                f"a contrast at the temperature {tau} does not leave rows out: "
+                f"'cuda_graphs' need one of {_LEAST:g} or above"
+            )
         ways = (one_way_contrast(x, y, tau, block) for x, y in ((a, b), (b, a)))
         return reduce(torch.add, ways) / 2
     a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    out: Tensor = _TwoWay.apply(a, b, tau, block)
+    if real is not None:
+        a, b = a * real.unsqueeze(-1), b * real.unsqueeze(-1)
+    out: Tensor = _TwoWay.apply(a, b, tau, block, real)
     return out
 
 
@@ -206,25 +221,32 @@ class _TwoWay(torch.autograd.Function):
     """The mean of both softmax contrasts of normalised rows, in blocks of rows.
 
     Exponentials of a block are recomputed in the backward pass, so memory is
-    ``block * n``; rows and columns share them.
+    ``block * n``; rows and columns share them. Rows that are left out are zeros: each
+    adds one to every sum, and nothing to a gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float, block: int) -> Tensor:
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor, tau: float, block: int, real: Tensor | None
+    ) -> Tensor:
         rows, columns = [], a.new_zeros(b.size(0))
         for part in a.split(block):
             exp = _exp(part, b, tau)
             rows.append(exp.sum(1))
             columns += exp.sum(0)
-        row = torch.cat(rows)
+        row, ctx.count = torch.cat(rows), a.size(0)
+        if real is not None:
+            ctx.count = real.sum()
+            row, columns = (x - (a.size(0) - ctx.count) for x in (row, columns))
         ctx.save_for_backward(a, b, row, columns)
         ctx.tau, ctx.block = tau, block
-        return ((row.log() + columns.log()) / 2 - (a * b).sum(1) / tau).mean()
+        losses = (row.log() + columns.log()) / 2 - (a * b).sum(1) / tau
+        return losses.mean() if real is None else (losses * real).sum() / ctx.count
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         a, b, row, column = ctx.saved_tensors
-        scale = grads[0] / (ctx.tau * a.size(0))
+        scale = grads[0] / (ctx.tau * ctx.count)
         grad_a, grad_b = torch.empty_like(a), -a * scale
         start = 0
         for part in a.split(ctx.block):
@@ -234,7 +256,7 @@ class _TwoWay(torch.autograd.Function):
             grad_a[start:stop] = (weight @ b - b[start:stop]) * scale
             grad_b += (weight.T @ part) * scale
             start = stop
-        return grad_a, grad_b, None, None
+        return grad_a, grad_b, None, None, None
 
 
 def _exp(a: Tensor, b: Tensor, tau: float) -> Tensor:

@@ -83,12 +83,15 @@ class InfoNCE(Objective):
         for side in (USER, ITEM):
             tables = [getattr(x, side) for x in branches]
             for a, b in pairs:
-                rows = [step.read(tables[i], side, self.nodes) for i in (a, b)]
-                total = total + self._contrast(tables[a], tables[b], *rows)
+                total = total + self._contrast(step, tables[a], tables[b], side)
         return total / max(len(pairs), 1)
 
-    def _contrast(self, a: Rows, b: Rows, x: Tensor, y: Tensor) -> Tensor:
+    def _contrast(self, step: Step, a: Rows, b: Rows, side: str) -> Tensor:
         """Of the batch's rows of one branch with those of another."""
+        if self.nodes == "distinct" and self.both_ways:
+            (x, real), (y, _) = (step.read_once(table, side) for table in (a, b))
+            return two_way_contrast(x, y, self.tau, real=real)
+        x, y = (step.read(table, side, self.nodes) for table in (a, b))
         if self.nodes == "all":
             loss = contrast_against(x, y, dense(b), self.tau)
             if not self.both_ways:

@@ -165,6 +165,22 @@ def test_contrast_equals_a_loop_with_gradients(tau) -> None:
     )
 
 
+def test_rows_that_are_left_out_of_a_contrast_are_not_there() -> None:
+    a, b = rand(7, 3).requires_grad_(), rand(7, 3, seed=1).requires_grad_()
+    real = torch.tensor([True, False, True, True, False, True, True])
+    found = two_way_contrast(a, b, 0.3, block=2, real=real)
+    want = two_way_contrast(a[real], b[real], 0.3)
+    assert float(found.detach()) == pytest.approx(float(want.detach()))
+    for x, y in zip(
+        torch.autograd.grad(found, (a, b)),
+        torch.autograd.grad(want, (a, b)),
+        strict=True,
+    ):
+        assert torch.allclose(x, y)
+    with pytest.raises(MMRecError, match="does not leave rows out"):
+        two_way_contrast(a, b, 0.01, real=real)
+
+
 @pytest.mark.parametrize("num_modalities", [2, 3])
 def test_info_nce_objective_averages_ordered_pairs(num_modalities) -> None:
     s = step(num_modalities)
