@@ -14,6 +14,7 @@ from pyg_mmrec.contract.elsewhere import (
     train,
 )
 from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.training.trainer import Trainer
 
@@ -56,6 +57,21 @@ def test_it_trains_there_as_here_and_waits_for_nothing(method) -> None:
     # Batches are drawn several at once: one read for all, at the first of them.
     sampled = [w for w in waits if w.epoch == 2 and w.phase == "sampling"]
     assert {w.step for w in sampled} <= {1}
+
+
+@pytest.mark.parametrize("method", available())
+def test_relations_are_found_there_as_here(method) -> None:
+    data, (config, _) = make_graph(missing=0.2), configure(method, "test", {})
+    transform = get(method).graph(config)
+    if transform is None:
+        return
+    want = transform(data)
+    with elsewhere():
+        found = transform(data.to(str(DEVICE)))
+    for kind in want.edge_types:
+        edges = found[kind].edge_index
+        assert edges.device == DEVICE
+        assert torch.equal(edges.held, want[kind].edge_index)
 
 
 def test_evaluation_works_there() -> None:
