@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import runpy
 import time
 import wave
 from dataclasses import replace
@@ -26,9 +27,12 @@ from pyg_mmrec.benchmark import (
     side_by_side,
     timing,
 )
+from pyg_mmrec.benchmark import drawn as drawing
+from pyg_mmrec.benchmark import epochs as epoch_rows
 from pyg_mmrec.benchmark import growth as growing
-from pyg_mmrec.benchmark.epochs import PHASES, Stopwatch, Training, chosen, make_trainer
+from pyg_mmrec.benchmark.epochs import chosen, make_trainer
 from pyg_mmrec.benchmark.evaluation import dense_metrics
+from pyg_mmrec.benchmark.first_steps import PHASES, Stopwatch, Training
 from pyg_mmrec.benchmark.floors import Work, counted, measure
 from pyg_mmrec.benchmark.graphs import co_occurring, dense_neighbours, users_of_items
 from pyg_mmrec.benchmark.memory import peak_bytes
@@ -41,6 +45,7 @@ from pyg_mmrec.benchmark.propagation import (
     moved_bytes,
     normalized,
 )
+from pyg_mmrec.benchmark.ways import NONE, ways_table
 from pyg_mmrec.commands import benchmark
 from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.embeddings import Branch
@@ -52,7 +57,7 @@ from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
 from .conftest import make_graph
-from .test_cli import assert_one_sentence, in_process, script
+from .test_cli import ROOT, assert_one_sentence, in_process, script
 
 CPU = torch.device("cpu")
 QUICK = Settings(repeats=2, steps=4)
@@ -260,6 +265,145 @@ def test_only_methods_that_train_are_measured(graph) -> None:
         chosen(["popularity"], graph)
     with pytest.raises(MMRecError, match="reads item features"):
         chosen(["vbpr"], make_graph(modalities=()))
+
+
+def test_what_cannot_be_trained_in_a_way_is_left_out(dataset, monkeypatch) -> None:
+    made, make = [], epoch_rows.make_trainer
+
+    def limited(data, name, settings, **options):
+        made.append(name)
+        if name == "vbpr":
+            raise torch.OutOfMemoryError("tried to allocate 3.14 GiB")
+        return make(data, name, settings, **options)
+
+    monkeypatch.setattr(epoch_rows, "make_trainer", limited)
+    settings = replace(QUICK, repeats=1, steps=2)
+    methods = ["bpr", "vbpr", "lightgcn"]
+    rows = epoch_rows.measure(dataset, settings, methods, ["plain", "graphs"])
+    found = [next(rows)]
+    assert set(made) == {"bpr"}  # the others come once this one is done
+    found += rows
+    left = {row.case: row.note for row in found if row.left_out}
+    assert left.keys() == {"bpr, graphs", "vbpr", "vbpr, graphs", "lightgcn, graphs"}
+    assert "'cuda_graphs' cannot be" in left["bpr, graphs"]
+    assert left["vbpr"] == "out of memory"
+    assert {"bpr", "lightgcn"} <= {row.case for row in found if not row.left_out}
+
+
+def test_drawn_graphs_go_on_after_what_cannot_be(monkeypatch) -> None:
+    def short(data, method, *rest):
+        if method == "freedom":
+            raise torch.OutOfMemoryError("tried to allocate 3.14 GiB")
+        yield Row("drawn", f"{method}, 1000 interactions", 1, 1, 1, 1)
+
+    monkeypatch.setattr(drawing, "_trained", short)
+    rows = list(drawing.measure(QUICK, [1000], ["freedom", "lightgcn"]))
+    assert [row.left_out for row in rows] == [True, False]
+
+
+def test_all_methods_stand_for_those_that_train(graph) -> None:
+    names = chosen(["sand:distance=l2", "bpr", "all"], graph)
+    assert names[:2] == ["sand:distance=l2", "bpr"]
+    assert sorted(names[1:]) == chosen(None, graph)
+
+
+def test_sized_data_are_as_large_as_the_papers(monkeypatch) -> None:
+    monkeypatch.setitem(benchmark.SIZES, "baby", (300, 80, 3000))
+    data = benchmark.open_data(benchmark.read(["--data", "baby-sized"]))
+    assert (data.num_users, data.num_items, data.name) == (300, 80, "baby")
+    widths = {m: data[0]["item"][f"x_{m}"].size(1) for m in data.modalities}
+    assert widths == benchmark.WIDTHS
+    args = ["--data", "baby-sized", "--feature-dim", "3"]
+    assert benchmark.open_data(benchmark.read(args))[0]["item"].x_text.size(1) == 3
+
+
+# Ways beside the paper
+
+
+def epoch_row(case: str, seconds: float, size: float = math.nan, note="") -> Row:
+    figures = (seconds, seconds, seconds, seconds)
+    return Row("epochs", case, *figures, size, note, "a GPU", "baby-sized")
+
+
+WAYS_ROWS = [
+    epoch_row("lightgcn", 2.0, 1.5e9, "from 8 of 60 steps, batches of 7; 9 parameters"),
+    epoch_row("lightgcn: step", 0.010),
+    epoch_row("lightgcn: kernels", 0.004),
+    epoch_row("lightgcn, amp", 1.8, 1e9),
+    epoch_row("lightgcn, amp: step", 0.009),
+    epoch_row("lightgcn, graphs", 0.5, 1e9),
+    epoch_row("sand:align=solosim:distance=mi", 4.0, 3e9),
+    epoch_row("sand:align=solosim:distance=mi, graphs", math.nan, note="a step of "
+              "'sand' cannot be a CUDA graph"),
+    epoch_row("mgcn", 3.0, 2e9),
+    epoch_row("mgcn, graphs", math.nan, note="a step of 'mgcn' cannot be a CUDA graph"),
+]  # fmt: skip
+
+
+def test_ways_of_a_method_are_a_line_beside_the_paper() -> None:
+    again = epoch_row("lightgcn", 99.0)
+    text = ways_table(report.frame([*WAYS_ROWS, again]), "baby")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines()]
+    assert lines[0][:5] == ["method", "plain, s", "amp, s", "graphs, s",
+                            "plain / graphs"]  # fmt: skip
+    assert lines[2] == ["`lightgcn`", "2", "1.8", "0.5", "4", "4", "60 %", "1.5",
+                        "1.81", "1.69", "from 8 of 60 steps, batches of 7"]  # fmt: skip
+    assert lines[3][1:10] == ["4", *[NONE] * 5, "3", "16", "3.42"]
+    assert lines[4][8:10] == [NONE, NONE]
+    reason = ("- without graphs: `sand:align=solosim:distance=mi`, `mgcn`: a step "
+              "cannot be a CUDA graph")  # fmt: skip
+    assert text.splitlines()[-1] == reason
+    assert "1.81" not in ways_table(report.frame(WAYS_ROWS), "synthetic")
+
+
+def test_ways_are_of_epochs() -> None:
+    with pytest.raises(MMRecError, match="no row of the part 'epochs'"):
+        ways_table(report.frame([]), "baby")
+
+
+def test_the_record_of_a_gpu_is_made_of_pieces(tmp_path) -> None:
+    drawn = replace(epoch_row("lightgcn, 1000 interactions", 1.0), part="drawn")
+    report.save(tmp_path / "a", WAYS_ROWS[:6], "a GPU; torch 3")
+    report.save(tmp_path / "b", WAYS_ROWS[6:], "a GPU; torch 3")
+    report.save(tmp_path / "c", [replace(drawn, data="")], "a GPU; torch 4")
+    record = tmp_path / "gpu.md"
+    args = ["--parts", "record", "--output", str(tmp_path), "--record", str(record)]
+    done = in_process("gpu", *args)
+    assert done.returncode == 0, done.stderr
+    text = record.read_text()
+    assert "a GPU; torch 3; a GPU; torch 4; commit" in text
+    assert "## baby-sized, a GPU\n\n| method | plain, s |" in text
+    assert text.index("| `mgcn` |") < text.index("## drawn") < text.index("1000 inter")
+    assert "nan" not in text
+
+
+def test_no_pieces_are_no_record(tmp_path) -> None:
+    args = ["--parts", "record", "--output", str(tmp_path / "none"),
+            "--record", str(tmp_path / "gpu.md")]  # fmt: skip
+    assert_one_sentence(in_process("gpu", *args), "has no folder with a benchmark.csv")
+    (tmp_path / "none" / "a").mkdir(parents=True)
+    (tmp_path / "none" / "a" / "benchmark.csv").write_text("part,case\nepochs,bpr\n")
+    assert_one_sentence(in_process("gpu", *args), "has no column 'seconds'")
+    assert not (tmp_path / "gpu.md").exists()
+
+
+def test_pieces_of_a_gpus_record() -> None:
+    gpu = runpy.run_path(str(ROOT / "scripts" / "gpu.py"))
+    words = ["--data", "baby-sized", "sports", "--compiled", "bpr", "--device", "cpu"]
+    found = gpu["pieces"](gpu["parse"]().parse_args(words))
+    assert list(found) == [
+        *("baby-sized", "baby-sized-compile", "sports", "sports-compile"),
+        *("drawn-1000000", "drawn-10000000", "drawn-100000000"),
+    ]
+    for options in found.values():
+        assert benchmark.read(options).settings == Settings(2, 8, CPU)
+    assert "sand:align=solosim:distance=mi" in found["baby-sized"]
+    assert benchmark.read(found["sports"]).methods == ["all"]
+    assert benchmark.read(found["drawn-10000000"]).growth_methods == [
+        "lightgcn",
+        "freedom",
+    ]
+    assert benchmark.read(found["drawn-100000000"]).growth_methods == ["lightgcn"]
 
 
 # The references compute what ours do

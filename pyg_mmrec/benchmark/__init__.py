@@ -4,7 +4,8 @@ Absolute times depend on the machine and on what else it does, so what is compar
 timed in turn, and ratios are what counts. Each part is a module with a ``measure``:
 
 * ``propagation``: the light propagation, against PyG's and the memory's bandwidth
-* ``epochs``: a training epoch of each method, phase by phase
+* ``epochs``: a training epoch of each method, phase by phase; ``ways`` puts the ways to
+  train into one table
 * ``floors``: a training step of each method, beside what its products alone take
 * ``negatives``: drawing negatives
 * ``graphs``: building relations among items

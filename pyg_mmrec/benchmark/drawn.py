@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.benchmark.epochs import Training, rows
+from pyg_mmrec.benchmark.epochs import KERNELS, STEP, rows
+from pyg_mmrec.benchmark.first_steps import Training
 from pyg_mmrec.benchmark.growth import check, parsed_hops
 from pyg_mmrec.benchmark.memory import peak_bytes
 from pyg_mmrec.benchmark.report import seconds
-from pyg_mmrec.benchmark.timing import Row, Settings, now, row
+from pyg_mmrec.benchmark.timing import Row, Settings, left_out, now, row
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import assemble, configure
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import get
@@ -65,7 +67,8 @@ def measure(
         hops: Neighbours that subgraphs are sampled with, beside the whole graph.
 
     Yields:
-        A row for what builds a trainer, and one for its epoch.
+        A row for what builds a trainer, and one for its epoch; of what cannot be, a
+        row of NaN whose note is the reason.
     """
     ways = {"": (), **{f" {text}": parsed_hops(text) for text in hops}}
     for size in check(edges):
@@ -73,7 +76,10 @@ def measure(
         for method in methods:
             for way, num_neighbors in ways.items():
                 name = f"{method}{way}, {size} interactions"
-                yield from _trained(data, method, num_neighbors, name, settings)
+                try:
+                    yield from _trained(data, method, num_neighbors, name, settings)
+                except (MMRecError, RuntimeError) as error:  # memory that ran out
+                    yield left_out(PART, name, error)
         del data
 
 
@@ -102,5 +108,8 @@ def _trained(
     timed = {one.case: one for one in found}
     one = timed[name]
     one.part = PART
-    one.note = f"{seconds(timed[f'{name}: step'].seconds)} a step, {one.note}"
+    told = f"{seconds(timed[f'{name}: {STEP}'].seconds)} a step"
+    if f"{name}: {KERNELS}" in timed:
+        told += f", {seconds(timed[f'{name}: {KERNELS}'].seconds)} of it kernels"
+    one.note = f"{told}, {one.note.rpartition('; ')[0]}"
     yield one

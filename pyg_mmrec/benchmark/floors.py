@@ -30,7 +30,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
-from pyg_mmrec.benchmark.epochs import SAMPLING, START, Training, chosen, make_trainer
+from pyg_mmrec.benchmark.epochs import chosen, make_trainer
+from pyg_mmrec.benchmark.first_steps import SAMPLING, START, Training
 from pyg_mmrec.benchmark.timing import Row, Settings, in_turn, row
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.graph import INTERACTS

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 from torch_geometric.typing import WITH_PYG_LIB, WITH_TORCH_SPARSE
 
-from pyg_mmrec.benchmark.epochs import Training, chosen, make_trainer, rows
+from pyg_mmrec.benchmark.epochs import chosen, make_trainer, rows
+from pyg_mmrec.benchmark.first_steps import Training
 from pyg_mmrec.benchmark.memory import peak_bytes, peak_resident
 from pyg_mmrec.benchmark.report import seconds
 from pyg_mmrec.benchmark.report import size as as_size

@@ -31,6 +31,11 @@ def peak_bytes(run: Callable[[], Any], device: torch.device) -> float:
     return _resident(run)
 
 
+def held(device: torch.device) -> int:
+    """Bytes of the tensors on a GPU; 0 elsewhere, where nobody counts them."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
 def peak_resident() -> float:
     """Peak memory of the process since it was last reset; NaN where nobody tells."""
     return float(_status("VmHWM")) if _STATUS.exists() else float("nan")

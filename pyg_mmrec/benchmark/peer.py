@@ -21,7 +21,8 @@ from typing import IO, Any
 
 import torch
 
-from pyg_mmrec.benchmark.epochs import Training, make_trainer
+from pyg_mmrec.benchmark.epochs import make_trainer
+from pyg_mmrec.benchmark.first_steps import Training
 from pyg_mmrec.benchmark.peer_models import MODELS, Model
 from pyg_mmrec.benchmark.timing import Row, Settings, clock_name, row, timed
 from pyg_mmrec.datasets import Dataset

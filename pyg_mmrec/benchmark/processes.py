@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from pyg_mmrec.benchmark import growth
-from pyg_mmrec.benchmark.epochs import Training, chosen, parsed
+from pyg_mmrec.benchmark.epochs import chosen, parsed
+from pyg_mmrec.benchmark.first_steps import Training
 from pyg_mmrec.benchmark.report import seconds as as_seconds
 from pyg_mmrec.benchmark.timing import Row, row
 from pyg_mmrec.datasets import Dataset

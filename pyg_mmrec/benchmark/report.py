@@ -14,7 +14,8 @@ import torch
 import torch_geometric
 
 from pyg_mmrec.benchmark.timing import Row
-from pyg_mmrec.datasets.tables import read_lines
+from pyg_mmrec.datasets.tables import read_lines, read_table
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown
 from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.files import replacing
@@ -60,10 +61,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "seconds": table["seconds"].map(seconds),
         "min to max": [
-            f"{seconds(low)} to {seconds(high)}"
+            f"{seconds(low)} to {seconds(high)}" if low == low else ""
             for low, high in zip(table.seconds_min, table.seconds_max, strict=True)
         ],
-        "ratio": table["ratio"].map("{:.3g}".format),
+        "ratio": table["ratio"].map("{:.3g}".format).replace("nan", ""),
         "memory": table["bytes"].map(size),
         "device": table["device"],
         "note": table["note"],
@@ -72,7 +73,9 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds(value: float) -> str:
-    """Seconds, in the unit that reads best."""
+    """Seconds, in the unit that reads best; nothing where there are none."""
+    if math.isnan(value):
+        return ""
     for factor, unit in ((1.0, "s"), (1e-3, "ms")):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
@@ -133,6 +136,40 @@ def record(
     text += f"\n\n{first}" if first else ""
     with replacing(path) as file:
         file.write(_tables(rows, text).encode())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a ``benchmark.csv``.
+
+    Raises:
+        MMRecError: If it is none.
+    """
+    table = read_table(path)
+    names = [field.name for field in fields(Row)]
+    for name in names:
+        if name not in table:
+            raise MMRecError(
+                f"{path} is no benchmark.csv, for it has no column {name!r}: name the "
+                f"folder of a run of benchmark.py"
+            )
+    texts = ["part", "case", "note", "device", "data"]
+    numbers = [name for name in names if name not in texts]
+    table = table.assign(
+        **{name: table[name].fillna("") for name in texts},
+        **{name: table[name].astype(float) for name in numbers},
+    )
+    return [Row(**dict(zip(names, row, strict=True))) for row in table[names].values]
+
+
+def heads(files: Sequence[Path]) -> list[str]:
+    """What runs were measured on, each once.
+
+    Args:
+        files: Their ``benchmark.csv``, beside which the tables lie.
+    """
+    tables = [path.with_suffix(".md") for path in files]
+    firsts = (read_lines(path)[:1] for path in tables if path.exists())
+    return list(dict.fromkeys(line for lines in firsts for line in lines))
 
 
 def read_record(path: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class Row:
         bytes: Peak memory, above what was in use before; NaN where not known.
         note: What a reader has to know.
         device: Where it was measured.
+        data: Name of the data set, where the part reads one.
     """
 
     part: str
@@ -95,6 +97,12 @@ class Row:
     bytes: float = float("nan")
     note: str = ""
     device: str = ""
+    data: str = ""
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the case could not be; the note says why."""
+        return math.isnan(self.seconds)
 
 
 def row(
@@ -113,6 +121,15 @@ def row(
     turns = [a / b for a, b in zip(seconds, ours, strict=True)]
     figures = median(seconds), min(seconds), max(seconds), median(turns)
     return Row(part, case, *figures, bytes, note)
+
+
+def left_out(part: str, case: str, reason: BaseException) -> Row:
+    """A row for a case that cannot be, with the first line of the reason."""
+    nothing = float("nan")
+    told = (str(reason) or type(reason).__name__).splitlines()[0]
+    if isinstance(reason, torch.OutOfMemoryError):
+        told = "out of memory"  # whose text has another number each time
+    return Row(part, case, nothing, nothing, nothing, nothing, note=told)
 
 
 def side_by_side(part: str, cases: Sequence[Case], settings: Settings) -> list[Row]:

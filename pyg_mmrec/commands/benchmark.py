@@ -40,31 +40,40 @@ from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.environment import commit
+from pyg_mmrec.experiments.literature import SIZES
 from pyg_mmrec.plots import drawn as drawn_to
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 # Run where they are asked for.
 EXTRA = (floors.PART, drawn.PART, encoders.PART, peer.PART)
 SYNTHETIC = "synthetic"
+# Drawn with as many users, items and interactions as the papers' data sets have, and
+# with features as wide; methods take their presets for that data set.
+SIZED = {f"{name}-sized": name for name in SIZES}
+WIDTHS = {"image": 4096, "text": 384}
+DATA = (*DATASETS, *SIZED)
+# Parts that read no data set.
+NO_DATA = (drawn.PART, encoders.PART, growth.PART)
 
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     add = parser.add_argument
-    add("--data", default=SYNTHETIC, metavar="DATASET", help=", ".join(DATASETS))
+    add("--data", default=SYNTHETIC, metavar="DATASET", help=", ".join(DATA))
     add("--root", default="data", metavar="DIR", help="folder that holds its folder")
     add("--users", type=int, default=20_000, metavar="N", help="of synthetic data")
     add("--items", type=int, default=7_000, metavar="N", help="of synthetic data")
     add("--degree", type=float, default=8.0, metavar="X",
         help="mean interactions of a user of synthetic data")  # fmt: skip
-    add("--feature-dim", type=int, default=32, metavar="N",
-        help="width of each modality's features of synthetic data")  # fmt: skip
+    add("--feature-dim", type=int, default=None, metavar="N",
+        help="width of each modality's features of synthetic data (default: 32; of "
+             "sized data 4096 and 384)")  # fmt: skip
     add("--only", nargs="+", default=list(PARTS), metavar="PART",
         help=f"parts to run (default: all but {', '.join(EXTRA)})")  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME",
         help="methods of the parts epochs and floors, with options as "
-             "METHOD:NAME=VALUE (default: all that train)")  # fmt: skip
+             "METHOD:NAME=VALUE; all: those that train (default: all)")  # fmt: skip
     add("--ways", nargs="+", choices=epochs.WAYS, default=["plain"],
         help="ways to train methods of the part epochs (default: plain)")  # fmt: skip
     add("--steps", type=int, default=10, metavar="N",
@@ -121,10 +130,11 @@ def check(args: argparse.Namespace) -> None:
             raise unknown("part", part, [*PARTS, *EXTRA])
     if peer.PART in args.only and args.peer is None:
         raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
-    if args.data not in DATASETS:
-        raise unknown("data set", args.data, DATASETS)
+    if args.data not in DATA:
+        raise unknown("data set", args.data, DATA)
     for variant in [*(args.methods or []), *args.growth_methods]:
-        epochs.parsed(variant)
+        if variant != epochs.ALL or variant in args.growth_methods:
+            epochs.parsed(variant)
     for name in args.encoders:
         encoders.parsed(name)
     if args.threads is not None and args.threads < 1:
@@ -174,13 +184,21 @@ def draw(rows: list[Row], others: Sequence[pd.DataFrame], path: Path) -> None:
 
 def open_data(args: argparse.Namespace) -> Dataset:
     """The data that the options name."""
+    split, dim = split_of(args), args.feature_dim
     if args.data == SYNTHETIC:
         data: Dataset = Synthetic(
-            args.users, args.items, degree=args.degree, dim=args.feature_dim,
-            split=split_of(args),
+            args.users, args.items, degree=args.degree, dim=32 if dim is None else dim,
+            split=split,
         )  # fmt: skip
+    elif args.data in SIZED:
+        users, items, interactions = SIZES[SIZED[args.data]]
+        data = Synthetic(
+            users, items, degree=interactions / users, split=split,
+            dim=WIDTHS if dim is None else dim,
+        )  # fmt: skip
+        data.name = SIZED[args.data]
     else:
-        data = load(args.data, args.root, split=split_of(args))
+        data = load(args.data, args.root, split=split)
     print(data, flush=True)
     return data
 
@@ -220,6 +238,9 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
 def show(rows: Iterable[Row]) -> None:
     """Print what was measured, a line each."""
     for row in rows:
+        if row.left_out:
+            print(f"{row.part:<12}{row.case:<34} left out: {row.note}")
+            continue
         seconds, size = report.seconds(row.seconds), report.size(row.bytes)
         print(f"{row.part:<12}{row.case:<34}{seconds:>9}  x{row.ratio:<9.3g}{size:>9}")
     sys.stdout.flush()
@@ -242,7 +263,8 @@ def main() -> None:
     try:
         for part, measure in measures(args).items():
             for row in measure():
-                rows.append(replace(row, device=device))
+                data = "" if part in NO_DATA else args.data
+                rows.append(replace(row, device=device, data=data))
                 show(rows[-1:])
                 report.save(folder, rows, head)
             if part == growth.PART:

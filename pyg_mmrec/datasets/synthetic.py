@@ -51,7 +51,7 @@ class Synthetic(Dataset):
         shared: Weight of the shared part.
         unique: Weight of the unique parts, one for all or by modality.
         synergy: Weight of the synergistic part; needs two modalities.
-        dim: Dimensions of each modality's features.
+        dim: Dimensions of features, one for all or by modality.
         latent_dim: Dimensions ``k`` of each latent.
         noise: Standard deviation of the noise in features.
         missing: Share of items without features, drawn for each modality by itself.
@@ -89,7 +89,7 @@ class Synthetic(Dataset):
         shared: float = 1.0,
         unique: float | Mapping[str, float] = 1.0,
         synergy: float = 0.0,
-        dim: int = 32,
+        dim: int | Mapping[str, int] = 32,
         latent_dim: int = 8,
         noise: float = 0.1,
         missing: float = 0.0,
@@ -174,7 +174,8 @@ class Synthetic(Dataset):
         item = self.latents["item"]
         parts = ("shared", f"unique_{modality}", f"sign_{modality}")
         seen = torch.cat([item[part] for part in parts], 1)
-        mixing = torch.randn(seen.size(1), self.dim, generator=generator)
+        dim = _by_name(self.names, self.dim)[modality]
+        mixing = torch.randn(seen.size(1), dim, generator=generator)
         x = seen @ mixing / math.sqrt(seen.size(1))
         x += self.noise * torch.randn(x.shape, generator=generator)
         present = torch.rand(self.num_items, generator=generator) >= self.missing
@@ -278,11 +279,25 @@ def _weights(
     return {"shared": float(shared), **parts, "synergy": float(synergy)}
 
 
+def _by_name(names: list[str], dim: int | Mapping[str, int]) -> dict[str, int]:
+    """Dimensions of each modality's features."""
+    if not isinstance(dim, Mapping):
+        return dict.fromkeys(names, dim)
+    for name in dim:
+        if name not in names:
+            raise unknown("modality of dim", name, names or ["none"])
+    for name in names:
+        if name not in dim:
+            raise MMRecError(f"Synthetic got no dim of {name!r}: name one for each")
+    return dict(dim)
+
+
 def _check_ranges(dataset: Synthetic) -> None:
+    dims = _by_name(dataset.names, dataset.dim).values()
     rules: dict[str, tuple[Callable[[Any], bool], str]] = {
         "num_users": (lambda v: v >= 1, "1 or more"),
         "num_items": (lambda v: v >= 5, "5 or more"),
-        "dim": (lambda v: v >= 1, "1 or more"),
+        "dim": (lambda v: min(dims, default=1) >= 1, "1 or more"),
         "latent_dim": (lambda v: v >= 1, "1 or more"),
         "noise": (lambda v: v >= 0, "0 or more"),
         "missing": (lambda v: 0 <= v < 1, "in [0, 1)"),

@@ -19,6 +19,7 @@ from pyg_mmrec.exhibits.described import (
     printed_panels,
 )
 from pyg_mmrec.experiments.comparison import markdown_rows
+from pyg_mmrec.experiments.literature import SIZES
 from pyg_mmrec.experiments.words import shortest
 from pyg_mmrec.plots import plot_sweeps, plot_variants
 
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = {"memory_gb": "GB", "seconds_per_epoch": "s/epoch"}
 _DRAWN = 2  # metrics of variants; of those that are printed in the tables as well
-# As REARM, SAND and MGNM print them; REARM and SAND have those of the first three.
-_PRINTED = {
-    "baby": (19445, 7050, 160792),
-    "sports": (35598, 18357, 296337),
-    "clothing": (39387, 23033, 278677),
-    "video_games": (24303, 10672, 231780),
-    "beauty": (22363, 12101, 198502),
-}
 
 
 @dataclass(frozen=True)
@@ -199,7 +192,7 @@ def counts(dataset: Dataset) -> str:
     """The data set beside those of the papers, in Markdown."""
     card = data_card(dataset)
     own = card.users, card.items, sum(card.parts.values())
-    known = {f"{name}, printed": sizes for name, sizes in _PRINTED.items()}
+    known = {f"{name}, printed": sizes for name, sizes in SIZES.items()}
     lines = [
         [name, f"{u:,}", f"{i:,}", f"{n:,}", f"{100 * (1 - n / (u * i)):.2f} %"]
         for name, (u, i, n) in {dataset.name: own, **known}.items()

@@ -9,6 +9,15 @@ import pandas as pd
 
 from pyg_mmrec.errors import unknown
 
+SIZES = {
+    "baby": (19445, 7050, 160792),
+    "sports": (35598, 18357, 296337),
+    "clothing": (39387, 23033, 278677),
+    "video_games": (24303, 10672, 231780),
+    "beauty": (22363, 12101, 198502),
+}
+"""Users, items and interactions, as REARM, SAND and MGNM print them; REARM and SAND
+have those of the first three."""
 # Of two parts, the one kept is the other one's ablation.
 _KEPT_ALONE = {"BR-MRS CHNS only": "synergy", "BR-MRS synergy only": "hard"}
 

@@ -71,6 +71,12 @@ class Replay:
         except MMRecError:
             raise
         except RuntimeError as error:
+            for generator in (
+                self.generator,
+                torch.cuda.default_generators[index.get_device()],
+            ):
+                # One whose capture broke off would draw nothing outside of one again.
+                generator.graphsafe_set_state(generator.clone_state())
             raise MMRecError(
                 f"a step of {self.method!r} cannot be a CUDA graph "
                 f"({str(error).splitlines()[0]}): leave 'cuda_graphs' out"

@@ -46,6 +46,11 @@ def test_any_number_of_modalities(tmp_path, count):
     assert len(dataset.item_titles) == 120
 
 
+def test_modalities_have_their_own_widths(tmp_path):
+    items = small(tmp_path, dim={"image": 7, "text": 3})[0][ITEM]
+    assert (items.x_image.size(1), items.x_text.size(1)) == (7, 3)
+
+
 def test_no_interaction_is_repeated(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # of repeated interactions
@@ -133,6 +138,9 @@ def test_missing_rows_are_masked(tmp_path):
         ({"degree": 2}, "degree=2: choose 5 or more"),
         ({"unique": {"txt": 1.0}}, "did you mean 'text'"),
         ({"synergy": 1.0, "modalities": 1}, "needs two modalities"),
+        ({"dim": 0}, "dim=0: choose 1 or more"),
+        ({"dim": {"image": 4, "txt": 2}}, "did you mean 'text'"),
+        ({"dim": {"image": 4}}, "no dim of 'text'"),
     ],
 )
 def test_bad_options(tmp_path, options, message):
