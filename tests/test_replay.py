@@ -15,6 +15,7 @@ from pyg_mmrec.objectives.base import distinct
 from pyg_mmrec.sampling.sampler import Batch, FixedBatch
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.losses import Losses
+from pyg_mmrec.training.replay import Replay
 from pyg_mmrec.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -134,3 +135,20 @@ def test_replayed_steps_are_those_of_before(method) -> None:
 def test_a_loss_that_breaks_in_a_graph_is_named() -> None:
     with pytest.raises(DivergedError, match="'bpr' became NaN"):
         trained("lightgcn", cuda_graphs=True, lr=1e38)
+
+
+@GPU
+def test_a_capture_that_breaks_off_leaves_what_is_drawn_later() -> None:
+    device = torch.device("cuda")
+    generator = torch.Generator(device)
+
+    def step(index: Tensor) -> None:
+        torch.rand(3, device=device, generator=generator)
+        torch.rand(3, device=device).sum().item()  # for which a graph cannot wait
+
+    replay, index = Replay(step, device, "mine", generator), torch.arange(4).to(device)
+    replay(index)
+    with pytest.raises(MMRecError, match="'mine' cannot be a CUDA graph"):
+        replay(index)
+    for given in (generator, None):
+        assert torch.rand(3, device=device, generator=given).shape == (3,)
