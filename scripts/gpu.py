@@ -1,14 +1,11 @@
 """Seconds and memory of every method on a GPU, beside SAND's table 5: one record.
 
-python scripts/gpu.py                                     everything
-python scripts/gpu.py --parts epochs --data baby-sized    a piece of it
-python scripts/gpu.py --parts record                      of the pieces that are there
-
 Each piece is a run of benchmark.py in a process of its own, into a folder of OUTPUT:
 epochs of a data set by --ways, the same of some methods compiled, and graphs of each
-number of interactions that are drawn on the GPU. The record is made of all its folders.
-Data that end in -sized are drawn, with the papers' numbers of users, items and
-interactions and features of 4096 and 384 columns.
+number of interactions that are drawn on the GPU. The record is made of all its folders,
+so that pieces may be measured at different times (--parts epochs --data baby-sized) and
+put together later (--parts record). Data that end in -sized are drawn, with the papers'
+numbers of users, items and interactions and features of 4096 and 384 columns.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ if __name__ == "__main__":
 import argparse
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pyg_mmrec.benchmark import epochs, report
@@ -67,10 +65,12 @@ def parse() -> Parser:
         help="median of so many (default: 2)")  # fmt: skip
     add("--feature-dim", type=whole, default=None, metavar="N",
         help="width of drawn features (default: 4096 and 384)")  # fmt: skip
-    add("--device", default="cuda", metavar="NAME", help="default: cuda")
-    add("--output", default="runs/gpu", metavar="DIR", help="default: runs/gpu")
+    add("--seconds", type=number(float, above=0), default=None, metavar="N",
+        help="after which pieces end with what they have (default: never)")  # fmt: skip
+    add("--device", default="cuda", metavar="NAME", help="auto, cpu, cuda or cuda:N")
+    add("--output", default="runs/gpu", metavar="DIR", help="folder of the pieces")
     add("--record", default="scripts/results/gpu.md", metavar="FILE",
-        help="default: scripts/results/gpu.md")  # fmt: skip
+        help="Markdown of all pieces")  # fmt: skip
     return parser
 
 
@@ -99,17 +99,28 @@ def pieces(args: argparse.Namespace) -> dict[str, list[str]]:
     return {folder: [*options, *shared] for folder, options in found.items()}
 
 
+def ended(words: list[str], seconds: float | None) -> int | None:
+    """Exit code of benchmark.py; ``None`` if it was stopped after so many seconds."""
+    command = [sys.executable, str(BENCHMARK), *words]
+    try:
+        return subprocess.run(command, timeout=seconds, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def main() -> None:
     """Run the pieces that are asked for, and write the record of all."""
     args = parse().parse_args()
+    end = None if args.seconds is None else time.monotonic() + args.seconds
     broken = []
     for folder, options in pieces(args).items():
         words = [*options, "--output", str(Path(args.output) / folder)]
         print(f"== {folder}", flush=True)
-        code = subprocess.run([sys.executable, str(BENCHMARK), *words]).returncode
+        left = None if end is None else max(end - time.monotonic(), 0)
+        code = ended(words, left)
         if code == _MISTAKE:
             sys.exit(code)
-        broken += [folder] if code else []
+        broken += [folder] if code != 0 else []
     if "record" in args.parts:
         files = sorted(Path(args.output).glob("*/benchmark.csv"))
         if not files:

@@ -387,6 +387,17 @@ def test_no_pieces_are_no_record(tmp_path) -> None:
     assert not (tmp_path / "gpu.md").exists()
 
 
+def test_a_gpu_that_is_there_for_a_while(tmp_path) -> None:
+    report.save(tmp_path / "a", WAYS_ROWS, "a GPU; torch 3")
+    args = ["--parts", "epochs", "record", "--data", "baby-sized", "--seconds", "1e-3",
+            "--device", "cpu", "--output", str(tmp_path),
+            "--record", str(tmp_path / "gpu.md")]  # fmt: skip
+    done = in_process("gpu", *args)
+    assert done.returncode == "these pieces ended before their end: baby-sized"
+    assert "`lightgcn`" in (tmp_path / "gpu.md").read_text()
+    assert not (tmp_path / "baby-sized").exists()
+
+
 def test_pieces_of_a_gpus_record() -> None:
     gpu = runpy.run_path(str(ROOT / "scripts" / "gpu.py"))
     words = ["--data", "baby-sized", "sports", "--compiled", "bpr", "--device", "cpu"]
