@@ -268,15 +268,15 @@ def test_only_methods_that_train_are_measured(graph) -> None:
 
 
 def test_what_cannot_be_trained_in_a_way_is_left_out(dataset, monkeypatch) -> None:
-    made, make = [], epoch_rows.make_trainer
+    made, make = [], epoch_rows.assemble
 
-    def limited(data, name, settings, **options):
-        made.append(name)
-        if name == "vbpr":
+    def limited(method, *args, **options):
+        made.append(method)
+        if method == "vbpr":
             raise torch.OutOfMemoryError("tried to allocate 3.14 GiB")
-        return make(data, name, settings, **options)
+        return make(method, *args, **options)
 
-    monkeypatch.setattr(epoch_rows, "make_trainer", limited)
+    monkeypatch.setattr(epoch_rows, "assemble", limited)
     settings = replace(QUICK, repeats=1, steps=2)
     methods = ["bpr", "vbpr", "lightgcn"]
     rows = epoch_rows.measure(dataset, settings, methods, ["plain", "graphs"])

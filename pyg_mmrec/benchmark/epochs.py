@@ -16,11 +16,12 @@ moments); on a GPU its weights and graph as well.
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any
 
+import torch
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.benchmark.first_steps import Timed, Training
@@ -28,7 +29,13 @@ from pyg_mmrec.benchmark.memory import held
 from pyg_mmrec.benchmark.timing import Row, Settings, left_out, row
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.assembly import build
+from pyg_mmrec.experiments.assembly import (
+    assemble,
+    build,
+    check_modalities,
+    check_options,
+    prepare,
+)
 from pyg_mmrec.experiments.words import parse_options
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.methods import Recommender, available, get
@@ -75,21 +82,46 @@ def measure(
     for group in [[name] for name in names] if len(ways) > 1 else [names]:
         trainings: dict[str, Training] = {}
         refused: list[Row] = []
-        for name, way in product(group, ways):
-            case = name if way == "plain" else f"{name}, {way}"
+        for name in group:
+            gc.collect()  # trainings before hold each other
+            cases = {name if way == "plain" else f"{name}, {way}": way for way in ways}
             try:
-                trainings[case] = _warm(dataset, name, way, settings)
+                graph = _graph(dataset, name, settings.device)
             except (MMRecError, RuntimeError) as error:  # memory that ran out is one
-                refused.append(left_out(PART, case, error))
+                refused += [left_out(PART, case, error) for case in cases]
+                continue
+            for case, way in cases.items():
+                try:
+                    trainings[case] = _warm(dataset, graph, name, way, settings)
+                except (MMRecError, RuntimeError) as error:
+                    refused.append(left_out(PART, case, error))
         yield from rows(trainings, settings)
         yield from refused
 
 
-def _warm(dataset: Dataset, variant: str, way: str, settings: Settings) -> Training:
+def _graph(dataset: Dataset, variant: str, device: torch.device) -> HeteroData:
+    """The graph with a method's relations, on the CPU."""
+    method, options = parsed(variant)
+    config, train, _ = check_options(method, dataset.name, **options)
+    check_modalities(options, dataset[0])
+    if device.type != "cuda" or train.knn != "exact":
+        return prepare(dataset, method, config, train)[0]
+    # Wide features take a GPU less time to compare than the CPU to find what is kept.
+    transform = get(method).graph(config)
+    data = dataset[0]
+    return data if transform is None else transform(data.to(str(device))).to("cpu")
+
+
+def _warm(
+    dataset: Dataset, graph: HeteroData, variant: str, way: str, settings: Settings
+) -> Training:
     """A training after its first steps."""
-    gc.collect()  # those before hold each other
+    method, options = parsed(variant)
+    fixed = {"device": str(settings.device), "progress": False}
+    chosen_options = {**fixed, **options, **WAYS[way]}
+    config, train, _ = check_options(method, dataset.name, **chosen_options)
     before = held(settings.device)
-    trainer = make_trainer(dataset, variant, settings, **WAYS[way])
+    trainer = assemble(method, config, train, copy.copy(graph), parts={})
     training = Training(trainer, settings.steps)
     kept = held(settings.device) - before
     training.warm_up()
