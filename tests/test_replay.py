@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.methods import Recommender, available, get
-from pyg_mmrec.objectives.base import distinct
+from pyg_mmrec.objectives.step import distinct
 from pyg_mmrec.sampling.sampler import Batch, FixedBatch
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.losses import Losses

@@ -110,6 +110,8 @@ PARTS = ("nn", "objectives", "methods", "transforms")  # rooms that methods are 
 NOT_READ = {
     "pyg_mmrec.methods.base",  # what every method is, and what every loss is:
     "pyg_mmrec.objectives.base",  # read once, not for each method
+    "pyg_mmrec.objectives.step",
+    "pyg_mmrec.objectives.log_sums",  # the blocks behind formulas of basic
     "pyg_mmrec.methods.registry",
     "pyg_mmrec.nn.conv.others",  # refuses layers that do not fit
     "pyg_mmrec.transforms.checks",  # refuses options and graphs

@@ -20,7 +20,8 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 

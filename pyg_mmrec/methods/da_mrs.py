@@ -25,8 +25,9 @@ from pyg_mmrec.methods.parts.da_mrs import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_margin
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 

@@ -20,7 +20,8 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding
 from pyg_mmrec.objectives import L2, Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.operators import edge_products
 from pyg_mmrec.parallel.columns import Columns
 from pyg_mmrec.parallel.rows import Across

@@ -26,7 +26,8 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.objectives import Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.parallel.columns import Alone
 
 _EPS = 1e-8  # of a variance, as in the authors' code

@@ -19,8 +19,9 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import one_way_contrast
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned, similar_items
 

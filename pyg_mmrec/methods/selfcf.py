@@ -20,7 +20,8 @@ from pyg_mmrec.methods.bm3 import bootstrap_loss
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 

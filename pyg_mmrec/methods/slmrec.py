@@ -20,8 +20,9 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Nodes, Term
-from pyg_mmrec.objectives.base import Model, Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import contrast_against, one_way_contrast
+from pyg_mmrec.objectives.step import Model, Step
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 

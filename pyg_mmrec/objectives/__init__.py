@@ -1,13 +1,14 @@
 """Losses, one file each; a model and its objectives meet in the trainer."""
 
 from pyg_mmrec.moved import moved
-from pyg_mmrec.objectives.base import Nodes, Objective, Step, Term, check_terms
+from pyg_mmrec.objectives.base import Objective, Term, check_terms
 from pyg_mmrec.objectives.basic import BPR, L2, FeatureBPR
 from pyg_mmrec.objectives.club import CLUB
 from pyg_mmrec.objectives.contrast import InfoNCE, Orthogonal
 from pyg_mmrec.objectives.generic_unique import GenericContrast, SoloSim
 from pyg_mmrec.objectives.modal_ranking import HardNegative, Synergy
 from pyg_mmrec.objectives.plugs import PLUGS, Plug, plug
+from pyg_mmrec.objectives.step import Nodes, Step
 
 __all__ = [
     "BPR",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import reduce
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.log_sums import mean_log_sum, two_way_loss
+from pyg_mmrec.objectives.step import Step
 
 _LEAST = 1 / 40  # temperature; sums of exp(40) and their squares are float32
 Rows = Literal["ego", "final", "all", "all_final"]
@@ -202,8 +203,7 @@ def two_way_contrast(
     a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
     if real is not None:
         a, b = a * real.unsqueeze(-1), b * real.unsqueeze(-1)
-    out: Tensor = _TwoWay.apply(a, b, tau, block, real)
-    return out
+    return two_way_loss(a, b, tau, block, real)
 
 
 def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
@@ -215,53 +215,6 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
     with the arguments and the scores of :func:`two_way_contrast`.
     """
     return contrast_against(a, b, b, tau, block=block)
-
-
-class _TwoWay(torch.autograd.Function):
-    """The mean of both softmax contrasts of normalised rows, in blocks of rows.
-
-    Exponentials of a block are recomputed in the backward pass, so memory is
-    ``block * n``; rows and columns share them. Rows that are left out are zeros: each
-    adds one to every sum, and nothing to a gradient.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, b: Tensor, tau: float, block: int, real: Tensor | None
-    ) -> Tensor:
-        rows, columns = [], a.new_zeros(b.size(0))
-        for part in a.split(block):
-            exp = _exp(part, b, tau)
-            rows.append(exp.sum(1))
-            columns += exp.sum(0)
-        row, ctx.count = torch.cat(rows), a.size(0)
-        if real is not None:
-            ctx.count = real.sum()
-            row, columns = (x - (a.size(0) - ctx.count) for x in (row, columns))
-        ctx.save_for_backward(a, b, row, columns)
-        ctx.tau, ctx.block = tau, block
-        losses = (row.log() + columns.log()) / 2 - (a * b).sum(1) / tau
-        return losses.mean() if real is None else (losses * real).sum() / ctx.count
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        a, b, row, column = ctx.saved_tensors
-        scale = grads[0] / (ctx.tau * ctx.count)
-        grad_a, grad_b = torch.empty_like(a), -a * scale
-        start = 0
-        for part in a.split(ctx.block):
-            stop = start + part.size(0)
-            weight = _exp(part, b, ctx.tau)
-            weight *= (0.5 / row[start:stop])[:, None] + 0.5 / column
-            grad_a[start:stop] = (weight @ b - b[start:stop]) * scale
-            grad_b += (weight.T @ part) * scale
-            start = stop
-        return grad_a, grad_b, None, None, None
-
-
-def _exp(a: Tensor, b: Tensor, tau: float) -> Tensor:
-    """``exp(a b^T / tau)``, ``[block, n]``."""
-    return ((a / tau) @ b.T).exp_()
 
 
 def contrast_against(
@@ -291,7 +244,7 @@ def contrast_against(
         a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
         others = b if same else F.normalize(others, dim=-1)
     shift = not cosine or tau < _LEAST
-    log_sums: Tensor = _MeanLogSum.apply(a, others, tau, block, shift)
+    log_sums = mean_log_sum(a, others, tau, block, shift)
     return log_sums - (a * b).sum(1).mean() / tau
 
 
@@ -313,57 +266,5 @@ def fusion_contrast(
     """
     a, b = F.normalize(modal, dim=-1), F.normalize(fused, dim=-1)
     both, skip = torch.cat([b, a]), b.size(0)  # an item is no negative of itself
-    log_sums: Tensor = _MeanLogSum.apply(a, both, tau, block, tau < _LEAST, skip)
+    log_sums = mean_log_sum(a, both, tau, block, tau < _LEAST, skip)
     return log_sums - (a * b).sum(1).mean() / tau
-
-
-class _MeanLogSum(torch.autograd.Function):
-    r"""The denominators of softmax contrasts, in blocks of rows.
-
-    .. math::
-        \frac{1}{n} \sum_{i=1}^n \log \sum_j e^{\mathbf{a}_i^\top \mathbf{o}_j /
-        \tau}
-
-    A block has all scores of its rows, and so all that their gradients take but the
-    factor that comes with the backward pass: nothing is computed twice. Exponents
-    ``shift`` where they would leave float32's range; with ``skip`` row ``i`` leaves out
-    the other at ``skip + i``.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rows: Tensor,
-        others: Tensor,
-        tau: float,
-        block: int,
-        shift: bool,
-        skip: int | None = None,
-    ) -> Tensor:
-        of_rows, of_others = ctx.needs_input_grad[:2]
-        grad_rows, grad_others, sums = [], torch.zeros_like(others), []
-        for i, part in enumerate(rows.split(block)):
-            # Others by rows: a CPU multiplies these a seventh faster.
-            weight = others @ (part / tau).T
-            if skip is not None:
-                weight.diagonal(-skip - i * block).fill_(-torch.inf)
-            peak = weight.amax(0) if shift else None
-            if peak is not None:
-                weight.sub_(peak)
-            total = weight.exp_().sum(0)
-            sums.append(total.log() if peak is None else total.log() + peak)
-            if of_rows:
-                grad_rows.append((weight.T @ others).div_(total.unsqueeze(-1)))
-            if of_others:
-                grad_others.addmm_(weight, part / total.unsqueeze(-1))
-        scale = 1 / (tau * len(rows))
-        grads = torch.cat(grad_rows).mul_(scale) if of_rows else rows, grad_others
-        ctx.save_for_backward(grads[0], grads[1].mul_(scale))
-        return torch.cat(sums).mean()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        found = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
-        of_rows, of_others = (grads[0] * x if learns else None for x, learns in found)
-        return of_rows, of_others, None, None, None, None

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.objectives.base import Step
 from pyg_mmrec.objectives.generic_unique import GenericUnique, GenericUniqueObjective
+from pyg_mmrec.objectives.step import Step
 
 
 def club_bound(mean: Tensor, log_var: Tensor, target: Tensor, shares: Tensor) -> Tensor:

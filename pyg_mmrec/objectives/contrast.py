@@ -10,12 +10,13 @@ from torch import Tensor
 from pyg_mmrec.embeddings import Rows, dense
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.objectives.base import Nodes, Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import (
     contrast_against,
     one_way_contrast,
     two_way_contrast,
 )
+from pyg_mmrec.objectives.step import Nodes, Step
 
 _EPS = 1e-6  # the authors': keeps rows of zeros
 

@@ -13,8 +13,9 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Embeddings, Rows
 from pyg_mmrec.errors import MMRecError, positive, unknown
 from pyg_mmrec.graph import ITEM
-from pyg_mmrec.objectives.base import Model, Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import one_way_contrast, two_way_contrast
+from pyg_mmrec.objectives.step import Model, Step
 
 SPLIT = "split_"  # begins the keys of `Embeddings.aux` that hold rows to be split
 

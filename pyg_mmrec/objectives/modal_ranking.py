@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_loss, bpr_margin
+from pyg_mmrec.objectives.step import Step
 
 Mining = Literal["cross", "own", "fused"]
 

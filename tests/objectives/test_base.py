@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pyg_mmrec import Synthetic
 from pyg_mmrec.embeddings import Embeddings, LazyRows, RowBranch
 from pyg_mmrec.methods import get
-from pyg_mmrec.objectives.base import Step, distinct
+from pyg_mmrec.objectives.step import Step, distinct
 from pyg_mmrec.sampling.sampler import Batch
 
 

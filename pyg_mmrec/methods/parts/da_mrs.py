@@ -26,7 +26,8 @@ from pyg_mmrec.graph import (
     presence,
     relation,
 )
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.transforms.checks import check_finite, check_k
 from pyg_mmrec.transforms.listening import append_edges

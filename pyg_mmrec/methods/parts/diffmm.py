@@ -20,7 +20,8 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, train_edges
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
-from pyg_mmrec.objectives.base import Model, Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Model, Step
 
 
 class Schedule:

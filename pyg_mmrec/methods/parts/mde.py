@@ -20,8 +20,9 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM
 from pyg_mmrec.nn.inputs import NodeEmbedding
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_loss
+from pyg_mmrec.objectives.step import Step
 
 
 class ItemPairs(Objective):

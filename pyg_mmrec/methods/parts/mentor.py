@@ -13,8 +13,9 @@ from torch import Tensor
 from pyg_mmrec.embeddings import Branch, RowBranch
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import L2, one_way_contrast
+from pyg_mmrec.objectives.step import Step
 
 Nodes = Literal["batch", "all"]
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from pyg_mmrec.embeddings import Branch, Embeddings, select
 from pyg_mmrec.graph import ITEM, USER
-from pyg_mmrec.objectives.base import Objective, Step
+from pyg_mmrec.objectives.base import Objective
+from pyg_mmrec.objectives.step import Step
 
 
 class GlobalAttention(nn.Module):

@@ -24,8 +24,9 @@ from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.modality_graphs import incidence
-from pyg_mmrec.objectives.base import Model, Objective, Step
+from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import fusion_contrast, one_way_contrast
+from pyg_mmrec.objectives.step import Model, Step
 
 
 def alternate(user: Tensor, item: Tensor, adj: Adjacency, num_layers: int) -> Branch:
