@@ -212,3 +212,13 @@ def test_output_that_nobody_reads_is_no_traceback() -> None:
     process.stdout.close()
     _, stderr = process.communicate(timeout=120)
     assert (process.returncode, stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [("evaluate", "evaluation.json"), ("new-users synthetic bpr", "new_users.csv")],
+)
+def test_help_tells_what_is_written_where(words, file, command) -> None:
+    code, told, _ = command(f"{words} --help")
+    assert code == 0
+    assert f"folder for {file} (default: none is written)" in " ".join(told.split())

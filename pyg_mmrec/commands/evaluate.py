@@ -41,6 +41,7 @@ def add_own(parser: Parser) -> None:
         "--part", type=a_word(*LABELS), default="test", metavar="{test,val}",
         help="what was held out",
     )  # fmt: skip
+    parser.tell("output", "folder for evaluation.json (default: none is written)")
 
 
 def main() -> None:

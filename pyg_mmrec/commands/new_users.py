@@ -27,6 +27,7 @@ def add_own(parser: Parser) -> None:
         "--share", type=number(float, above=0, below=1), default=0.1, metavar="X",
         help="share of the users who are left out (default: 0.1)",
     )  # fmt: skip
+    parser.tell("output", "folder for new_users.csv (default: none is written)")
 
 
 def read(argv: list[str]) -> argparse.Namespace:

@@ -71,6 +71,17 @@ class Parser(argparse.ArgumentParser):
             # As argparse itself does for conflict_handler="resolve".
             vars(action)["container"]._remove_action(action)
 
+    def tell(self, name: str, text: str) -> None:
+        """What an option that a command shares with others means for that command.
+
+        Args:
+            name: Attribute of the result.
+            text: Its line in ``--help``.
+        """
+        for action in self._actions:
+            if action.dest == name:
+                action.help = text
+
     def _known(self, word: str) -> str:
         flag, equals, value = word.partition("=")
         known = self._option_string_actions
