@@ -13,15 +13,7 @@ from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.datasets.coverage import check_matches, coverage, coverage_lines
 from pyg_mmrec.errors import MMRecError
 from tests.conftest import make_graph
-from tests.datasets.bad.damage import ITEMS, shop
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "mine"
-    path.mkdir()
-    shop(path)
-    return path
+from tests.datasets.bad.damage import ITEMS
 
 
 def features_of(folder, ids) -> None:

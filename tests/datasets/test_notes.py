@@ -12,15 +12,7 @@ import pytest
 from pyg_mmrec.datasets import Folder
 from pyg_mmrec.datasets.readers import read_raw
 from pyg_mmrec.graph import ITEM
-from tests.datasets.bad.damage import ITEMS, shop, shop_rows
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    path = tmp_path / "mine"
-    path.mkdir()
-    shop(path)
-    return path
+from tests.datasets.bad.damage import ITEMS, shop_rows
 
 
 def given(folder: Path, table: pd.DataFrame) -> Path:

@@ -20,17 +20,9 @@ from pyg_mmrec.datasets import Folder, store
 from pyg_mmrec.datasets.sources import content_digest
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM
-from tests.datasets.bad.damage import NUM_ITEMS, shop
+from tests.datasets.bad.damage import NUM_ITEMS
 
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    path = tmp_path / "mine"
-    path.mkdir()
-    shop(path)
-    return path
 
 
 def graphs(folder: Path) -> list[Path]:
