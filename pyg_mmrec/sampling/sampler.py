@@ -124,8 +124,8 @@ class NegativeSampler:
         self, user: Tensor, num_neg: int = 1, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw ``num_neg`` items for each entry of ``user``, ``[B, num_neg]``."""
-        user = user.unsqueeze(-1).expand(-1, num_neg)
-        draw = torch.randint(2**62, user.shape, device=user.device, generator=generator)
+        user, shape = user.unsqueeze(-1), (user.numel(), num_neg)
+        draw = torch.randint(2**62, shape, device=user.device, generator=generator)
         rank = draw % self._free[user]
         taken_before = torch.searchsorted(
             self._gaps, user * self._stride + rank, right=True
