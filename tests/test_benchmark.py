@@ -273,7 +273,7 @@ def test_what_cannot_be_trained_in_a_way_is_left_out(dataset, monkeypatch) -> No
     def limited(method, *args, **options):
         made.append(method)
         if method == "vbpr":
-            raise torch.OutOfMemoryError("tried to allocate 3.14 GiB")
+            raise torch.cuda.OutOfMemoryError("tried to allocate 3.14 GiB")
         return make(method, *args, **options)
 
     monkeypatch.setattr(epoch_rows, "assemble", limited)
@@ -293,7 +293,7 @@ def test_what_cannot_be_trained_in_a_way_is_left_out(dataset, monkeypatch) -> No
 def test_drawn_graphs_go_on_after_what_cannot_be(monkeypatch) -> None:
     def short(data, method, *rest):
         if method == "freedom":
-            raise torch.OutOfMemoryError("tried to allocate 3.14 GiB")
+            raise torch.cuda.OutOfMemoryError("tried to allocate 3.14 GiB")
         yield Row("drawn", f"{method}, 1000 interactions", 1, 1, 1, 1)
 
     monkeypatch.setattr(drawing, "_trained", short)

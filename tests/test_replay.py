@@ -15,7 +15,7 @@ from pyg_mmrec.objectives.step import distinct
 from pyg_mmrec.sampling.sampler import Batch, FixedBatch
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.losses import Losses
-from pyg_mmrec.training.replay import Replay
+from pyg_mmrec.training.replay import Replay, check_replayed
 from pyg_mmrec.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -85,15 +85,22 @@ def test_values_that_are_missing_are_the_greatest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("device", "num_neighbors", "processes", "why"),
     [
-        ({}, "only a GPU has them"),
-        ({"num_neighbors": (3, 3)}, "only a GPU has them"),
+        ("cpu", (), 1, "runs on 'cpu', and only a GPU has them"),
+        ("cuda", (3, 3), 1, "sampled subgraphs .'num_neighbors'. have another size"),
+        ("cuda", (), 2, "2 processes exchange what they have"),
     ],
 )
-def test_a_cpu_has_none(options, why) -> None:
+def test_what_cannot_be_replayed_says_so(device, num_neighbors, processes, why) -> None:
     with pytest.raises(MMRecError, match=why):
-        trainer_of("lightgcn", cuda_graphs=True, **options)
+        check_replayed(torch.device(device), num_neighbors, processes)
+
+
+def test_a_trainer_refuses_before_it_trains() -> None:
+    check_replayed(torch.device("cuda"), (), 1)
+    with pytest.raises(MMRecError, match="only a GPU has them"):
+        trainer_of("lightgcn", cuda_graphs=True)
 
 
 def test_losses_name_the_first_term_that_broke() -> None:

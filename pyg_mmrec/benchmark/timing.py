@@ -127,7 +127,7 @@ def left_out(part: str, case: str, reason: BaseException) -> Row:
     """A row for a case that cannot be, with the first line of the reason."""
     nothing = float("nan")
     told = (str(reason) or type(reason).__name__).splitlines()[0]
-    if isinstance(reason, torch.OutOfMemoryError):
+    if isinstance(reason, torch.cuda.OutOfMemoryError):
         told = "out of memory"  # whose text has another number each time
     return Row(part, case, nothing, nothing, nothing, nothing, note=told)
 

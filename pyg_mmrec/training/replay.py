@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,10 @@ class Replay:
     Python's numbers as they were, the learning rate and the epoch's view of the data
     among them, so that each epoch captures its own, which costs about a step.
 
-    Random numbers are those of steps that are not captured.
+    Random numbers are those of steps that are not captured. What waits for the device
+    or draws from PyTorch's generator of the host is refused; what else a step of one's
+    own does in Python, counting steps or drawing from NumPy, happens once an epoch, not
+    in each step, and nothing notices: compare a few epochs with and without.
 
     Args:
         step: Takes the step of some interactions, ``[B]``, without waiting for the
@@ -68,8 +71,6 @@ class Replay:
         try:
             with torch.cuda.graph(graph, stream=self.stream):
                 self.step(index)
-        except MMRecError:
-            raise
         except RuntimeError as error:
             for generator in (
                 self.generator,
@@ -90,7 +91,7 @@ class Replay:
 
 
 def check_replayed(
-    device: torch.device, num_neighbors: object, num_processes: int
+    device: torch.device, num_neighbors: Sequence[int], num_processes: int
 ) -> None:
     """Refuse CUDA graphs of what has no fixed size, or no GPU.
 
