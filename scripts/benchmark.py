@@ -9,4 +9,4 @@ from pyg_mmrec.commands.benchmark import main
 from pyg_mmrec.commands.guarded import guarded
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left="what was measured is in the output folder")

@@ -138,4 +138,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(
+        main,
+        left="what was measured is in the output folder: see --parts record",
+    )

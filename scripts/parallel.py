@@ -93,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main, several=True)
+    guarded(main, several=True, left="nothing is written before the end")

@@ -9,4 +9,4 @@ from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.commands.parity import main
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left="nothing is written before the end")

@@ -155,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left="nothing is left of the data")

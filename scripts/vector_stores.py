@@ -147,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left="nothing is written before the end")

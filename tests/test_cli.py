@@ -264,3 +264,21 @@ def test_environment_of_the_tests_is_the_checkout() -> None:
 
     assert Path(pyg_mmrec.__file__).is_relative_to(ROOT)
     assert os.access(ROOT / "scripts/quickstart", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({}, "with --resume to continue"), ({"left": "nothing is lost"}, "nothing is")],
+)
+def test_ctrl_c_says_what_is_left(options, told, capsys) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with (
+        mock.patch("pyg_mmrec.commands.guarded.keep_freed_memory"),
+        mock.patch.object(warnings, "showwarning", warnings.showwarning),
+        pytest.raises(SystemExit) as stop,
+    ):
+        guarded(main, **options)
+    assert stop.value.code == 130
+    assert told in capsys.readouterr().err

@@ -15,8 +15,16 @@ from pyg_mmrec.devices import keep_freed_memory
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.parallel.processes import refuse_several
 
+RESUMED = (
+    "the last finished epoch is in the checkpoint of the output folder: run the same "
+    "command with --resume to continue"
+)
+"""What is left of a training that is stopped."""
 
-def guarded(main: Callable[[], Any], several: bool = False) -> None:
+
+def guarded(
+    main: Callable[[], Any], several: bool = False, left: str = RESUMED
+) -> None:
     """Run a script's main function; what a user can put right is one sentence.
 
     Leaves with exit code 2 for such an error, 130 for Ctrl-C, and 141, as a shell has
@@ -25,6 +33,7 @@ def guarded(main: Callable[[], Any], several: bool = False) -> None:
     Args:
         main: The function.
         several: Whether it can be carried out by several processes together.
+        left: What a user is told of that Ctrl-C leaves.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     warnings.showwarning = _one_line_warning
@@ -44,11 +53,7 @@ def guarded(main: Callable[[], Any], several: bool = False) -> None:
             print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(
-            "\nstopped; the last finished epoch is in the checkpoint of the output "
-            "folder: run the same command with --resume to continue",
-            file=sys.stderr,
-        )
+        print(f"\nstopped; {left}", file=sys.stderr)
         sys.exit(130)
 
 
