@@ -25,21 +25,17 @@ def test_peak_memory_is_in_bytes() -> None:
     assert 1e8 <= peak_memory(held.device) < 1e11
 
 
+# Tensors of 64 MB: what is larger than 32 MB glibc always returns to the system, whatever
+# it has learned from earlier ones; smaller pieces stay or go by chance.
 FAULTS = """
 import resource, sys, torch
 from pyg_mmrec.devices import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def use():
-    # A backward pass runs in a thread, whose memory glibc is quickest to return.
-    x = torch.ones(1_000_000, requires_grad=True)
-    for _ in range(20):
-        y = x
-        for _ in range(4):
-            y = y * 2
-        y.sum().backward()
-        x.grad = None
-for _ in range(3):  # until the heap has its size
+    for _ in range(5):
+        torch.ones(16_000_000)
+for _ in range(6):  # until the heap has its size
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 use()
@@ -54,4 +50,6 @@ def test_kept_memory_needs_no_fresh_pages() -> None:
         command = [sys.executable, "-c", FAULTS, how]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         counts[how] = int(done.stdout)
+    if not counts["leave"]:
+        pytest.skip("this system counts no page faults")
     assert counts["keep"] < counts["leave"] / 2
