@@ -25,8 +25,8 @@ def test_peak_memory_is_in_bytes() -> None:
     assert 1e8 <= peak_memory(held.device) < 1e11
 
 
-# Tensors of 64 MB: what is larger than 32 MB glibc always returns to the system, whatever
-# it has learned from earlier ones; smaller pieces stay or go by chance.
+# Tensors of 64 MB: what is larger than 32 MB glibc always returns to the system,
+# whatever it has learned from earlier ones; smaller pieces stay or go by chance.
 FAULTS = """
 import resource, sys, torch
 from pyg_mmrec.devices import keep_freed_memory

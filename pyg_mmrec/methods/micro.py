@@ -171,8 +171,9 @@ class FusionContrast(Objective):
     def forward(self, step: Step) -> Tensor:
         """The loss on these items, summed over modalities."""
         items = [branch.item for branch in step.out.groups["latent"]]
-        batch = self.items == "batch"
-        rows = [step.read(x, ITEM) if batch else dense(x) for x in items]
-        fused, *modal = rows
-        losses = [fusion_contrast(x, fused, self.tau) for x in modal]
+        index, real = step.once(ITEM) if self.items == "batch" else (None, None)
+        fused, *modal = (
+            dense(x) if index is None else step.out.read(x, index) for x in items
+        )
+        losses = [fusion_contrast(x, fused, self.tau, real=real) for x in modal]
         return torch.stack(losses).sum()

@@ -286,7 +286,8 @@ class Reconstruction(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch, summed over Gaussians."""
-        index = torch.cat([step.users, step.items + step.out.user.size(0)])
+        users, items = (step.once(side)[0] for side in (USER, ITEM))
+        index = torch.cat([users, items + step.out.user.size(0)])
         means, log_vars = (
             select(step.out.aux[name], index, dim=1) for name in ("means", "log_vars")
         )
@@ -295,10 +296,11 @@ class Reconstruction(Objective):
             spread = (log_vars.clamp(max=_LARGEST) / 2).exp()
             z = z + self.noise * spread * torch.randn_like(spread)
         z = z.sigmoid() if self.squash else z
-        return torch.stack([self._of(step, rows) for rows in z]).sum()
+        return torch.stack(
+            [self._of(step, *rows.split([users.numel(), items.numel()])) for rows in z]
+        ).sum()
 
-    def _of(self, step: Step, rows: Tensor) -> Tensor:
-        user, item = rows.split([step.users.numel(), step.items.numel()])
+    def _of(self, step: Step, user: Tensor, item: Tensor) -> Tensor:
         row, places = step.places
         taker, pos, neg = select(user, row), select(item, places[:, 0]), places[:, 1:]
         if self.batch:

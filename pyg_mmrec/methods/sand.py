@@ -310,6 +310,7 @@ class SampledCLUB(FittedBound):
         return log_densities(mean, log_var, target)
 
     def _projected(self, step: Step) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        step.check_exact()  # rows that are nobody's would join the permutation
         found = self.of(step)
         generic = [f(x) for f, x in zip(self.generic, found.generic, strict=True)]
         unique = [f(x) for f, x in zip(self.unique, found.unique, strict=True)]

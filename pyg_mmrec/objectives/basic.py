@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.embeddings import Branch, RowBranch
-from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.log_sums import mean_log_sum, two_way_loss
-from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.objectives.step import Step, mean_of
 
 _LEAST = 1 / 40  # temperature; sums of exp(40) and their squares are float32
 Rows = Literal["ego", "final", "all", "all_final"]
@@ -188,17 +187,9 @@ def two_way_contrast(
         block: Rows compared at a time; memory is ``block * n``.
         real: Which rows there are, ``[n]`` bool, the others being left out; all if
             ``None``.
-
-    Raises:
-        MMRecError: For rows to leave out at a temperature whose exponents need a shift.
     """
-    if tau < _LEAST:
-        if real is not None:
-            raise MMRecError(
-                f"a contrast at the temperature {tau} does not leave rows out: "
-                f"'cuda_graphs' need one of {_LEAST:g} or above"
-            )
-        ways = (one_way_contrast(x, y, tau, block) for x, y in ((a, b), (b, a)))
+    if tau < _LEAST:  # exponents need a shift
+        ways = (one_way_contrast(x, y, tau, block, real) for x, y in ((a, b), (b, a)))
         return reduce(torch.add, ways) / 2
     a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
     if real is not None:
@@ -206,7 +197,9 @@ def two_way_contrast(
     return two_way_loss(a, b, tau, block, real)
 
 
-def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tensor:
+def one_way_contrast(
+    a: Tensor, b: Tensor, tau: float, block: int = 512, real: Tensor | None = None
+) -> Tensor:
     r"""Contrast of the rows of one view with those of another.
 
     .. math::
@@ -214,7 +207,7 @@ def one_way_contrast(a: Tensor, b: Tensor, tau: float, block: int = 512) -> Tens
 
     with the arguments and the scores of :func:`two_way_contrast`.
     """
-    return contrast_against(a, b, b, tau, block=block)
+    return contrast_against(a, b, b, tau, block=block, real=real)
 
 
 def contrast_against(
@@ -224,6 +217,7 @@ def contrast_against(
     tau: float,
     cosine: bool = True,
     block: int = 512,
+    real: Tensor | None = None,
 ) -> Tensor:
     r"""Contrast of rows with their counterparts among others.
 
@@ -238,18 +232,25 @@ def contrast_against(
         tau: Temperature.
         cosine: Whether :math:`s` is the cosine over ``tau``; else the inner product.
         block: Rows compared at a time; memory is ``block * m``.
+        real: Where the others are the counterparts, which rows there are, ``[n]`` bool;
+            all if ``None``.
     """
     if cosine:
         same = others is b
         a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
         others = b if same else F.normalize(others, dim=-1)
     shift = not cosine or tau < _LEAST
-    log_sums = mean_log_sum(a, others, tau, block, shift)
-    return log_sums - (a * b).sum(1).mean() / tau
+    both = None if real is None else (real, real)
+    log_sums = mean_log_sum(a, others, tau, block, shift, real=both)
+    return log_sums - mean_of((a * b).sum(1), real) / tau
 
 
 def fusion_contrast(
-    modal: Tensor, fused: Tensor, tau: float, block: int = 512
+    modal: Tensor,
+    fused: Tensor,
+    tau: float,
+    block: int = 512,
+    real: Tensor | None = None,
 ) -> Tensor:
     r"""Contrast of rows with others of the same nodes, and with their own kind.
 
@@ -263,8 +264,10 @@ def fusion_contrast(
         fused: Rows of the fusion :math:`\mathbf{b}`, ``[n, d]``.
         tau: Temperature.
         block: Rows compared at a time; memory is ``2 * block * n``.
+        real: Which rows there are, ``[n]`` bool; all if ``None``.
     """
     a, b = F.normalize(modal, dim=-1), F.normalize(fused, dim=-1)
     both, skip = torch.cat([b, a]), b.size(0)  # an item is no negative of itself
-    log_sums = mean_log_sum(a, both, tau, block, tau < _LEAST, skip)
-    return log_sums - (a * b).sum(1).mean() / tau
+    there = None if real is None else (real, torch.cat([real, real]))
+    log_sums = mean_log_sum(a, both, tau, block, tau < _LEAST, skip, there)
+    return log_sums - mean_of((a * b).sum(1), real) / tau

@@ -89,17 +89,17 @@ class InfoNCE(Objective):
 
     def _contrast(self, step: Step, a: Rows, b: Rows, side: str) -> Tensor:
         """Of the batch's rows of one branch with those of another."""
-        if self.nodes == "distinct" and self.both_ways:
-            (x, real), (y, _) = (step.read_once(table, side) for table in (a, b))
-            return two_way_contrast(x, y, self.tau, real=real)
-        x, y = (step.read(table, side, self.nodes) for table in (a, b))
-        if self.nodes == "all":
-            loss = contrast_against(x, y, dense(b), self.tau)
-            if not self.both_ways:
-                return loss
-            return (loss + contrast_against(y, x, dense(a), self.tau)) / 2
         contrast = two_way_contrast if self.both_ways else one_way_contrast
-        return contrast(x, y, self.tau)
+        if self.nodes == "distinct":
+            (x, real), (y, _) = (step.read_once(table, side) for table in (a, b))
+            return contrast(x, y, self.tau, real=real)
+        x, y = (step.read(table, side, self.nodes) for table in (a, b))
+        if self.nodes != "all":
+            return contrast(x, y, self.tau)
+        loss = contrast_against(x, y, dense(b), self.tau)
+        if not self.both_ways:
+            return loss
+        return (loss + contrast_against(y, x, dense(a), self.tau)) / 2
 
 
 def orthogonal_loss(a: Tensor, b: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +26,25 @@ class GenericUnique(NamedTuple):
     Shapes:
         - **generic**, **unique:** ``[n, d_m / 2]`` each
         - **present:** ``[M, n]`` bool: which items have the modality; ``None``: all
+        - **real:** ``[n]`` bool: which rows are an item's; ``None``: all
     """
 
     generic: Sequence[Tensor]
     unique: Sequence[Tensor]
     present: Tensor | None = None
+    real: Tensor | None = None
 
     @property
     def shares(self) -> Tensor:
         """Weights of the items in a mean over those present, ``[M, n]``."""
         first = self.generic[0]
-        if self.present is None:
+        there = self.present if self.real is None else self.real
+        if there is None:
             count = first.size(0)
             return first.new_full((len(self.generic), count), 1 / count)
-        present = self.present.to(first)
+        if self.present is not None:
+            there = there & self.present
+        present = there.expand(len(self.generic), -1).to(first)
         return present / present.sum(dim=1, keepdim=True).clamp(min=1)
 
     def stacked(self) -> tuple[Tensor, Tensor]:
@@ -124,10 +129,10 @@ class GenericUniqueObjective(Objective):
         """Halves of the batch's items, positive or negative, each once; or of all."""
         if self.items == "all":
             item = step.out.item
-            index = torch.arange(item.size(0), device=item.device)
+            index, real = torch.arange(item.size(0), device=item.device), None
         else:
-            index = step.items
-        found = generic_unique(step.out, step.data, index)
+            index, real = step.once(ITEM)
+        found = generic_unique(step.out, step.data, index)._replace(real=real)
         self._build_once(found)
         return found
 
@@ -140,11 +145,18 @@ class GenericUniqueObjective(Objective):
             self.built = True
 
 
-Contrast = Callable[[Tensor, Tensor, float], Tensor]
+class Contrast(Protocol):
+    """Loss of two views ``[n, d]`` under a temperature, of the rows there are."""
+
+    def __call__(
+        self, a: Tensor, b: Tensor, tau: float, *, real: Tensor | None
+    ) -> Tensor:
+        """The loss, a scalar."""
+        ...
 
 
 def pairwise(
-    rows: Tensor, present: Tensor | None, tau: float, contrast: Contrast
+    rows: Tensor, found: GenericUnique, tau: float, contrast: Contrast
 ) -> Tensor:
     """Mean of a contrast over the pairs of modalities; 0 with one modality.
 
@@ -153,20 +165,20 @@ def pairwise(
 
     Args:
         rows: Rows of the items, ``[M, n, d]``.
-        present: Which items have the modality, ``[M, n]``; all if ``None``.
+        found: What they were made of, which tells which items have the modality.
         tau: Temperature.
-        contrast: Loss of two views ``[n, d]`` under a temperature.
+        contrast: Loss of two views.
 
     Returns:
         A scalar.
     """
-    losses = []
+    losses, present = [], found.present
     for a, b in combinations(range(rows.size(0)), 2):
         x, y = rows[a], rows[b]
         if present is not None:
             both = (present[a] & present[b]).unsqueeze(-1)
             x, y = x * both, y * both
-        losses.append(contrast(x, y, tau))
+        losses.append(contrast(x, y, tau, real=found.real))
     return torch.stack(losses).mean() if losses else rows.new_zeros(())
 
 
@@ -208,27 +220,66 @@ class GenericContrast(GenericUniqueObjective):
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's items."""
         found = self.of(step)
-        generic, present = found.stacked()[0], found.present
-        return pairwise(generic, present, self.tau, two_way_contrast)
+        return pairwise(found.stacked()[0], found, self.tau, two_way_contrast)
 
 
-def projection_head(width: int, hidden: int = 64, out: int = 32) -> nn.Sequential:
+_EPS, _MOMENTUM = 1e-5, 0.1  # of batch norms
+
+
+class ProjectionHead(nn.Sequential):
     """Three linear maps, with a batch norm and ReLU after the first two.
 
     Args:
         width: Columns of its input.
         hidden: Columns after the first and the second map.
         out: Columns after the third.
+
+    Shapes:
+        - **input:** ``[n, width]``, and ``[n]`` bool: which rows there are, of which
+          alone the batch norms are
+        - **output:** ``[n, out]``
     """
-    return nn.Sequential(
-        nn.Linear(width, hidden),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, hidden),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, out),
-    )
+
+    def __init__(self, width: int, hidden: int = 64, out: int = 32) -> None:
+        super().__init__(
+            nn.Linear(width, hidden),
+            nn.BatchNorm1d(hidden, _EPS, _MOMENTUM),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.BatchNorm1d(hidden, _EPS, _MOMENTUM),
+            nn.ReLU(),
+            nn.Linear(hidden, out),
+        )
+
+    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
+        """What the rows become."""
+        for layer in self:
+            norms = isinstance(layer, nn.BatchNorm1d) and layer.training
+            x = layer(x) if real is None or not norms else norm_of_real(layer, x, real)
+        return x
+
+
+def norm_of_real(norm: nn.Module, x: Tensor, real: Tensor) -> Tensor:
+    """What a batch norm in training makes of the rows that there are.
+
+    Args:
+        norm: An :class:`~torch.nn.BatchNorm1d`; its running estimates are updated.
+        x: Rows, ``[n, d]``.
+        real: Which there are, ``[n]`` bool; the others become something, too, but
+            count nowhere.
+    """
+    count = real.sum()
+    share = (real / count).unsqueeze(-1)
+    mean = (x * share).sum(0)
+    centred = x - mean
+    variance = (centred.square() * share).sum(0)
+    with torch.no_grad():
+        norm.get_buffer("num_batches_tracked").add_(1)
+        unbiased = variance * count / (count - 1)
+        for name, found in ("running_mean", mean), ("running_var", unbiased):
+            norm.get_buffer(name).lerp_(found, _MOMENTUM)
+    weight, bias = (norm.get_parameter(name) for name in ("weight", "bias"))
+    return centred * (variance + _EPS).rsqrt() * weight + bias
 
 
 class SoloSim(GenericUniqueObjective):
@@ -285,13 +336,14 @@ class SoloSim(GenericUniqueObjective):
         """Make the projection heads."""
         widths = [x.size(-1) for x in example.generic]
         if len(widths) > 1:
-            heads = (projection_head(width, *self.sizes) for width in widths)
+            heads = (ProjectionHead(width, *self.sizes) for width in widths)
             self.heads = nn.ModuleList(heads).to(example.generic[0])
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's items."""
-        generic, _, present = self.of(step)
-        if len(generic) == 1:
-            return generic[0].new_zeros(())
-        rows = [head(x) for head, x in zip(self.heads, generic, strict=True)]
-        return pairwise(torch.stack(rows), present, self.tau, one_way_contrast)
+        found = self.of(step)
+        if len(found.generic) == 1:
+            return found.generic[0].new_zeros(())
+        heads = zip(self.heads, found.generic, strict=True)
+        rows = torch.stack([head(x, found.real) for head, x in heads])
+        return pairwise(rows, found, self.tau, one_way_contrast)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pyg_mmrec.objectives.step import mean_of
+
 
 def two_way_loss(
     a: Tensor, b: Tensor, tau: float, block: int, real: Tensor | None = None
@@ -36,6 +38,7 @@ def mean_log_sum(
     block: int,
     shift: bool,
     skip: int | None = None,
+    real: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Mean over rows of the logarithm of their sum over others.
 
@@ -46,8 +49,10 @@ def mean_log_sum(
         block: Rows at a time.
         shift: Whether exponents would leave float32's range.
         skip: Row ``i`` leaves out the other at ``skip + i``; none if ``None``.
+        real: Which rows there are, ``[n]`` bool, and which others, ``[m]``: the mean
+            and the sums are over these; all if ``None``.
     """
-    out: Tensor = _MeanLogSum.apply(rows, others, tau, block, shift, skip)
+    out: Tensor = _MeanLogSum.apply(rows, others, tau, block, shift, skip, real)
     return out
 
 
@@ -120,6 +125,7 @@ class _MeanLogSum(torch.autograd.Function):
         block: int,
         shift: bool,
         skip: int | None = None,
+        real: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         of_rows, of_others = ctx.needs_input_grad[:2]
         grad_rows, grad_others, sums = [], torch.zeros_like(others), []
@@ -128,23 +134,28 @@ class _MeanLogSum(torch.autograd.Function):
             weight = others @ (part / tau).T
             if skip is not None:
                 weight.diagonal(-skip - i * block).fill_(-torch.inf)
+            if real is not None:
+                weight.masked_fill_(~real[1].unsqueeze(-1), -torch.inf)
             peak = weight.amax(0) if shift else None
             if peak is not None:
                 weight.sub_(peak)
             total = weight.exp_().sum(0)
             sums.append(total.log() if peak is None else total.log() + peak)
+            if real is not None:  # a row that is nobody's divides by infinity
+                nobody = ~real[0][i * block : i * block + part.size(0)]
+                total = total.masked_fill(nobody, torch.inf)
             if of_rows:
                 grad_rows.append((weight.T @ others).div_(total.unsqueeze(-1)))
             if of_others:
                 grad_others.addmm_(weight, part / total.unsqueeze(-1))
-        scale = 1 / (tau * len(rows))
+        scale = 1 / (tau * (len(rows) if real is None else real[0].sum()))
         grads = torch.cat(grad_rows).mul_(scale) if of_rows else rows, grad_others
         ctx.save_for_backward(grads[0], grads[1].mul_(scale))
-        return torch.cat(sums).mean()
+        return mean_of(torch.cat(sums), None if real is None else real[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         found = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
         of_rows, of_others = (grads[0] * x if learns else None for x, learns in found)
-        return of_rows, of_others, None, None, None, None
+        return of_rows, of_others, None, None, None, None, None

@@ -78,6 +78,16 @@ def distinct(
     return values, place[index]
 
 
+def mean_of(values: Tensor, real: Tensor | None) -> Tensor:
+    """Mean of finite values over those there are.
+
+    Args:
+        values: ``[n]``.
+        real: Which there are, ``[n]`` bool; all if ``None``.
+    """
+    return values.mean() if real is None else (values * real).sum() / real.sum()
+
+
 @dataclass
 class Step:
     """One training step, as objectives see it.
@@ -163,16 +173,21 @@ class Step:
     @property
     def users(self) -> Tensor:
         """The batch's users, each once."""
-        self._check_exact()
+        self.check_exact()
         return self._unique_users[0]
 
     @property
     def items(self) -> Tensor:
         """The batch's items, positive or negative, each once."""
-        self._check_exact()
+        self.check_exact()
         return self._unique_items[0]
 
-    def _check_exact(self) -> None:
+    def check_exact(self) -> None:
+        """Refuse a batch of fixed sizes, which has rows that are nobody's.
+
+        Raises:
+            MMRecError: If it is one.
+        """
         if isinstance(self.batch, FixedBatch):
             raise MMRecError(
                 f"a loss of {self.model.name!r} reads each node of a batch once, as "
@@ -227,23 +242,34 @@ class Step:
         place = users if kind == "user" else items[:, 0]
         return select(self._once(table, kind), place)
 
+    def once(self, kind: str) -> tuple[Tensor, Tensor | None]:
+        """The batch's nodes, each once, and which of them are somebody's.
+
+        For losses that may be parts of a CUDA graph, where :attr:`users` and
+        :attr:`items` are not to be had.
+
+        Args:
+            kind: Their type, ``"user"`` or ``"item"``.
+
+        Returns:
+            Nodes, ``[n]``, and ``[n]`` bool where a batch of fixed sizes has more rows
+            than nodes, else ``None``: all of them.
+        """
+        index, place = self._unique_users if kind == "user" else self._unique_items
+        if not isinstance(self.batch, FixedBatch):
+            return index, None
+        real = torch.zeros(index.size(0), dtype=torch.bool, device=index.device)
+        return index, real.index_fill_(0, place.flatten(), True)
+
     def read_once(self, table: Rows, kind: str) -> tuple[Tensor, Tensor | None]:
-        """Rows of the batch's nodes, each once, and which of them are somebody's.
+        """Rows of the nodes of :meth:`once`, ``[n, d]``, and which are somebody's.
 
         Args:
             table: As of :meth:`read`.
             kind: Likewise.
-
-        Returns:
-            ``[n, d]``, and ``[n]`` bool where a batch of fixed sizes has more rows than
-            nodes, else ``None``: all of them.
         """
-        rows, (users, items) = self._once(table, kind), self.places
-        if not isinstance(self.batch, FixedBatch):
-            return rows, None
-        place = users if kind == "user" else items.flatten()
-        real = torch.zeros(rows.size(0), dtype=torch.bool, device=rows.device)
-        return rows, real.index_fill_(0, place, True)
+        index, real = self.once(kind)
+        return self.out.read(table, index), real
 
     def _once(self, table: Rows, kind: str) -> Tensor:
         nodes = self._unique_users if kind == "user" else self._unique_items

@@ -60,10 +60,21 @@ def make_optimizer(
     )
 
 
-def inner_optimizers(terms: Iterable[Term]) -> dict[str, torch.optim.Optimizer]:
-    """The optimisers of terms that train something by themselves, by their names."""
+def inner_optimizers(
+    terms: Iterable[Term], capturable: bool
+) -> dict[str, torch.optim.Optimizer]:
+    """The optimisers of terms that train something by themselves, by their names.
+
+    Args:
+        terms: The loss.
+        capturable: Whether their steps are to be parts of a CUDA graph.
+    """
     inner = {t.name: t.objective.inner_optimizer for t in terms}
-    return {name: o for name, o in inner.items() if o is not None}
+    found = {name: o for name, o in inner.items() if o is not None}
+    for optimizer in found.values() if capturable else ():
+        for group in optimizer.param_groups:
+            group["capturable"] = True
+    return found
 
 
 def make_sampler(

@@ -160,7 +160,7 @@ class Trainer:
         self.trained = Trained(
             {"model": self.model, "objectives": self.objectives},
             self.optimizer,
-            inner_optimizers(self.terms),
+            inner_optimizers(self.terms, self.config.cuda_graphs),
             self.split,
         )
 

@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import Recommender
+from pyg_mmrec.methods.parts.mde import weighted_contrast
 from pyg_mmrec.objectives import (
     BPR,
     L2,
@@ -21,7 +22,12 @@ from pyg_mmrec.objectives import (
     check_terms,
     plug,
 )
-from pyg_mmrec.objectives.basic import bpr_loss, two_way_contrast
+from pyg_mmrec.objectives.basic import (
+    bpr_loss,
+    fusion_contrast,
+    one_way_contrast,
+    two_way_contrast,
+)
 from pyg_mmrec.objectives.contrast import orthogonal_loss
 from pyg_mmrec.sampling.sampler import Batch
 
@@ -165,11 +171,16 @@ def test_contrast_equals_a_loop_with_gradients(tau) -> None:
     )
 
 
-def test_rows_that_are_left_out_of_a_contrast_are_not_there() -> None:
+@pytest.mark.parametrize("tau", [0.3, 0.01])
+@pytest.mark.parametrize(
+    "contrast",
+    [two_way_contrast, one_way_contrast, fusion_contrast, weighted_contrast],
+)
+def test_rows_that_are_left_out_of_a_contrast_are_not_there(contrast, tau) -> None:
     a, b = rand(7, 3).requires_grad_(), rand(7, 3, seed=1).requires_grad_()
     real = torch.tensor([True, False, True, True, False, True, True])
-    found = two_way_contrast(a, b, 0.3, block=2, real=real)
-    want = two_way_contrast(a[real], b[real], 0.3)
+    found = contrast(a, b, tau, block=2, real=real)
+    want = contrast(a[real], b[real], tau)
     assert float(found.detach()) == pytest.approx(float(want.detach()))
     for x, y in zip(
         torch.autograd.grad(found, (a, b)),
@@ -177,8 +188,6 @@ def test_rows_that_are_left_out_of_a_contrast_are_not_there() -> None:
         strict=True,
     ):
         assert torch.allclose(x, y)
-    with pytest.raises(MMRecError, match="does not leave rows out"):
-        two_way_contrast(a, b, 0.01, real=real)
 
 
 @pytest.mark.parametrize("num_modalities", [2, 3])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from pyg_mmrec.objectives.club import (
     standardize,
 )
 from pyg_mmrec.objectives.generic_unique import generic_unique
-from pyg_mmrec.sampling.sampler import Batch
+from pyg_mmrec.sampling.sampler import Batch, FixedBatch
 
 from .test_losses import Plain, rand
 
@@ -421,3 +423,26 @@ def test_named_rows_are_split_in_the_place_of_branches() -> None:
     for objective in (CLUB(), GenericContrast()):
         with pytest.raises(MMRecError, match="of one width.* have 3, 5"):
             objective(s)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("objective", [CLUB, Distance, GenericContrast, SoloSim])
+def test_rows_that_are_nobodys_count_nowhere(objective, missing) -> None:
+    s, loss = step(3, missing), objective()
+    loss.of(s)  # makes what it needs
+    twin, fixed = deepcopy(loss), replace(s, batch=FixedBatch(*s.batch))
+    assert fixed.once("item")[0].numel() > len(ITEMS)
+    for one, of in (loss, s), (twin, fixed):
+        one.double().inner_step(of)
+    compare(twin(fixed), loss(s), s)
+    for a, b in zip(
+        twin.state_dict().values(), loss.state_dict().values(), strict=True
+    ):
+        assert torch.allclose(a, b)
+
+
+def test_rows_that_are_nobodys_are_not_permuted() -> None:
+    s, loss = step(2), SampledCLUB()
+    loss.of(s)
+    with pytest.raises(MMRecError, match="leave 'cuda_graphs' out"):
+        loss(replace(s, batch=FixedBatch(*s.batch)))

@@ -22,7 +22,9 @@ from pyg_mmrec.graph import ITEM
 from pyg_mmrec.nn.inputs import NodeEmbedding
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_loss
-from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.objectives.step import Step, mean_of
+
+_FAR = -1e30  # a score whose exponential is 0, and twice of which is a number
 
 
 class ItemPairs(Objective):
@@ -41,28 +43,34 @@ class ItemPairs(Objective):
         self.requires = frozenset({"modal"} if weight is None else {"modal", weight})
 
     @abstractmethod
-    def compare(self, a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
+    def compare(
+        self, a: Tensor, b: Tensor, weight: Tensor | None, real: Tensor | None
+    ) -> Tensor:
         """The loss of two modalities of the same ``n`` items, a scalar.
 
         Args:
             a: Rows of one modality, ``[n, d]``.
             b: Rows of the other, ``[n, d]``.
             weight: Weights of the items, ``[n]``.
+            real: Which rows are an item's, ``[n]`` bool; all if ``None``.
         """
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's unique items."""
         key, out = self.weight, step.out
-        rows = [step.read(x.item, ITEM) for x in out.modal.values()]
-        weight = None if key is None else step.read(out.aux[key], ITEM)
+        index, real = step.once(ITEM)
+        rows = [out.read(x.item, index) for x in out.modal.values()]
+        weight = None if key is None else out.read(out.aux[key], index)
         pairs = list(combinations(rows, 2))
         total = out.user.new_zeros(())
         for a, b in pairs:
-            total = total + self.compare(a, b, weight)
+            total = total + self.compare(a, b, weight, real)
         return total / max(len(pairs), 1)
 
 
-def amplify_loss(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
+def amplify_loss(
+    a: Tensor, b: Tensor, weight: Tensor | None = None, real: Tensor | None = None
+) -> Tensor:
     r"""Negative mean of the squared, weighted difference of directions.
 
     .. math::
@@ -74,6 +82,7 @@ def amplify_loss(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
         a: Rows of one modality, ``[n, d]``.
         b: The same nodes' rows of another, ``[n, d]``.
         weight: Weights of the nodes, ``[n]``; ones if ``None``.
+        real: Which rows are a node's, ``[n]`` bool; all if ``None``.
 
     Returns:
         A scalar; with weights from 0 to 1, from -4 to 0.
@@ -81,7 +90,7 @@ def amplify_loss(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
     gap = (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(dim=-1)
     if weight is not None:
         gap = gap * weight.square()
-    return -gap.mean()
+    return -mean_of(gap, real)
 
 
 class Amplify(ItemPairs):
@@ -103,9 +112,11 @@ class Amplify(ItemPairs):
         weight: See :class:`~pyg_mmrec.methods.parts.mde.ItemPairs`.
     """
 
-    def compare(self, a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
+    def compare(
+        self, a: Tensor, b: Tensor, weight: Tensor | None, real: Tensor | None
+    ) -> Tensor:
         """The loss of two modalities, see :func:`amplify_loss`."""
-        return amplify_loss(a, b, weight)
+        return amplify_loss(a, b, weight, real)
 
 
 class ModalBPR(Objective):
@@ -162,7 +173,12 @@ class _LogSums(torch.autograd.Function):
 
 
 def weighted_contrast(
-    a: Tensor, b: Tensor, tau: float, weight: Tensor | None = None, block: int = 512
+    a: Tensor,
+    b: Tensor,
+    tau: float,
+    weight: Tensor | None = None,
+    block: int = 512,
+    real: Tensor | None = None,
 ) -> Tensor:
     r"""Weighted contrast of two views of the same rows, the sum of both directions.
 
@@ -177,14 +193,20 @@ def weighted_contrast(
         tau: Temperature.
         weight: Weights of the rows, ``[n]``; ones if ``None``.
         block: Rows compared at a time; memory is ``block * n``.
+        real: Which rows there are, ``[n]`` bool; all if ``None``.
 
     Returns:
         A scalar.
     """
     a = a / tau
-    row, column = _LogSums.apply(a, b, block)
+    pairs = a, b
+    if real is not None:  # two columns more, by which those that are nobody's are far
+        away = torch.where(real, 0.0, _FAR).unsqueeze(-1).to(a)
+        near = torch.ones_like(away)
+        pairs = torch.cat([a, near, away], dim=1), torch.cat([b, away, near], dim=1)
+    row, column = _LogSums.apply(*pairs, block)
     loss = row + column - 2 * (a * b).sum(dim=-1)
-    return loss.mean() if weight is None else (weight * loss).mean()
+    return mean_of(loss if weight is None else weight * loss, real)
 
 
 class WeightedAlignment(ItemPairs):
@@ -215,9 +237,11 @@ class WeightedAlignment(ItemPairs):
         super().__init__(weight)
         self.tau = positive("tau", tau)
 
-    def compare(self, a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
+    def compare(
+        self, a: Tensor, b: Tensor, weight: Tensor | None, real: Tensor | None
+    ) -> Tensor:
         """The loss of two modalities, see :func:`weighted_contrast`."""
-        return weighted_contrast(a, b, self.tau, weight)
+        return weighted_contrast(a, b, self.tau, weight, real=real)
 
 
 class Gates(nn.Module):

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mmrec.embeddings import Branch, RowBranch
+from pyg_mmrec.embeddings import Branch, Rows, dense
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import L2, one_way_contrast
-from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.objectives.step import Step, mean_of
 
 Nodes = Literal["batch", "all"]
 
@@ -102,9 +102,12 @@ class ViewContrast(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the nodes, summed over users and items."""
-        one, two = (_rows(step, v, self.nodes) for v in step.out.groups["views"])
-        users = one_way_contrast(one.user, two.user, self.tau)
-        return users + one_way_contrast(one.item, two.item, self.tau)
+        total = step.out.user.new_zeros(())
+        for side in (USER, ITEM):
+            views = (getattr(view, side) for view in step.out.groups["views"])
+            (one, real), (two, _) = (_rows(step, x, side, self.nodes) for x in views)
+            total = total + one_way_contrast(one, two, self.tau, real=real)
+        return total
 
 
 class FeatureMasking(Objective):
@@ -141,9 +144,11 @@ class FeatureMasking(Objective):
         """The loss on the nodes, summed over users and items."""
         predict = step.model.get_submodule("predictor")
         total = step.out.user.new_zeros(())
-        for x in _rows(step, Branch(step.out.user, step.out.item), self.nodes):
+        for side in (USER, ITEM):
+            x, real = _rows(step, step.out.of(side), side, self.nodes)
             masked = F.dropout(x.detach(), self.dropout)
-            total = total + 1 - F.cosine_similarity(predict(x), masked, dim=-1).mean()
+            same = F.cosine_similarity(predict(x), masked, dim=-1)
+            total = total + 1 - mean_of(same, real)
         return total
 
 
@@ -180,8 +185,10 @@ class PreferenceL2(L2):
         return super().forward(step) + self.dim / 2 * weights.square().mean()
 
 
-def _rows(step: Step, branch: Branch | RowBranch, nodes: Nodes) -> Branch:
-    """Rows of a batch's users and items, each once, or all."""
+def _rows(
+    step: Step, table: Rows, side: str, nodes: Nodes
+) -> tuple[Tensor, Tensor | None]:
+    """Rows of a batch's users or items, each once, and which there are; or all."""
     if nodes == "all":
-        return branch.dense()
-    return Branch(step.read(branch.user, USER), step.read(branch.item, ITEM))
+        return dense(table), None
+    return step.read_once(table, side)
