@@ -213,6 +213,20 @@ def test_contribution_leaves_missed_users_to_the_title() -> None:
     assert f"{40 - missed} of 40 users" in axes.get_title()
 
 
+def test_contributions_stand_by_who_is_served_or_as_given() -> None:
+    def table(share: float) -> pd.DataFrame:
+        return pd.DataFrame({"share": [share, 1 - share]}, ["synergy", "missed"])
+
+    tables = {"b": table(0.2), "c": table(0.5), "a": table(0.4)}
+
+    def down(sort: bool) -> list[str]:
+        (axes,) = plot_contribution(tables, sort).axes
+        return [label.get_text() for label in axes.get_yticklabels()][::-1]
+
+    assert down(sort=True) == ["c", "a", "b"]
+    assert down(sort=False) == ["b", "c", "a"]
+
+
 def test_a_map_has_a_cloud_a_kind() -> None:
     rows = {"image": torch.randn(60, 5), "text": torch.randn(20, 5)}
     (axes,) = plot_embeddings(rows, most=30).axes

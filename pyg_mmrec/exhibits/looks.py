@@ -135,12 +135,18 @@ def _chosen(train: Tensor, test: Tensor) -> tuple[list[int], list[int]]:
     return users.tolist(), sorted(items)
 
 
-def users_by_kind(runs: Runs, dataset: Dataset) -> Drawn:
-    """Shares of users by what serves them, for each of the runs."""
+def users_by_kind(runs: Runs, dataset: Dataset, sort: bool = True) -> Drawn:
+    """Shares of users by what serves them, for each of the runs.
+
+    Args:
+        runs: The runs, by their names.
+        dataset: What they are of.
+        sort: See :func:`~pyg_mmrec.plot_contribution`.
+    """
     tables = {name: table_of(done) for name, done in runs.items()}
     shares = pd.DataFrame({n: 100 * t["share"] for n, t in tables.items()})
     shares = shares.fillna(0.0).rename(
         columns=lambda name: name.removeprefix("br_mrs:")
     )
     text = f"shares of users, %:\n{shares.round(1).to_string()}"
-    return plot_contribution(tables), text
+    return plot_contribution(tables, sort), text

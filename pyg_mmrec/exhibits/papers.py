@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyg_mmrec.exhibits import looks
 from pyg_mmrec.exhibits.described import (
@@ -42,8 +43,8 @@ OTHERS = {  # of the terms of BR-MRS
     "BR-MRS synergy only": "br_mrs-synergy_only",
 }
 TERMS = ("br_mrs", "br_mrs-hard", "br_mrs-synergy", "br_mrs-terms")
-WEIGHTS = ("br_mrs:hard_weight=0.01", "br_mrs:hard_weight=1.0",
-           "br_mrs:synergy_weight=0.01", "br_mrs:synergy_weight=1.0")  # fmt: skip
+WEIGHTS = ("br_mrs:synergy_weight=0.01", "br_mrs:synergy_weight=1.0", "br_mrs",
+           "br_mrs:hard_weight=0.01", "br_mrs:hard_weight=1.0")  # fmt: skip
 
 
 def _alone(names: Modalities) -> Rows:
@@ -203,7 +204,7 @@ EXHIBITS = {
     ),
     "br_mrs-weighed": Exhibit(
         "br_mrs", "shares of users by weight", "the same against the terms' weights",
-        Looked(("br_mrs", *WEIGHTS), looks.users_by_kind),
+        Looked(WEIGHTS, partial(looks.users_by_kind, sort=False)),
     ),
     "br_mrs-types": Exhibit(
         "br_mrs", "synthetic users",

@@ -30,6 +30,7 @@ _FILLS = (
 @styled
 def plot_contribution(
     contributions: Run | pd.DataFrame | Mapping[str, Run | pd.DataFrame],
+    sort: bool = True,
 ) -> Figure:
     """The shares of all kinds of users but ``missed``, for whom nothing is found.
 
@@ -39,6 +40,8 @@ def plot_contribution(
         contributions: A run of a method with branches by modality, or what
             :func:`~pyg_mmrec.modality_contribution` returned; of several by their
             names.
+        sort: Whether several go from the one that serves most users to the one that
+            serves fewest; else from top to bottom as given.
 
     Raises:
         MMRecError: If a method has no branches, or there is none.
@@ -55,7 +58,8 @@ def plot_contribution(
         ['vbpr']
     """
     if isinstance(contributions, Mapping):
-        return _stacked({name: table_of(one) for name, one in contributions.items()})
+        tables = {name: table_of(one) for name, one in contributions.items()}
+        return _stacked(tables, sort)
     return _single(table_of(contributions))
 
 
@@ -94,14 +98,17 @@ def _single(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _stacked(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def _stacked(tables: Mapping[str, pd.DataFrame], sort: bool) -> Figure:
     if not tables:
         raise MMRecError("there is no method with branches by modality to draw")
     found = {name: table["share"].drop("missed") for name, table in tables.items()}
     shares = 100 * pd.DataFrame(found).fillna(0.0)
     kinds = [k for table in found.values() for k in table.index]
     shares = shares.loc[list(dict.fromkeys(kinds))]
-    shares = shares[shares.sum().sort_values(kind="stable").index]
+    if sort:
+        shares = shares[shares.sum().sort_values(kind="stable").index]
+    else:  # bars are drawn from the bottom
+        shares = shares.iloc[:, ::-1]
     figure, axes = new_figure(7.0, 1.6 + 0.3 * shares.shape[1])
     left = np.zeros(shares.shape[1])
     for i, kind in enumerate(shares.index):
