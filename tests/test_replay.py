@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
 # What reads each node of a batch once, of which there are more or fewer.
-OF_MANY_SIZES = {"da_mrs", "mmssl"}
+OF_MANY_SIZES = {"mmssl"}
 AS_THEY_TRAIN = {"mentor", "sand"}  # with views and batch norms, and without dropout
 ON_HOST = {"selfcf"}  # the share of edges that a step drops
 

@@ -27,7 +27,7 @@ from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_margin
-from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.objectives.step import Step, mean_of
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
@@ -220,9 +220,12 @@ class Agreement(Objective):
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch's distinct users and items."""
-        aux, items = step.out.aux, step.items
-        user = step.read(step.out.user, USER)
+        aux, (items, real) = step.out.aux, step.once(ITEM)
+        user, of_user = step.read_once(step.out.user, USER)
         views = select(aux["item_views"], items, dim=1).mean(0)
-        sides = step.read(aux["collaborative"], ITEM), views
+        sides = step.out.read(aux["collaborative"], items), views
         a, b = (user @ F.normalize(x, dim=-1).T for x in sides)
-        return ((a.sigmoid() - b.sigmoid()) * (a - b)).mean()
+        apart = (a.sigmoid() - b.sigmoid()) * (a - b)
+        if real is None or of_user is None:
+            return apart.mean()
+        return mean_of((apart * real).sum(-1), of_user) / real.sum()

@@ -203,7 +203,7 @@ class NeighbourContrast(Objective):
         """The loss on the batch's distinct items."""
         views = F.normalize(step.out.aux["item_views"], dim=-1)
         how = self.labels, self.tau, self.block
-        loss: Tensor = _Misses.apply(views, step.items, *how)
+        loss: Tensor = _Misses.apply(views, *step.once(ITEM), *how)
         return loss
 
 
@@ -224,25 +224,36 @@ class _Misses(torch.autograd.Function):
     """The loss of :class:`NeighbourContrast`, in blocks of the batch's items.
 
     A block's exponentials turn into its gradients in place: nothing of a block is kept
-    or computed twice.
+    or computed twice. Rows of a batch that are nobody's count nowhere.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, views: Tensor, items: Tensor, labels: int, tau: float, block: int
+        ctx: Any,
+        views: Tensor,
+        items: Tensor,
+        real: Tensor | None,
+        labels: int,
+        tau: float,
+        block: int,
     ) -> Tensor:
-        scale = 1 / (views.size(0) * items.numel())
+        count = items.numel() if real is None else real.sum()
+        scale = 1 / (views.size(0) * count)
         grad = torch.zeros_like(views) if ctx.needs_input_grad[0] else None
         losses = []
-        for index in items.split(block):
+        for i, index in enumerate(items.split(block)):
             rows = views.index_select(1, index)
             exp = rows @ views.mT
             places = nearest(exp, labels)
             exp.div_(tau).exp_()
-            loss, factors = _of_shares(exp, *places)
-            losses.append(loss)
+            loss, *factors = _of_shares(exp, *places)
+            if real is not None:
+                there = real[i * block : i * block + index.numel()].unsqueeze(-1)
+                loss, *factors = (x * there for x in (loss, *factors))
+            losses.append(loss.sum())
             if grad is not None:
-                weight = _weighted(exp, *places, *(x * (scale / tau) for x in factors))
+                factors = [x * (scale / tau) for x in factors]
+                weight = _weighted(exp, *places, *factors)
                 grad.baddbmm_(weight.mT, rows)
                 grad.index_add_(1, index, weight @ views)
         if grad is not None:
@@ -253,13 +264,11 @@ class _Misses(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return grads[0] * grad, None, None, None, None
+        return grads[0] * grad, None, None, None, None, None
 
 
-def _of_shares(
-    exp: Tensor, near: Tensor, own: Tensor
-) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Sum of the losses of some items, and its derivatives by their exponentials.
+def _of_shares(exp: Tensor, near: Tensor, own: Tensor) -> tuple[Tensor, ...]:
+    """Losses of some items, and their derivatives by the exponentials.
 
     Args:
         exp: ``[G, b, I]``.
@@ -267,8 +276,8 @@ def _of_shares(
         own: Those that each does.
 
     Returns:
-        The sum, and the derivative by an exponential in ``near``, by one in ``own``,
-        and by any other, ``[G, b, 1]`` each.
+        The losses, and the derivative by an exponential in ``near``, by one in
+        ``own``, and by any other, ``[G, b, 1]`` each.
     """
     total, agreed, single = (
         x.sum(-1, keepdim=True)
@@ -276,10 +285,10 @@ def _of_shares(
     )
     rest = total - agreed
     first, second = agreed / total + _LEAST, single / rest + _LEAST
-    loss = -(first.log() + second.log()).sum()
+    loss = -(first.log() + second.log())
     more = agreed / total.square() / first
     other = more + single / rest.square() / second
-    return loss, (more - 1 / (total * first), other - 1 / (rest * second), other)
+    return loss, more - 1 / (total * first), other - 1 / (rest * second), other
 
 
 def _weighted(exp: Tensor, near: Tensor, own: Tensor, *factors: Tensor) -> Tensor:
