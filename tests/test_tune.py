@@ -141,6 +141,31 @@ def test_choices_alone_are_tried_once_each(dataset, tmp_path) -> None:
     assert len(tried) == len(set(tried)) == 4
 
 
+def test_processes_share_the_trials_of_a_search(dataset, tmp_path, capfd) -> None:
+    args = dataset, "bpr", space("lr=1e-3,1e-2", "batch_size=64,128"), 9
+    alone = search(*args, tmp_path / "a", report=lambda line: None, **SMALL)
+    study = search(*args, tmp_path / "b", jobs=2, **SMALL)
+    found, want = (
+        sorted((*t.params.values(), t.value) for t in s.trials) for s in (study, alone)
+    )
+    assert found == want  # each combination once
+    told = capfd.readouterr().out.splitlines()
+    assert sorted(line.split(":")[0] for line in told) == [
+        f"trial {i}" for i in range(4)
+    ]
+    assert len(pd.read_csv(tmp_path / "b/trials.csv")) == 4
+    more = search(*args, tmp_path / "b", jobs=2, **SMALL)
+    assert len(more.trials) == 4
+
+
+def test_what_a_process_of_a_search_refuses_is_one_sentence(dataset, tmp_path) -> None:
+    dimensions = space("lr=1e-3:1e-1", method="popularity")
+    options = {k: v for k, v in SMALL.items() if k != "dim"}
+    with pytest.raises(MMRecError, match="'popularity' was not validated once"):
+        search(dataset, "popularity", dimensions, 2, tmp_path, jobs=2, **options)
+    assert not list(tmp_path.glob("*.lock"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

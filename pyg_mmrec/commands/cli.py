@@ -223,8 +223,9 @@ def add_jobs(parser: Parser) -> None:
     """Add ``--jobs``, that of a script of several runs."""
     parser.add_argument(
         "--jobs", type=number(int, min=1, max=1024), default=None, metavar="N",
-        help="train N runs at a time, each in a process of its own with its part of "
-        "the threads (default: one after the other in this process)",
+        help="train N at a time, each in a process of its own with its part of the "
+        "threads and one of several GPUs (default: one after the other in this "
+        "process)",
     )  # fmt: skip
 
 

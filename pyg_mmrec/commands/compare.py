@@ -97,7 +97,7 @@ def searched(
     spaces = spaces_of(cases, args.space or SPACE, data.name)
     studies = search_all(
         data, cases, spaces, args.search, args.budget, folder,
-        seed=args.seeds[0], overwrite=args.overwrite,
+        seed=args.seeds[0], overwrite=args.overwrite, jobs=args.jobs,
     )  # fmt: skip
     curves = search_curves(studies)
     print(write_search(folder, curves, args.search, args.budget))

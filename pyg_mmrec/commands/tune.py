@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_mmrec.commands.cli import open_dataset, parse_study, run_options
+from pyg_mmrec.commands.cli import add_jobs, open_dataset, parse_study, run_options
 from pyg_mmrec.config import Parser, number
 from pyg_mmrec.experiments.space import read_space
 from pyg_mmrec.experiments.trials import best_options
@@ -21,7 +21,7 @@ from pyg_mmrec.experiments.tune import check_optuna, search
 
 USAGE = "METHOD DATASET --space NAME=VALUES ... [options of training]"
 OWN = {"name", "data", "data_options", "trials", "space", "warmup", "method", "place",
-       "output", "resume", "overwrite"}  # fmt: skip
+       "output", "resume", "overwrite", "jobs"}  # fmt: skip
 
 
 def add_own(parser: Parser) -> None:
@@ -39,6 +39,7 @@ def add_own(parser: Parser) -> None:
         "--warmup", type=number(int, min=0, max=1_000_000), default=5, metavar="N",
         help="epochs before a trial can be pruned (default: 5)",
     )  # fmt: skip
+    add_jobs(parser)
 
 
 def read(argv: list[str]) -> argparse.Namespace:
@@ -81,7 +82,8 @@ def main() -> None:
     try:
         study = search(
             data, args.name, space, args.trials, folder, plugs=args.plug,
-            ablate=args.ablate, warmup=args.warmup, overwrite=args.overwrite, **fixed,
+            ablate=args.ablate, warmup=args.warmup, overwrite=args.overwrite,
+            jobs=args.jobs, **fixed,
         )  # fmt: skip
     except KeyboardInterrupt:
         print(

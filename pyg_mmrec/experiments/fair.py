@@ -71,6 +71,7 @@ def search_all(
     folder: Path,
     seed: int = 0,
     overwrite: bool = False,
+    jobs: int | None = None,
 ) -> dict[str, optuna.Study]:
     """Search for the options of every case, each by as much.
 
@@ -85,6 +86,7 @@ def search_all(
         folder: Where searches lie, as ``search/CASE``.
         seed: Seed of the draws and of the trainings.
         overwrite: Start anew.
+        jobs: See :func:`~pyg_mmrec.experiments.tune.search`.
 
     Returns:
         The study of each case.
@@ -95,7 +97,7 @@ def search_all(
         found[name] = search(
             data, options["method"], spaces[name], trials, study_folder(folder, name),
             plugs=options["plugs"], ablate=options["ablate"], seconds=seconds,
-            overwrite=overwrite, seed=seed,
+            overwrite=overwrite, seed=seed, jobs=jobs,
             **{k: v for k, v in options.items() if k not in _GIVEN},
         )  # fmt: skip
     return found
