@@ -22,6 +22,8 @@ from pyg_mmrec.graph import ITEM, USER, features, knn_relation
 from pyg_mmrec.parity.adapter import Adapter, relation_matrix
 from pyg_mmrec.parity.adapters.modal_graphs import (
     _NO_BIAS,
+    STALE,
+    STARTS,
     _channels,
     _few_users,
     _forward,
@@ -289,6 +291,8 @@ ADAPTERS = (
         },
         notes=(
             _NO_BIAS,
+            STARTS,
+            STALE,
             "weights of the item graphs are learned; theirs: fixed",
             "five steps of the bound's network; theirs: 50, after the bound is taken",
             "theirs: its rate is the model's",
