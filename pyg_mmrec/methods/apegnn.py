@@ -49,7 +49,8 @@ class ApeGNN(Recommender):
 
     Differs from the paper: negatives are uniform, as in all methods here, and not
     mixed with positives. The authors' code mixes as an option alone, which its
-    released run leaves off (``ns``), as it does dropout of edges and of layers. It is
+    released run leaves off (``ns``), as it does dropout of edges and of layers; it
+    draws negatives from all items. It is
     512 wide there with two layers (here 64 and three), starts from
     :math:`\sigma(\log(d + 10^{-7}))`, and a node without interactions from that of
     :math:`10^{-7}`, here 0.

@@ -60,7 +60,7 @@ class DAMRS(Recommender):
     Differs from the paper: any number of modalities; two items of which either lacks a
     modality need no agreement in it. Items on which modalities do not agree are never
     neighbours, where the authors' code fills up with them those whose similarities are
-    negative; of equally many common users, a hash decides.
+    negative; of equal similarities or as many common users, a hash decides.
     """
 
     @dataclass

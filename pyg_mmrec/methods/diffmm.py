@@ -67,10 +67,12 @@ class DiffMM(Recommender):
     nodes, in one direction (``contrast_both_ways``: the mean of both;
     ``contrast_nodes="distinct"``: with the batch's nodes, negatives among them) and
     summed over pairs of views; the first step of the schedule has a variance of its
-    own. There features are projected by a linear map (TikTok, Sports) or, without a
-    bias, with a leaky ReLU (Baby, and its default; ``leaky``), evaluation is on the
-    graphs of the last epoch and not on those of the weights at hand, and the
-    best epoch is chosen on the test set.
+    own. There features are projected by a linear map that starts as PyTorch's (TikTok,
+    Sports) or, without a bias, with a leaky ReLU (Baby, and its default; ``leaky``), a
+    denoiser's map of the time starts as small as that of its rows, here as PyTorch's
+    do, negatives are drawn from all items, evaluation is on the graphs of the last
+    epoch and not on those of the weights at hand, and the best of 50 epochs is chosen
+    on the test set.
     """
 
     @dataclass

@@ -49,8 +49,9 @@ class DRAGON(Recommender):
 
     Differs from the paper: modalities are fused by the weighted concatenation that is
     the default of the code in MMRec, with weights that stay a softmax. Features stay
-    frozen. For users with few neighbours, and for the penalty, see
-    :class:`~pyg_mmrec.methods.DualGNN`.
+    frozen. There weights start as a softmax and are free then, and penalised. For users
+    with few neighbours, the penalty, and what else that code does otherwise (maps of
+    features, a loss in bits, what ranks), see :class:`~pyg_mmrec.methods.DualGNN`.
     """
 
     @dataclass

@@ -52,7 +52,10 @@ class DualGNN(Recommender):
     :math:`w_1 \sum_m \mathbf{x}_u^m + \sum_{m > 1} w_m \mathbf{x}_u^m`, which
     ``first_holds_all`` has. A user with fewer
     than ``k`` neighbours keeps those they have, and one with none stays as they are,
-    but for length.
+    but for length; there the first has some of them several times, drawn anew in each
+    epoch. Features' second map has a bias there, their first starts as PyTorch's do,
+    here as Xavier's; the BPR loss is in bits; the penalty is on means of squares; and
+    what ranks is what an epoch's last step computed, before it learned.
     """
 
     @dataclass

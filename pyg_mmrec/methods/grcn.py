@@ -55,7 +55,9 @@ class GRCN(Recommender):
     good. In the authors' code, routing sends no message to users, so that prototypes
     are those of ``num_routings=0``; the commands that it documents keep negative
     weights. It draws users' and items' ids as one table, whose rows Xavier makes
-    shorter than those of two.
+    shorter than those of two. In MMRec's edition of it penalties are means of squares,
+    with that of all prototypes of one modality beside a batch's; and what ranks is what
+    an epoch's last step computed, before it learned.
     """
 
     @dataclass

@@ -27,7 +27,8 @@ from pyg_mmrec.graph import (
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.parallel.columns import Alone
-from pyg_mmrec.ranking.rows import best_columns
+from pyg_mmrec.ranking.nearest import top_k_rows
+from pyg_mmrec.ranking.ties import index_bits, tie_masks
 
 LISTS = relation(ITEM, "lists")
 _LARGEST = 2**30  # numbers of all rows: 4 GB
@@ -107,8 +108,8 @@ class ShrunkKNN(BaseTransform):
 
     Similarities are :math:`\mathbf{x}_i^\top \mathbf{x}_j / (\Vert \mathbf{x}_i \Vert
     \Vert \mathbf{x}_j \Vert + h)` of all modalities side by side, in blocks of rows,
-    and of equals those of lower index are kept. Items without any features have no
-    edges.
+    and of equals those are kept that a hash of both items puts first. Items without any
+    features have no edges.
 
     **Shapes:** ``edge_index`` :math:`(2, E)`, :math:`E \le I k`, and ``edge_weight``
     :math:`(E)`.
@@ -134,8 +135,10 @@ class ShrunkKNN(BaseTransform):
         x, present = _joined(data)
         node = present.nonzero().flatten()
         edges, weights = [], []
+        bits, kept = index_bits(node.numel()), min(self.k, node.numel())
         for rows, value in self._similarities(x[node], x[node]):
-            value, place = best_columns(value, min(self.k, node.numel()))
+            masks = tie_masks(node[rows], bits)
+            value, place = top_k_rows(value, kept, masks, bits)
             source = node[rows].repeat_interleave(place.size(1))
             edges.append(torch.stack([source, node[place.flatten()]]))
             weights.append(value.flatten())

@@ -128,8 +128,10 @@ class LATTICE(LatentStructure):
     weights at hand. In that code, and as options here, the learned graphs are
     normalised after they are mixed (``joint``), convolutions over interactions are
     means over a node and its neighbours (``average``), and features are trained
-    (``learn_features``); its rate falls by 4 % in 50 epochs (``lr_decay=0.99918``). An
-    item is its own first neighbour.
+    (``learn_features``); its rate falls by 4 % in 50 epochs (``lr_decay=0.99918``), and
+    its projections start as PyTorch's linear maps do, ours as Xavier's. The authors'
+    own code is alike, with the rate and the batches of MICRO's. An item is its own
+    first neighbour.
     """
 
     @dataclass

@@ -58,8 +58,10 @@ class LGMRec(Recommender):
     paper's :math:`\lambda_1` of 1e-4 and batch of 2048 make 0.2 here, which the presets
     of its data sets have. Validation on TikTok stayed below 0.03 under it; the default
     is 1e-4 of the mean. Evaluation has no Gumbel noise. Items without a modality take
-    no part in its means and hypergraph. The penalty is on a batch's ids, squared. The
-    paper's :math:`\gamma` is 1; unit rows of weak features swamp the ids.
+    no part in its means and hypergraph. The penalty is on a batch's ids, squared; in
+    the authors' code it is the norms, not squared, of what ranks, and evaluation has
+    Gumbel's noise. The paper's :math:`\gamma` is 1; unit rows of weak features swamp
+    the ids.
     """
 
     @dataclass

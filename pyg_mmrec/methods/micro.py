@@ -59,9 +59,10 @@ class MICRO(LatentStructure):
     per step that is quadratic in their number; modalities that an item lacks get no
     attention. In the authors' code convolutions over interactions are means over a node
     and its neighbours (``average``), features are trained (``learn_features``),
-    similarities have a gradient in an epoch's first step alone, and a batch has an
-    interaction of each of as many users. Rate, its decay, and batch are theirs; so are
-    weights and shares.
+    similarities have a gradient in an epoch's first step alone, a batch has an
+    interaction of each of as many users, negatives are drawn from all items, and linear
+    maps start as PyTorch's, here as Xavier's. Rate, its decay, and batch are theirs; so
+    are weights and shares.
     """
 
     @dataclass

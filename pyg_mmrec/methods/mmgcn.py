@@ -67,7 +67,11 @@ class MMGCN(Recommender):
     first layer. In the authors' code, ids
     and preferences stay as they were drawn; here they are learned, as in the paper. It
     takes the mean of the modalities (``mean``), the paper their sum, and draws users'
-    and items' ids as one table, whose rows Xavier makes shorter than those of two.
+    and items' ids as one table, whose rows Xavier makes shorter than those of two. In
+    MMRec's edition of it images have 256 columns before the first layer, texts all that
+    they have; maps of features, those that join after the first layer, and biases start
+    as PyTorch's do, here as Xavier's, and as zeros; and what ranks is what an epoch's
+    last step computed, before it learned.
     """
 
     @dataclass

@@ -72,13 +72,14 @@ class MMSSL(Recommender):
     (``propagation="alternating"``); attention has no effect, for its weights sum to 1
     over what they do not multiply, and heads add up to one map (``attention=False``);
     features stay frozen as here; the optimiser is AdamW with its default decay
-    (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4 and a batch has an
-    interaction of each of 1024 users. Interactions are made up for users of an
-    epoch's first batch alone (as many as :math:`10^{-4}` of the items, none on data
-    with fewer than 10,000), count in the second step, and from the third on, as in
-    evaluation, there are none: mix and contrast are without them. So are the presets
-    of TikTok and MovieLens-100K (``adversarial_weight=0``: recall@20 on validation .092
-    for .074, and .349 for .326, two seeds).
+    (``optimizer="adamw"``, ``weight_decay=0.01``) at 5.5e-4, a batch has an
+    interaction of each of 1024 users, and negatives are drawn from all items.
+    Interactions are made up for users of an epoch's first batch alone (as many as
+    :math:`10^{-4}` of the items, none on data with fewer than 10,000), count in the
+    second step, and from the third on, as in evaluation, there are none: mix and
+    contrast are without them. So are the presets of TikTok and MovieLens-100K
+    (``adversarial_weight=0``: recall@20 on validation .092 for .074, and .349 for .326,
+    two seeds).
     """
 
     @dataclass

@@ -64,7 +64,8 @@ class MVGAE(Recommender):
     puts a sigmoid over on Amazon's (``squash``). MMRec's edition looks items up in the
     rows of users, trains neither ids nor preferences, and has the hardest of all of a
     batch's negatives in the place of a user's own (``batch_negatives``), against which
-    its losses hardly fall.
+    its losses hardly fall; what ranks there is what an epoch's last step computed, with
+    its dropout and before it learned.
     """
 
     @dataclass

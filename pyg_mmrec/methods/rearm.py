@@ -87,9 +87,10 @@ class REARM(Recommender):
     weights (``weight_dropout``; at a dropout of 1 we leave it out, in evaluation
     too); transposes the meta-network's product (``meta_transposed``) and takes the
     means of its factors over all nodes (``meta_all``); trains the raw features
-    (``learn_features``), for which a learned vector per node and modality stands
-    (``feature_offset``); starts projections with a bias; and never draws positives
-    of validation and test as negatives.
+    (``learn_features``, but for their decay, which goes on what they gain), for which a
+    learned vector per node and modality stands (``feature_offset``); starts projections
+    with a bias; and draws negatives from all items, but never positives of validation
+    and test.
     """
 
     @dataclass

@@ -86,9 +86,11 @@ class SAND(Recommender):
     that no loss reaches what is propagated but through that map. Its distance is not
     eq. (13) (``distance="sampled_mi"``: see :class:`SampledCLUB`)
     with 50 inner steps. Its hidden layer's output has a bias, which would give items
-    that lack a modality a direction. Its BPR is in bits, so that its weights are to be
-    multiplied by .69 here; features start a table that it does not read. Its options
-    name a temperature of .046, which its configuration replaces by .2 in every
+    that lack a modality a direction, and the layer starts as PyTorch's do, here as
+    Xavier's. Its contrast is of texts with images. Its BPR is in bits, so that its
+    weights are to be multiplied by .69 here; features start a table that it does not
+    read; what ranks is what an epoch's last step computed, before it learned. Its
+    options name a temperature of .046, which its configuration replaces by .2 in every
     released run, and an alpha of .012, which the losses in its log of clothing fit,
     while those of baby and sports fit about .5. ``scripts/parity.py sand`` shows that
     with all of this as options, both compute the same.

@@ -61,7 +61,10 @@ class SLMRec(Recommender):
     penalty is on a batch's ids, in the place of weight decay. Nodes of a batch count
     in the tasks as often as they occur, as there (``task_nodes``), and contrasts run
     one way; but ``fac`` compares directions, there inner products (``cosine``), with
-    one more linear map before the last space.
+    one more linear map before the last space. Projections that are normalised after
+    have no bias. In ``fm`` each view there has layer 0 of its own and the layers above
+    it of the other; and what ranks is what an epoch's last step computed, before it
+    learned.
     """
 
     @dataclass

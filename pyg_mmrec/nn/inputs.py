@@ -83,7 +83,7 @@ class Content(nn.Module):
 
     Features that are trained themselves, as in much public code, are features plus an
     offset that starts at zero: gradients and Adam's steps are the same, and the graph
-    stays as it was.
+    stays as it was. A weight decay is on the offset alone.
 
     Args:
         data: A graph with the features, read for their shape.

@@ -80,6 +80,17 @@ def test_neighbours_are_those_on_which_modalities_agree(count, missing) -> None:
             assert torch.allclose(store.edge_weight, weight)
 
 
+@pytest.mark.parametrize("chunk_size", [7, 100])
+def test_no_twin_is_everyones_neighbour(chunk_size) -> None:
+    """Of items with the same features, the first four were."""
+    data = make_graph(modalities=("image",))
+    data[ITEM].x_image[:24] = data[ITEM].x_image[0].clone()
+    store = ConsistentKNN(5, chunk_size)(data)[knn_relation(ITEM, "image")]
+    near, centre = store.edge_index[:, store.edge_index[1] < 24]
+    assert torch.bincount(centre).eq(5).all()
+    assert torch.bincount(near, minlength=30)[:24].max() <= 12
+
+
 def test_behaviour_links_items_that_several_took_both(graph) -> None:
     _, data, _ = build("da_mrs", graph, behaviour_k=3, min_common=2)
     taken = [

@@ -53,6 +53,16 @@ def test_blocks_change_nothing(chunk_size) -> None:
     assert torch.allclose(whole.edge_weight, parts.edge_weight, atol=1e-6)
 
 
+@pytest.mark.parametrize("chunk_size", [7, 100])
+def test_no_twin_is_on_everyones_list(chunk_size) -> None:
+    """Of items with the same features, the first five were."""
+    data = make_graph(modalities=("image",))
+    data[ITEM].x_image[:24] = data[ITEM].x_image[0].clone()
+    lister, listed = ShrunkKNN(5, chunk_size=chunk_size)(data)[LISTS].edge_index
+    listed = listed[lister < 24]
+    assert torch.bincount(listed, minlength=30)[:24].max() <= 12
+
+
 def test_a_new_item_is_listed_by_those_that_would_have(graph) -> None:
     """As by a graph that it was in, where it does not push others out."""
     k, old = 4, make_graph()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.parity import ADAPTERS
+from pyg_mmrec.parity import ADAPTERS, report
 
 from ..test_cli import ROOT, assert_one_sentence, script
 
@@ -32,6 +32,16 @@ def test_it_lists_every_method_with_its_repository(main, capsys) -> None:
     main("--list")
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows == [[name, a.code] for name, a in ADAPTERS.items()]
+
+
+def test_the_readme_says_of_choices_what_the_command_says() -> None:
+    """Figures depend on the machine, the last column does not."""
+    text = (ROOT / "pyg_mmrec" / "methods" / "README.md").read_text()
+    table = text.split(report.head())[1].splitlines()[1:]
+    rows = (line.split(" | ") for line in table)
+    said = {cells[0].removeprefix("| "): cells[-1] for cells in rows}
+    printed = {n: report.row(a, []).split(" | ")[-1] for n, a in ADAPTERS.items()}
+    assert said == printed
 
 
 def test_a_wrong_source_folder_is_one_sentence_and_exit_code_2() -> None:

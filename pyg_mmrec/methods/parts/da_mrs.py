@@ -28,7 +28,8 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.ranking.rows import best_columns
+from pyg_mmrec.ranking.nearest import top_k_rows
+from pyg_mmrec.ranking.ties import index_bits, tie_masks
 from pyg_mmrec.transforms.checks import check_finite, check_k
 from pyg_mmrec.transforms.listening import append_edges
 
@@ -44,8 +45,9 @@ class ConsistentKNN(BaseTransform):
 
     with cosines :math:`s` and their means :math:`\bar{s}` over all pairs, from `DA-MRS
     <https://doi.org/10.1145/3637528.3671703>`_, in blocks of rows. Edges weigh 1,
-    symmetrically normalised; an item is the first of its own ``k`` neighbours. A
-    modality that either item lacks has no say; items that lack it have no edges of it.
+    symmetrically normalised; an item is the first of its own ``k`` neighbours, and of
+    equals those are kept that a hash of both items puts first. A modality that either
+    item lacks has no say; items that lack it have no edges of it.
 
     **Shapes:** adds ``data['item', 'knn_<m>', 'item']`` with ``edge_index``
     :math:`(2, E)`, :math:`E \le I k`, and ``edge_weight`` :math:`(E)`.
@@ -93,6 +95,7 @@ class ConsistentKNN(BaseTransform):
             m: _mean_cosine(x[:count], has[:count]) for m, (x, has) in sides.items()
         }
         found: dict[str, list[Tensor]] = {m: [rows.new_zeros(2, 0)] for m in sides}
+        bits = index_bits(count)
         for block in rows.split(self.chunk_size):
             itself = block.unsqueeze(-1) == torch.arange(count, device=block.device)
             cosines, agreed = {}, ~itself
@@ -104,7 +107,8 @@ class ConsistentKNN(BaseTransform):
             for m, (_, has) in sides.items():
                 own = block[has[block]].expand(2, -1)
                 scores = cosines[m].masked_fill(~agreed, -torch.inf)
-                value, place = best_columns(scores, self.k)
+                kept = min(self.k, count)
+                value, place = top_k_rows(scores, kept, tie_masks(block, bits), bits)
                 value = value[:, : self.k - 1]  # and itself
                 row, rank = value.isfinite().nonzero(as_tuple=True)
                 found[m] += [own, torch.stack([place[row, rank], block[row]])]

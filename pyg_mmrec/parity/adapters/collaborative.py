@@ -107,7 +107,11 @@ ADAPTERS = (
         ours={"dim": 8, "l2": 0.0},
         own=("bias.table.weight",),
         modalities=("image",),
-        notes=(NORMS, "a map and a taste per modality; theirs: one for all of them"),
+        notes=(
+            NORMS,
+            "a map and a taste per modality; theirs: one for all of them",
+            "a bias of each item; theirs: none",
+        ),
     ),
     Adapter(
         method="itemknn_cbf",

@@ -232,6 +232,7 @@ ADAPTERS = (
         notes=(
             "generated graphs lose no edges; theirs: half of their entries on TikTok",
             "denoisers 64 wide; theirs: 1000",
+            "evaluated on graphs of the weights at hand; theirs: on the last epoch's",
             "L2: half the squares; theirs: squares",
         ),
     ),

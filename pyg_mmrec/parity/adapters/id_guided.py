@@ -12,7 +12,15 @@ from torch import nn
 
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, relation
 from pyg_mmrec.parity.adapter import Adapter, bipartite_matrix, relation_matrix
-from pyg_mmrec.parity.adapters.modal_graphs import _K, _TWO, _channels, _forward
+from pyg_mmrec.parity.adapters.modal_graphs import (
+    _FEW,
+    _K,
+    _TWO,
+    STALE,
+    STARTS,
+    _channels,
+    _forward,
+)
 from pyg_mmrec.parity.toolbox import Toolbox, write_user_graph
 from pyg_mmrec.parity.weights import shaped
 
@@ -39,10 +47,6 @@ _CHOICES: dict[str, dict[str, Any]] = {
     "weights of the modalities uniform": {"modality_weights": {}},
     "no bias after the hidden layer": {"feature_bias": False},
 }
-_NOTES = (
-    "features' first map starts as Xavier's; theirs: as PyTorch's",
-    "ranked by the weights at hand; theirs: by what the last step computed",
-)
 
 
 def _narrow(model: str, cls: str, layer: str) -> Callable[[], None]:
@@ -130,8 +134,9 @@ ADAPTERS = (
             **_CHOICES,
         },
         notes=(
-            *_NOTES,
-            "a user with few neighbours has each once; theirs: some several times",
+            STARTS,
+            STALE,
+            _FEW,
             "penalty: half the squares of a batch's preferences; theirs: their mean, "
             "and that of shares that nothing else reads",
             "edges pruned by both, left out of the comparison",
@@ -189,7 +194,8 @@ ADAPTERS = (
         notes=(
             "no masked features; theirs: without a gradient",
             "noise in both, left out of the comparison but for its length",
-            *_NOTES,
+            STARTS,
+            STALE,
         ),
     ),
 )

@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.graph import ITEM, knn_relation
 from pyg_mmrec.parity.adapter import Adapter, relation_matrix
+from pyg_mmrec.parity.adapters.item_graphs import STARTS
 from pyg_mmrec.parity.checkout import double
 from pyg_mmrec.parity.peer import LR, Peer, switched
 from pyg_mmrec.parity.scripts import (
@@ -138,6 +139,7 @@ ADAPTERS = (
         },
         notes=(
             "similarities have a gradient in each step; theirs: in an epoch's first",
+            STARTS,
             "a batch of interactions; theirs: of as many users, each with one",
         ),
     ),

@@ -149,6 +149,10 @@ def _mvgae_weights() -> dict[str, Any]:
 _SHARES = "shares that stay a softmax; theirs: free after their start as one"
 _NO_BIAS = "no bias after the hidden layer, so that what is missing stays zero"
 _MEANS = "penalty: half the squares of a batch's preferences; theirs: their mean"
+STARTS = "features' first map starts as Xavier's; theirs: as PyTorch's"
+STALE = "ranked by the weights at hand; theirs: by what the last step computed"
+_FEW = "a user with few neighbours has each once; theirs: some several times"
+_DRAWN = "ids and preferences are learned; theirs: stay as they were drawn"
 
 ADAPTERS = (
     Adapter(
@@ -180,7 +184,11 @@ ADAPTERS = (
             "prototypes refined three times": {"num_routings": 3},
             "confidences start at 1": {"confidence": 1.0},
         },
-        notes=(_MEANS,),
+        notes=(
+            "penalty: half the squares of a batch's ids and prototypes; theirs: their "
+            "mean, and that of all prototypes of a modality",
+            STALE,
+        ),
     ),
     Adapter(
         method="dragon",
@@ -209,7 +217,7 @@ ADAPTERS = (
         own=("preference.logits.table.weight",),
         graphs={"mm_adj": relation_matrix(relation(ITEM, "mixed"))},
         choices={"weights of the modalities uniform": {"modality_weights": {}}},
-        notes=(_SHARES, _NO_BIAS, _MEANS),
+        notes=(_SHARES, _NO_BIAS, _FEW, _MEANS, STARTS, STALE),
     ),
     Adapter(
         method="dualgnn",
@@ -238,7 +246,7 @@ ADAPTERS = (
         choices={
             "a share of each modality by itself": {"first_holds_all": False},
         },
-        notes=(_SHARES, _NO_BIAS, _MEANS),
+        notes=(_SHARES, _NO_BIAS, _FEW, _MEANS, STARTS, STALE),
     ),
     Adapter(
         method="mmgcn",
@@ -253,7 +261,13 @@ ADAPTERS = (
         ours={"dim": _DIM, "mean": True, "l2": 0.0},
         own=("user.table.weight", "item.table.weight", "preference.table.weight"),
         choices={"the sum of the modalities": {"mean": False}},
-        notes=("features projected to one width; theirs: to 256, or not", _MEANS),
+        notes=(
+            "features projected to one width; theirs: to 256, or not",
+            _DRAWN,
+            "penalty: half the squares of a batch; theirs: on what does not learn",
+            "maps start as Xavier's, biases as zeros; theirs: some as PyTorch's",
+            STALE,
+        ),
     ),
     Adapter(
         method="mvgae",
@@ -288,6 +302,8 @@ ADAPTERS = (
             "the comparison",
             "means over the batch, in nats; theirs: sums, in bits",
             "samples have noise in both, left out of the comparison",
+            _DRAWN,
+            STALE,
         ),
     ),
     Adapter(
@@ -336,6 +352,8 @@ ADAPTERS = (
         notes=(
             "one map into the last space; theirs: two",
             "penalty on a batch's ids; theirs: weight decay",
+            "of the tasks fac alone is compared",
+            STALE,
         ),
     ),
 )

@@ -14,6 +14,8 @@ from pyg_mmrec.parity.adapters.item_graphs import (
     IDS,
     LEARNED,
     PROJECTIONS,
+    RATE,
+    STARTS,
     learned_features,
 )
 from pyg_mmrec.parity.toolbox import Toolbox, write_item_graph
@@ -97,7 +99,7 @@ ADAPTERS = (
             "fusion_adj": relation_matrix(relation(ITEM, "pooled")),
         },
         choices=LEARNED,
-        notes=("theirs: the rate falls by 4 % in 50 epochs",),
+        notes=(STARTS, RATE),
     ),
     Adapter(
         method="pgl",
@@ -138,7 +140,8 @@ ADAPTERS = (
         notes=(
             "the local principal part by both, left out of the comparison; the global "
             "one: theirs alone",
-            "theirs: the rate falls by 4 % in 50 epochs",
+            STARTS,
+            RATE,
         ),
     ),
     Adapter(
@@ -173,6 +176,7 @@ ADAPTERS = (
             "l2": 0.01,
         },
         graphs={"norm_adj": bipartite_matrix(INTERACTS)},
+        notes=(STARTS, "of the nine fusions one is compared"),
     ),
     Adapter(
         method="da_mrs",

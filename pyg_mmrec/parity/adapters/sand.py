@@ -22,6 +22,8 @@ from pyg_mmrec.graph import ITEM, USER, features, knn_relation
 from pyg_mmrec.parity.adapter import Adapter, relation_matrix
 from pyg_mmrec.parity.adapters.modal_graphs import (
     _NO_BIAS,
+    STALE,
+    STARTS,
     _channels,
     _few_users,
     _forward,
@@ -282,10 +284,17 @@ ADAPTERS = (
             },
             "losses over a batch's items": {"loss_items": "batch"},
             "the paper's bound between halves": {"distance": "mi"},
+            "users' weights stay a softmax; theirs: free after their start as one": {
+                "user_weights": "softmax"
+            },
+            "weights of the modalities uniform": {"modality_weights": {}},
         },
         notes=(
             _NO_BIAS,
-            "theirs: the network of the bound is fitted after it, for the next step",
+            STARTS,
+            STALE,
+            "weights of the item graphs are learned; theirs: fixed",
+            "five steps of the bound's network; theirs: 50, after the bound is taken",
             "theirs: its rate is the model's",
             "theirs: BPR in bits, so that weights of the other terms are 1.44 times "
             "what they say",
