@@ -582,7 +582,7 @@ def test_its_options_are_those_of_our_configuration() -> None:
 
 
 def test_methods_that_need_more_features_are_left_out() -> None:
-    assert peer.fit(None, 0) == ["bpr", "lightgcn", "layergcn"]
+    assert peer.fit(None, 0) == ["bpr", "lightgcn", "layergcn", "selfcf"]
     assert peer.fit(["freedom"], 1) == ["freedom"]
     with pytest.raises(MMRecError, match="FREEDOM needs 1 modalities, but .* has 0"):
         peer.fit(["freedom"], 0)

@@ -32,7 +32,6 @@ from pyg_mmrec.parity.toolbox import (
     check,
     data_options,
     write_data,
-    write_user_graph,
 )
 
 PART = "peer"
@@ -63,8 +62,8 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         target = write_data(data, Path(folder))
         methods = fit(methods, len(modalities(data)))
-        if any(MODELS[name].user_graph for name in methods):
-            write_user_graph(data, target)
+        for write in {write for name in methods if (write := MODELS[name].write)}:
+            write(data, target)
         for name in methods:
             model = MODELS[name]
             ours = _training(dataset, name, settings)

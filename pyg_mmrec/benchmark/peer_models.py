@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from torch_geometric.data import HeteroData
+
+from pyg_mmrec.parity.toolbox import write_item_graph, write_user_graph
 
 
 @dataclass(frozen=True)
@@ -16,14 +21,14 @@ class Model:
         same: Our options by its names; it takes our values.
         fixed: Other options of its own, which its files leave to a search.
         modalities: Modalities that it needs.
-        user_graph: Whether it reads a graph of users from a file.
+        write: Writes what it reads beside the data: a graph of users, or of items.
     """
 
     name: str
     same: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     modalities: int = 0
-    user_graph: bool = False
+    write: Callable[[HeteroData, Path], None] | None = None
 
     def of_theirs(self, config: Any) -> dict[str, Any]:
         """Its options for a configuration of ours."""
@@ -38,6 +43,7 @@ MODELS: Mapping[str, Model] = {
     "bpr": Model("BPR", {"reg_weight": "l2"}),
     "lightgcn": Model("LightGCN", _LAYERS),
     "layergcn": Model("LayerGCN", {**_LAYERS, "dropout": "drop_edges"}),
+    "selfcf": Model("SELFCFED_LGN", {**_LAYERS, "dropout": "dropout"}),
     "vbpr": Model("VBPR", {"reg_weight": "l2"}, modalities=1),
     "mmgcn": Model(
         "MMGCN",
@@ -58,7 +64,11 @@ MODELS: Mapping[str, Model] = {
         modalities=2,
     ),
     "dualgnn": Model(
-        "DualGNN", _LAYERS, {"aggr_mode": "add"}, modalities=2, user_graph=True
+        "DualGNN",
+        _LAYERS,
+        {"aggr_mode": "add"},
+        modalities=2,
+        write=write_user_graph,
     ),
     "slmrec": Model(
         "SLMRec",
@@ -101,7 +111,57 @@ MODELS: Mapping[str, Model] = {
         {**_LAYERS, **_ITEM_GRAPH, "n_mm_layers": "num_item_layers"},
         {"aggr_mode": "add"},
         modalities=2,
-        user_graph=True,
+        write=write_user_graph,
+    ),
+    "mvgae": Model("MVGAE", {"n_layers": "num_layers", "beta": "beta"}, modalities=2),
+    "da_mrs": Model(
+        "DAMRS",
+        {
+            **_ITEM_GRAPH,
+            "n_ui_layers": "num_layers",
+            "n_mm_layers": "num_item_layers",
+            "kl_weight": "user_weight",
+            "neighbor_weight": "item_weight",
+        },
+        modalities=2,
+        write=write_item_graph,
+    ),
+    "smore": Model(
+        "SMORE",
+        {
+            "image_knn_k": "k",
+            "text_knn_k": "k",
+            "n_ui_layers": "num_layers",
+            "n_layers": "num_item_layers",
+            "dropout_rate": "dropout",
+            "cl_loss": "cl_weight",
+            "temperature": "tau",
+            "reg_weight": "l2",
+        },
+        modalities=2,
+    ),
+    "pgl": Model(
+        "PGL",
+        {
+            **_ITEM_GRAPH,
+            "n_ui_layers": "num_layers",
+            "n_mm_layers": "num_item_layers",
+            "dropout": "dropout",
+            "reg_weight": "cl_weight",
+        },
+        {"mode": "local"},
+        modalities=2,
+    ),
+    "mmgcf": Model(
+        "MMGCF",
+        {
+            "n_ui_layers": "num_layers",
+            "fusion_mode": "fusion",
+            "weighting": "weighting",
+            "dropout": "drop_edges",
+            "reg_weight": "l2",
+        },
+        modalities=2,
     ),
     "lgmrec": Model(
         "LGMRec",
