@@ -262,6 +262,25 @@ def test_items_that_do_not_fit_leave_nothing_behind(whole) -> None:
     assert app.post("/items", json={"items": [good]}).status_code == 200
 
 
+def test_a_newer_run_that_added_items_do_not_fit_leaves_the_old_one(whole) -> None:
+    app = client(whole, index_only=False)
+    new = [{"id": 107, "features": features(whole, 3)}]
+    assert app.post("/items", json={"items": new}).status_code == 200
+    old = app.get("/health").json()
+    # The next version knows one modality of two.
+    data = Synthetic(num_users=50, num_items=40, modalities=["text"])
+    train(data, "vbpr", output=whole, epochs=1, progress=False, overwrite=True)
+    for _ in range(2):  # it is not taken for loaded at the second look
+        answer = app.post("/reload")
+        assert answer.status_code == 503
+        assert "was added does not fit it" in answer.json()["error"]
+        health = app.get("/health").json()
+        assert (health["status"], health["version"]) == ("stale", old["version"])
+    more = [{"id": 108, "features": features(whole, 3)}]
+    assert app.post("/items", json={"items": more}).status_code == 422
+    assert app.get("/health").json()["version"] == old["version"]
+
+
 def test_a_history_is_placed(whole) -> None:
     app, index = client(whole, index_only=False), load_run(whole).index
     for more in ({}, {"fold_in": "mean"}, {"allow": [1, 2, 3]}, {"diversity": 0.5}):
