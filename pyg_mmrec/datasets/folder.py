@@ -31,12 +31,13 @@ from pyg_mmrec.datasets.made import (
     possible,
     tell_skipped,
 )
-from pyg_mmrec.datasets.raws import find_sources, made_of, warn_if_stale
+from pyg_mmrec.datasets.raws import find_sources, made_of, values_then, warn_if_stale
 from pyg_mmrec.datasets.readers import items_file
 from pyg_mmrec.datasets.sources import as_folder, shown
 from pyg_mmrec.datasets.tables import table_kind
 from pyg_mmrec.encoding import KINDS, encoder, fingerprint
 from pyg_mmrec.encoding.engine import encode_new
+from pyg_mmrec.encoding.names import parse
 from pyg_mmrec.errors import MMRecError, spelled
 
 Values = Sequence[str | Path | None]
@@ -301,10 +302,13 @@ class Folder(Dataset):
             made[kind] = (name, self.text_columns, values)
         for kind, paths in held.features().items():
             told = made_of(paths[0]) if kind in KINDS else None
-            if told is not None:  # of all items of the table, whoever took them
+            if told is not None:
                 columns = told["columns"] or None
-                sources = find_sources(self.folder, held.items(None), columns)
-                made[kind] = (told["encoder"], columns, sources[kind].values)
+                known: Values = ()
+                if parse(kind, told["encoder"])[0].whole:
+                    sources = find_sources(self.folder, held.items(None), columns)
+                    known = values_then(paths[0], sources.get(kind))
+                made[kind] = (told["encoder"], columns, known)
         return made
 
     def _contents(self) -> Contents:
