@@ -141,6 +141,17 @@ def test_features_of_other_titles_than_now_are_told(tmp_path) -> None:
     Folder(folder)
 
 
+def test_features_of_other_pictures_than_now_are_told_each_time(tmp_path) -> None:
+    folder = shop(tmp_path / "shop")
+    first, *_ = models.pictures(folder / "images")
+    encode_folder(folder, image="colours", progress=False)
+    Folder(folder)  # which is kept, and no file that it reads changes
+    first.write_bytes(first.read_bytes() + b"more")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="image.parquet was made of other values"):
+            Folder(folder)
+
+
 def test_features_of_the_user_stay(tmp_path) -> None:
     folder = shop(tmp_path / "shop")
     pd.DataFrame({"item": ["i0", "i1"], "x": [1, 2]}).to_csv(
