@@ -71,7 +71,8 @@ def test_pictures_become_features_and_broken_ones_are_listed(tmp_path, caplog) -
     assert (made["image"].present, made["image"].total) == (6, 8)
     skipped = pd.read_csv(folder / "image_skipped.csv")
     assert skipped["item"].tolist() == ["i8", "i9"]
-    assert skipped["reason"].str.contains("cannot identify").all()
+    # Files of equal content share the reason, which can name neither.
+    assert skipped["reason"].tolist() == ["cannot identify image file"] * 2
     dataset = Folder(folder)
     assert dataset.modalities == ["image", "text"]
     assert int(dataset[0][ITEM].mask_image.sum()) == 6
