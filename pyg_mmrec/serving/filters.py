@@ -137,10 +137,10 @@ def _values(cell: Any) -> set[Any]:
 
 
 def _truths(where: Any, count: int) -> Tensor:
-    mask = where if isinstance(where, Tensor) else torch.from_numpy(np.array(where))
-    if mask.dtype != torch.bool or mask.shape != (count,):
+    mask = where if isinstance(where, Tensor) else np.array(where)
+    if mask.dtype not in (torch.bool, np.bool_) or mask.shape != (count,):
         raise MMRecError(
             f"'where' needs a truth value for each of the {count} items (got "
             f"{mask.dtype} of shape {list(mask.shape)})"
         )
-    return mask
+    return torch.as_tensor(mask)

@@ -232,13 +232,14 @@ class Index(Lists):
         """
         extension = self._with_extension("items can join")
         extension.model.check_new_items()
+        if isinstance(ids, str):
+            raise MMRecError(f"a list of ids is expected, one an item (got {ids!r})")
         ids = list(ids)
         items = self.items.joined(ids, titles, columns)
+        content = content_of(extension.data, features, ids)
         if not ids:
             return self
-        extension, rows = extension.with_items(
-            content_of(extension.data, features, ids)
-        )
+        extension, rows = extension.with_items(content)
         other = self._replaced(
             rows=Branch(self.rows.user, torch.cat([self.rows.item, rows])),
             item_ids=items.ids,
