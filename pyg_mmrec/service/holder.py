@@ -205,7 +205,11 @@ def grown(index: Index, batch: Batch) -> Index:
     features = {m: [item["features"].get(m) for item in batch] for m in names}
     # As in a folder of data: an item without a title goes by its id.
     titles = [item["title"] or str(item["id"]) for item in batch]
-    return index.add_items(features, ids, titles if index.item_titles else None)
+    told = [item.get("columns", {}) for item in batch]  # older journals have none
+    columns = {name: [each.get(name) for each in told] for one in told for name in one}
+    return index.add_items(
+        features, ids, titles if index.item_titles else None, columns
+    )
 
 
 def _refuse_known(index: Index, batch: Batch) -> None:
