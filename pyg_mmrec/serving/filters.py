@@ -126,7 +126,7 @@ def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
     found = [bool(part & values or {str(v) for v in part} & texts) for part in parts]
     if not any(found):
         known = sorted({str(value) for part in parts for value in part})
-        raise unknown(f"value of {name!r}", str(wanted), known)
+        raise unknown(f"value of {name!r}", ", ".join(sorted(texts)), known)
     return torch.tensor(found)
 
 

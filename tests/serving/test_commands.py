@@ -50,7 +50,7 @@ def test_lists_as_they_are_asked_for(run, command, folder) -> None:
         ("u1 --history i1", "one of both"),
         ("u1 --where genre", "COLUMN=VALUE"),
         ("u1 --where gnre=War", "did you mean 'genre'"),
-        ("u1 --where genre=Wars", "did you mean 'War'"),
+        ("u1 --where genre=Wars", "value of 'genre' 'Wars': did you mean 'War'"),
         ("u1 --allow i400", "no item 'i400'"),
         ("u1 --diversity 2", "--diversity"),
         ("--history i400", "no item 'i400'"),
