@@ -19,12 +19,13 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec.commands.cli import parse
+from pyg_mmrec.commands.cli import parse, table
 from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.commands.methods import markdown_methods
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.serving.index import Index
+from pyg_mmrec.training.scoring import Result
 
 from .conftest import interrupted
 
@@ -282,3 +283,14 @@ def test_ctrl_c_says_what_is_left(options, told, capsys) -> None:
         guarded(main, **options)
     assert stop.value.code == 130
     assert told in capsys.readouterr().err
+
+
+def test_a_table_shows_the_cut_offs_that_there_are() -> None:
+    """It showed NaN for those of others."""
+    figures = {"recall@3": 0.1, "ndcg@3": 0.2, "recall@5": 0.3, "ndcg@5": 0.4}
+    found = table({"mine": Result(1, figures, {}, [], 0.0, 0, [], {})}).splitlines()
+    assert "valid recall@5" in found[0]
+    assert "@3" not in found[0]
+    assert found[1].split() == ["mine", "1", "0.00", "0.3000", "0.4000"]
+    found = table({"mine": Result(1, {"recall@20": 0.5}, {}, [], 0.0, 0, [], {})})
+    assert "nan" not in found

@@ -159,6 +159,19 @@ def test_a_method_that_is_not_trained_is_checked_as_well(data, tmp_path) -> None
     assert snapshot(tmp_path / "p") == before
 
 
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_what_cannot_be_scored_is_told_before_the_training(part, tmp_path) -> None:
+    rows = [(u, i, "train") for u in range(6) for i in range(u, u + 4)]
+    rows += [(0, 9, "valid"), (1, 9, "test"), (2, 9, "train")]
+    rows = [("new" if s == part else u, i, s) for u, i, s in rows]
+    (tmp_path / "shop").mkdir()
+    table = pd.DataFrame(rows, columns=["user", "item", "split"])
+    table.to_csv(tmp_path / "shop" / "interactions.csv", index=False)
+    with pytest.raises(MMRecError, match=f"{part[:3]}.* has a train interaction"):
+        train(Folder(tmp_path / "shop"), tmp_path / "out", "bpr")
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
 @pytest.mark.parametrize("name", ["config.json", "checkpoint.pt", "result.json"])
 def test_a_damaged_file_is_refused(name, data, out) -> None:
     (out / name).write_bytes((out / name).read_bytes()[:-9])

@@ -69,6 +69,7 @@ def test_a_rank_counts_before_a_score(shop, tmp_path) -> None:
     [
         ("user,item\nu1,i1", "has no score column .found: user, item.*rank from 1"),
         ("user,score\nu1,1", "has no item column"),
+        ("user,item,score", "has no rows: write a table"),
         ("user,item,score\nu1,i1,x", "has the score 'x' in data row 1"),
         ("user,item,score\nu1,i1,", "has no score in data row 1"),
         ("user,item,score\nu1,i1,1\nu1,i1,2", "1 items twice, such as 'i1' to 'u1'"),

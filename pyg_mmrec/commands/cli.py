@@ -416,13 +416,20 @@ def run_method(data: Dataset, args: argparse.Namespace, method: str) -> Run:
 
 def table(results: Mapping[str, Result]) -> str:
     """Validation and test metrics of runs, a row each, as plain text."""
+    there = {name for r in results.values() for name in (*r.valid, *r.test)}
+    shown = [name for name in _SHOWN if name in there]
+    if not shown and there:  # other cut-offs
+        k = max(int(name.partition("@")[2]) for name in there)
+        shown = [f"recall@{k}", f"ndcg@{k}"]
     head = f"{'':<12}{'best':>6}{'s/epoch':>9}"
     for part in ("valid", "test"):
-        head += "".join(f"{part + ' ' + name:>17}" for name in _SHOWN)
+        head += "".join(f"{part + ' ' + name:>17}" for name in shown)
     lines = [head]
     for name, result in results.items():
         row = f"{name:<12}{result.best_epoch:>6}{result.seconds_per_epoch:>9.2f}"
         for metrics in (result.valid, result.test):
-            row += "".join(f"{metrics.get(m, float('nan')):>17.4f}" for m in _SHOWN)
-        lines.append(row)
+            row += "".join(
+                f"{metrics[m]:>17.4f}" if m in metrics else " " * 17 for m in shown
+            )
+        lines.append(row.rstrip())
     return "\n".join(lines)

@@ -9,13 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from pyg_mmrec.config import Parser, number
-from pyg_mmrec.datasets.coverage import check_overlap
-from pyg_mmrec.datasets.ids import placed
-from pyg_mmrec.datasets.readers import items_file
-from pyg_mmrec.datasets.tables import id_column, read_table
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import load_run
-from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, read_json
+from pyg_mmrec.experiments.outputs import CHECKPOINT
+from pyg_mmrec.experiments.tables import with_table
 from pyg_mmrec.serving.index import Index
 
 
@@ -29,38 +26,6 @@ def raw_ids(ids: pd.Index, texts: list[str]) -> list[object]:
     """Users or items as the data name them: ids that are numbers come as text here."""
     by_text = {str(raw): raw for raw in ids}
     return [text if text in ids else by_text.get(text, text) for text in texts]
-
-
-def with_table(index: Index, run: str, given: str | None) -> Index:
-    """The index with the columns of a table of items.
-
-    Args:
-        index: The index.
-        run: The run, whose data set may have such a table in its folder.
-        given: The file, if it is named.
-
-    Raises:
-        MMRecError: If a file is named and cannot be read.
-    """
-    path = Path(given) if given else _own_table(Path(run))
-    if path is None:
-        return index
-    table = read_table(path)
-    ids = pd.Index(id_column(table, "item", path))
-    check_overlap(ids, index.item_ids, path)
-    known = placed(ids, index.item_ids) >= 0
-    frame = table[known].assign(item=index.item_ids[placed(ids, index.item_ids)[known]])
-    return index.with_columns(frame)
-
-
-def _own_table(run: Path) -> Path | None:
-    """The table of items in the folder of a run's data set."""
-    if not (run / CONFIG).exists():
-        return None
-    source = read_json(run / CONFIG).get("source")
-    arguments = source.get("arguments") if isinstance(source, dict) else None
-    folder = arguments.get("path") if isinstance(arguments, dict) else None
-    return items_file(Path(folder)) if isinstance(folder, str) else None
 
 
 def conditions(words: list[str]) -> dict[str, list[str]]:

@@ -31,12 +31,19 @@ from pyg_mmrec.datasets.made import (
     possible,
     tell_skipped,
 )
-from pyg_mmrec.datasets.raws import find_sources, made_of, warn_if_stale
+from pyg_mmrec.datasets.raws import (
+    FOLDERS,
+    find_sources,
+    made_of,
+    values_then,
+    warn_if_stale,
+)
 from pyg_mmrec.datasets.readers import items_file
 from pyg_mmrec.datasets.sources import as_folder, shown
 from pyg_mmrec.datasets.tables import table_kind
 from pyg_mmrec.encoding import KINDS, encoder, fingerprint
 from pyg_mmrec.encoding.engine import encode_new
+from pyg_mmrec.encoding.names import parse
 from pyg_mmrec.errors import MMRecError, spelled
 
 Values = Sequence[str | Path | None]
@@ -153,6 +160,11 @@ class Folder(Dataset):
                 fingerprint(kind, name)  # which refuses what is none
         self.text_columns = None if text_columns is None else list(text_columns)
         super().__init__(folder.parent, folder.name, modalities, **options)
+        held = self._contents()
+        for kind, paths in held.features().items():
+            # A graph that was kept does not know that a picture changed.
+            if kind in FOLDERS and kind in self.modalities:
+                warn_if_stale(paths[0], held.table)
 
     @classmethod
     def add_options(cls, add: Callable[..., Any]) -> None:
@@ -257,7 +269,8 @@ class Folder(Dataset):
                 cache = Path(self.processed_dir) / "encoded"
                 features[name] = make(sources[name], made[name], cache, name in asked)
             elif name in paths:
-                warn_if_stale(paths[name][0], held.table)
+                if name not in FOLDERS:  # else it is told whatever was kept
+                    warn_if_stale(paths[name][0], held.table)
                 features[name] = self._feature(name, paths[name], found, by_row)
             else:
                 x, ids = vectors[name]
@@ -301,10 +314,13 @@ class Folder(Dataset):
             made[kind] = (name, self.text_columns, values)
         for kind, paths in held.features().items():
             told = made_of(paths[0]) if kind in KINDS else None
-            if told is not None:  # of all items of the table, whoever took them
+            if told is not None:
                 columns = told["columns"] or None
-                sources = find_sources(self.folder, held.items(None), columns)
-                made[kind] = (told["encoder"], columns, sources[kind].values)
+                known: Values = ()
+                if parse(kind, told["encoder"])[0].whole:
+                    sources = find_sources(self.folder, held.items(None), columns)
+                    known = values_then(paths[0], sources.get(kind))
+                made[kind] = (told["encoder"], columns, known)
         return made
 
     def _contents(self) -> Contents:

@@ -34,11 +34,13 @@ class NewItems:
         ids: Raw ids.
         features: By modality, ``[n, d_m]``, zeros where an item lacks it.
         titles: A title each, or ``None``.
+        table: What else is known of them, with a column ``item``, or ``None``.
     """
 
     ids: list[Any]
     features: dict[str, np.ndarray]
     titles: list[str] | None = None
+    table: pd.DataFrame | None = None
 
 
 def read_new_items(
@@ -83,9 +85,10 @@ def read_new_items(
     for name, (ids, x) in (encoded or {}).items():
         if name in modalities and name not in vectors:
             vectors[name] = (x, ids)
-    named = [ids for _, ids in vectors.values()]
+    named, known_of = [ids for _, ids in vectors.values()], None
     if table is not None:
-        named.append(pd.Index(id_column(read_table(table), "item", table)))
+        known_of = read_table(table)
+        named.append(pd.Index(id_column(known_of, "item", table)))
     if not any(len(ids) for ids in named):
         raise MMRecError(
             f"{shown(folder)} has no features of {', '.join(modalities) or 'items'}: "
@@ -94,6 +97,9 @@ def read_new_items(
         )
     text = len(known) > 0 and isinstance(known[0], str)
     named = [ids.astype(str) if text else ids for ids in named]
+    if known_of is not None:
+        known_of = known_of.assign(item=named[-1])
+        known_of = known_of.drop_duplicates("item", keep="last")
     every = named[0]
     for ids in named[1:]:
         every = every.append(ids)
@@ -104,7 +110,7 @@ def read_new_items(
         features[name] = np.zeros((len(every), x.shape[1]), np.float32)
         features[name][place] = x
     titles = None if table is None else read_item_titles(table, every)
-    return NewItems(every.tolist(), features, titles)
+    return NewItems(every.tolist(), features, titles, known_of)
 
 
 def read_items_beside(

@@ -185,6 +185,30 @@ def made_of(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def values_then(path: Path, source: Source | None) -> Sequence[str | Path | None]:
+    """The values that features were made of, among those that there are now.
+
+    Args:
+        path: File of the features, which :func:`write_features` wrote.
+        source: What there is now; ``None`` for nothing.
+
+    Raises:
+        MMRecError: If they are not all there any more.
+    """
+    told = made_of(path) or {}
+    if source is not None:
+        # What has come since counts for nothing; what was skipped has no row there.
+        ids = pq.read_table(path, columns=["item"])["item"].to_pandas()
+        for then in (source.of(pd.Index(ids)), source):
+            if then.digest() == told.get("source"):
+                return then.values
+    raise MMRecError(
+        f"{shown(path)} was made of other texts than there are now, so a new one has "
+        f"no place among them: put the old table back, with new items in a folder of "
+        f"their own, or run 'pyg-mmrec encode {shown(path.parent)}' and train again"
+    )
+
+
 def warn_if_stale(path: Path, items: Path | None) -> None:
     """Warn of features that were made of other values than there are now.
 

@@ -84,7 +84,8 @@ def _guarded(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except (MMRecError, MemoryError):
             raise
         except Exception as error:
-            return error
+            # Kept for all files of the same content: it names none of them.
+            return ValueError(one_line(error).replace(f" {str(value)!r}", ""))
 
     return opened
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pyg_mmrec.encoding.base import Encoder
+from pyg_mmrec.encoding.base import KINDS, Encoder
 from pyg_mmrec.encoding.batches import in_parts, one_line
 from pyg_mmrec.encoding.names import encoder as encoder_of
 from pyg_mmrec.encoding.store import Made, Store
 from pyg_mmrec.encoding.text import DIM, Tfidf
-from pyg_mmrec.errors import MMRecError, positive
+from pyg_mmrec.errors import MMRecError, positive, unknown
 from pyg_mmrec.files import claimed, digest_of
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,8 @@ def encode(
         >>> x.shape, bool(x[0] @ x[1] > x[0] @ x[2]), bool(x[3].any())
         ((4, 3), True, False)
     """
+    if kind not in KINDS:
+        raise unknown("kind of value", kind, KINDS)
     known = _plain(values, kind)
     made = encoder_of(kind, encoder, device)
     if isinstance(made, Tfidf):

@@ -17,8 +17,7 @@ from pyg_mmrec.evaluation.labels import (
     check_options,
     check_rows,
     edges_of,
-    labels_of,
-    no_candidate,
+    evaluated,
 )
 from pyg_mmrec.evaluation.metrics import (
     ACCURACY,
@@ -32,7 +31,7 @@ from pyg_mmrec.evaluation.metrics import (
 )
 from pyg_mmrec.evaluation.metrics import METRICS as METRICS
 from pyg_mmrec.evaluation.slices import EVERYTHING, item_slices, user_slices
-from pyg_mmrec.graph import ITEM, USER, train_edges
+from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.ranking.rows import Ragged, best_columns, order_of_equals, top_k
 
@@ -125,10 +124,7 @@ class Evaluator:
             )
         self.candidates = candidates
         self._candidate = candidate_mask(data, candidates)
-        labels = labels_of(data, split)
-        labels = labels[:, self._candidate[labels[1]]]
-        if labels.numel() == 0:
-            raise no_candidate(split, candidates, int(self._candidate.sum()))
+        labels, users = evaluated(data, split, candidates)
         parts = [edges_of(data, part) for part in exclude]
         seen = torch.cat([*parts, labels[:, :0]], dim=1)
         # Where an item is among the candidates, which are ranked by themselves.
@@ -136,15 +132,8 @@ class Evaluator:
         seen = seen[:, self._candidate[seen[1]]]
         self._seen = Ragged(torch.stack([seen[0], place[seen[1]]]), num_users)
         self._truth = Ragged(labels, num_users)
-        has_train = torch.bincount(train_edges(data)[0], minlength=num_users) > 0
-        has_label = self._truth.count > 0
-        self.users = (has_label & has_train).nonzero().flatten()
-        self.dropped = int((has_label & ~has_train).sum())
-        if self.users.numel() == 0:
-            raise MMRecError(
-                f"no user of the split {split!r} has a train interaction: "
-                f"nothing can be evaluated, so split the data anew"
-            )
+        self.users = users.nonzero().flatten()
+        self.dropped = int((self._truth.count > 0).sum()) - self.users.numel()
         self._item_slices = item_slices(data)
         self._user_slices = user_slices(data)
         self._lists = ListMetrics(data, self.metrics)

@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.evaluation.candidates import candidate_mask
 from pyg_mmrec.evaluation.metrics import ALL
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
 
@@ -34,13 +35,40 @@ def check_options(
             raise MMRecError(f"'k' needs to be a positive integer (got {k})")
 
 
-def no_candidate(split: str, candidates: str, count: int) -> MMRecError:
-    """The error for a split that holds out nothing that is ranked."""
-    return MMRecError(
-        f"none of the {split!r} interactions is with one of the {count:,} "
-        f"{candidates} items that are to be ranked: choose other candidates, or "
-        f"another split (Split('cold') holds out whole items)"
+def evaluated(data: HeteroData, split: str, candidates: str) -> tuple[Tensor, Tensor]:
+    """What of a split counts, ``[2, n]``, and which users are evaluated, ``[U]`` bool.
+
+    Args:
+        data: The graph.
+        split: ``"val"`` or ``"test"``.
+        candidates: Which items are ranked.
+
+    Raises:
+        MMRecError: For a split that has no label among the candidates, or none of a
+            user with a train interaction; and as :func:`labels_of`.
+    """
+    candidate = candidate_mask(data, candidates)
+    labels = labels_of(data, split)
+    labels = labels[:, candidate[labels[1]]]
+    if labels.numel() == 0:
+        raise MMRecError(
+            f"none of the {split!r} interactions is with one of the "
+            f"{int(candidate.sum()):,} {candidates} items that are to be ranked: "
+            f"choose other candidates, or another split (Split('cold') holds out whole "
+            f"items)"
+        )
+    num_users = int(data[USER].num_nodes)
+    with_label, with_train = (
+        torch.bincount(edges[0], minlength=num_users) > 0
+        for edges in (labels, train_edges(data))
     )
+    users = with_label & with_train
+    if not users.any():
+        raise MMRecError(
+            f"no user of the split {split!r} has a train interaction: nothing can be "
+            f"evaluated, so split the data anew"
+        )
+    return labels, users
 
 
 def edges_of(data: HeteroData, part: str) -> Tensor:

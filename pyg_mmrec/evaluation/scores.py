@@ -109,6 +109,8 @@ def read_scores(path: Path | str, dataset: Dataset) -> GivenLists:
     """
     path = Path(path)
     table = read_table(path)
+    if table.empty:
+        raise MMRecError(f"{shown(path)} has no rows: write {_NEEDED}")
     known = {"user": dataset.user_ids, "item": dataset.item_ids}
     codes = {kind: _codes(table, kind, path, ids) for kind, ids in known.items()}
     user, item = codes["user"], codes["item"]

@@ -110,4 +110,4 @@ def slice_lines(slices: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
 
 
 def _width(metric: str) -> int:
-    return len(metric) + 2
+    return max(len(metric), 6) + 2  # 0.1234 fits

@@ -17,6 +17,7 @@ from pyg_mmrec.experiments.outputs import (
     clear,
     read_json,
 )
+from pyg_mmrec.experiments.tables import with_columns
 from pyg_mmrec.files import claimed, replacing
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.serving.index import Index
@@ -61,7 +62,7 @@ def add_items(
         >>> len(load_run("runs/tonight").index.item_ids)
         41
     """
-    folder, output = Path(folder), Path(output)
+    folder, output, where = Path(folder), Path(output), items
     with claimed(output):
         check_free(output, False, overwrite)
         done = load_run(folder, dataset)
@@ -72,6 +73,8 @@ def add_items(
             names, known = modalities(done.data), done.index.item_ids
             items = read_items_beside(data, items, names, known)
         index = done.index.add_items(items.features, items.ids, items.titles)
+        if items.table is not None:
+            index = with_columns(index, items.table, str(where))
         state = checkpoint.load(folder / CHECKPOINT)
         rest = {
             name: (folder / name).read_bytes()

@@ -150,6 +150,7 @@ def run(
         model = trainer.model
         description = described(trainer, dataset, plugs, ablate)
         _check_alike(description)
+        trainer.scored(score_test)  # what cannot be is told while nothing is written
         done = folder is not None and accept(
             folder, trainer, description, overwrite, score_test
         )

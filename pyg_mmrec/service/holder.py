@@ -53,9 +53,10 @@ class Holder:
         self._lock = threading.Lock()
         self._look, self._stop = threading.Event(), False
         self._stamp = _stamp(place.run)
-        self._base, self._version = self._load()
+        index, self._version = self._load()
         self._read = 0
-        self.current = Snapshot(self._base, self._version, place.config)
+        self._unfit: dict[tuple[Stamp, int], str] = {}  # the last that did not fit
+        self.current = Snapshot(index, self._version, place.config)
         self._catch_up()
 
     def refresh(self) -> bool:
@@ -142,36 +143,49 @@ class Holder:
         stamp = _stamp(self.place.run)
         if stamp == self._stamp:
             return False
+        both = stamp, self.journal.size()
+        if both in self._unfit:  # a run is not read at every look
+            raise MMRecError(self._unfit[both])
         base, version = self._load()
-        self._stamp = stamp
         if version == self._version:
+            self._stamp = stamp
             return False
-        self._base, self._version, self._read = base, version, 0
-        index, added = self._grown(base)
+        try:
+            index, added, read = self._grown(base, 0)
+        except MMRecError as error:
+            told = (
+                f"the new version of {self.place.run} is not served, for an item that "
+                f"was added does not fit it ({error}): take it out of "
+                f"{self.journal.path}, or train with the same features"
+            )
+            self._unfit = {both: told}
+            raise MMRecError(told) from error
+        # Only now, so that what fails is tried again and leaves no trace.
         self.current = Snapshot(index, version, self.place.config, added)
+        self._stamp, self._version, self._read = stamp, version, read
         return True
 
     def _catch_up(self) -> bool:
         """Add the items that other workers have taken since."""
         if self.journal.size() <= self._read:
             return False
-        index, added = self._grown(self.current.index)
+        index, added, self._read = self._grown(self.current.index, self._read)
         if not added:
             return False
         total = self.current.added + added
         self.current = Snapshot(index, self._version, self.place.config, total)
         return True
 
-    def _grown(self, index: Index) -> tuple[Index, int]:
-        batches, end = self.journal.read(self._read)
+    def _grown(self, index: Index, start: int) -> tuple[Index, int, int]:
+        """An index with what the journal holds from a place on, how much, its end."""
+        batches, end = self.journal.read(start)
         count = 0
         for batch in batches:
             # A run that was trained anew may have learned some of them.
             new = [item for item in batch if item["id"] not in index.item_ids]
             if new:
                 index, count = grown(index, new), count + len(new)
-        self._read = end
-        return index, count
+        return index, count, end
 
 
 def grown(index: Index, batch: Batch) -> Index:
@@ -191,7 +205,11 @@ def grown(index: Index, batch: Batch) -> Index:
     features = {m: [item["features"].get(m) for item in batch] for m in names}
     # As in a folder of data: an item without a title goes by its id.
     titles = [item["title"] or str(item["id"]) for item in batch]
-    return index.add_items(features, ids, titles if index.item_titles else None)
+    told = [item.get("columns", {}) for item in batch]  # older journals have none
+    columns = {name: [each.get(name) for each in told] for one in told for name in one}
+    return index.add_items(
+        features, ids, titles if index.item_titles else None, columns
+    )
 
 
 def _refuse_known(index: Index, batch: Batch) -> None:

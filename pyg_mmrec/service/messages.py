@@ -72,6 +72,9 @@ class NewItem(_Message):
     features: dict[str, list[Finite] | None] = Field(
         description="its features by modality, as wide as those of the data"
     )
+    columns: dict[str, Value | list[Value]] = Field(
+        {}, description="what else is known of it, for `where`"
+    )
 
 
 class AddRequest(_Message):

@@ -15,6 +15,7 @@ from pyg_mmrec.datasets.ids import plain
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.outputs import CHECKPOINT
+from pyg_mmrec.experiments.tables import with_table
 from pyg_mmrec.ranking.inverted import import_faiss
 from pyg_mmrec.ranking.rows import Ragged
 from pyg_mmrec.service.config import Place, ServiceConfig
@@ -151,7 +152,7 @@ def checkpoint_of(run: Path | str) -> Path:
 
 
 def load_index(run: Path | str, index_only: bool) -> Index:
-    """The index of a run, with its model as far as it is asked for.
+    """The index of a run, with its model and items' columns if they are asked for.
 
     Raises:
         MMRecError: If there is no finished run, it is damaged, or its data are not
@@ -164,7 +165,7 @@ def load_index(run: Path | str, index_only: bool) -> Index:
             f"{run} is no folder of a run, from which the model and its data could be "
             f"had: name one, or serve a checkpoint with --index-only"
         )
-    return load_run(run).index
+    return with_table(load_run(run).index, run)
 
 
 def load_version(run: Path | str, index_only: bool) -> tuple[Index, str]:

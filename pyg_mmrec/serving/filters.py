@@ -43,13 +43,11 @@ def columns_of(table: pd.DataFrame, item_ids: pd.Index) -> Columns:
             f"the table of items has {plain(ids[ids.duplicated()][0])!r} twice: give "
             f"each item one row"
         )
-    place = placed(item_ids, ids)
+    place = placed(item_ids, ids).tolist()
+    cells = {str(name): list(table[name]) for name in table.columns if name != "item"}
     return {
-        str(name): [
-            None if at < 0 else _cell(table[name].iloc[at], str(name)) for at in place
-        ]
-        for name in table.columns
-        if name != "item"
+        name: [None if at < 0 else _cell(found[at], name) for at in place]
+        for name, found in cells.items()
     }
 
 
@@ -114,7 +112,12 @@ def candidates(
 def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
     """Items that have one of the wanted values in a column."""
     if name not in columns:
-        raise unknown("column of the items", str(name), columns or ["none"])
+        if not columns:
+            raise MMRecError(
+                f"the items have no column {name!r}, for there is no table of them: "
+                f"name it with --items (in Python: Index.with_columns)"
+            )
+        raise unknown("column of the items", str(name), columns)
     several = isinstance(wanted, (list, tuple, set, frozenset))
     values = set(wanted) if several else {wanted}
     # What comes from a command line is text.
@@ -123,7 +126,7 @@ def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
     found = [bool(part & values or {str(v) for v in part} & texts) for part in parts]
     if not any(found):
         known = sorted({str(value) for part in parts for value in part})
-        raise unknown(f"value of {name!r}", str(wanted), known)
+        raise unknown(f"value of {name!r}", ", ".join(sorted(texts)), known)
     return torch.tensor(found)
 
 
@@ -137,10 +140,10 @@ def _values(cell: Any) -> set[Any]:
 
 
 def _truths(where: Any, count: int) -> Tensor:
-    mask = where if isinstance(where, Tensor) else torch.from_numpy(np.array(where))
-    if mask.dtype != torch.bool or mask.shape != (count,):
+    mask = where if isinstance(where, Tensor) else np.array(where)
+    if mask.dtype not in (torch.bool, np.bool_) or mask.shape != (count,):
         raise MMRecError(
             f"'where' needs a truth value for each of the {count} items (got "
             f"{mask.dtype} of shape {list(mask.shape)})"
         )
-    return mask
+    return torch.as_tensor(mask)

@@ -186,13 +186,16 @@ class Index(Lists):
         """The same index with more columns of its items, for ``where``.
 
         Args:
-            table: A column ``item`` of raw ids, and one of each kind of value; items
-                that it lacks have none.
+            table: A column ``item`` of raw ids, and one of each kind of value; of items
+                that it lacks stays what was known.
 
         Raises:
             MMRecError: See :func:`~pyg_mmrec.serving.filters.columns_of`.
         """
-        columns = {**self.item_columns, **columns_of(table, self.item_ids)}
+        columns, none = dict(self.item_columns), [None] * len(self.item_ids)
+        for name, values in columns_of(table, self.item_ids).items():
+            both = zip(columns.get(name, none), values, strict=True)
+            columns[name] = [old if new is None else new for old, new in both]
         return self._replaced(item_columns=columns)
 
     def add_items(
@@ -232,13 +235,14 @@ class Index(Lists):
         """
         extension = self._with_extension("items can join")
         extension.model.check_new_items()
+        if isinstance(ids, str):
+            raise MMRecError(f"a list of ids is expected, one an item (got {ids!r})")
         ids = list(ids)
         items = self.items.joined(ids, titles, columns)
+        content = content_of(extension.data, features, ids)
         if not ids:
             return self
-        extension, rows = extension.with_items(
-            content_of(extension.data, features, ids)
-        )
+        extension, rows = extension.with_items(content)
         other = self._replaced(
             rows=Branch(self.rows.user, torch.cat([self.rows.item, rows])),
             item_ids=items.ids,

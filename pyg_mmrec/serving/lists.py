@@ -242,11 +242,17 @@ class Lists(ABC):
 
     def _histories(self, history: Sequence[Any]) -> list[Tensor]:
         """Items of each new user."""
-        history = list(history)
-        several = bool(history) and all(
+        history = [history] if isinstance(history, str) else list(history)
+        kinds = {
             isinstance(items, (list, tuple, set, frozenset, pd.Index))
             for items in history
-        )
+        }
+        if len(kinds) > 1:
+            raise MMRecError(
+                "a history is a list of ids, or a list of ids for each of several "
+                "users (got both): put each user's into a list"
+            )
+        several = kinds == {True}
         lists = history if several else [history]
         for place, items in enumerate(lists):
             if not len(items):

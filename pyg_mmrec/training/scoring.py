@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from pyg_mmrec.evaluation.candidates import suited_candidates
 from pyg_mmrec.evaluation.contribution import branch_recalls
 from pyg_mmrec.evaluation.evaluator import Evaluator
+from pyg_mmrec.evaluation.labels import evaluated
 from pyg_mmrec.evaluation.metrics import USUAL
 from pyg_mmrec.evaluation.slices import EVERYTHING, slices_to_json
 from pyg_mmrec.methods.base import Recommender
@@ -115,6 +116,15 @@ class Scores:
     def parts(score_test: bool) -> dict[str, str]:
         """Parts to score, by their names in a result."""
         return {"valid": "val", "test": "test"} if score_test else {"valid": "val"}
+
+    def check(self, parts: Mapping[str, str]) -> None:
+        """Refuse parts that cannot be scored, before hours of training end there.
+
+        Raises:
+            MMRecError: See :func:`~pyg_mmrec.evaluation.labels.evaluated`.
+        """
+        for part in parts.values():
+            evaluated(self.data, part, self.config.candidates or "all")
 
     def by_slice(self, parts: Mapping[str, str]) -> Figures:
         """Metrics of each part, of all and by slice."""

@@ -183,7 +183,12 @@ class Trainer:
             hooks: Called on the way, beside those that ``config.track`` names; what
                 they raise ends the training.
             score_test: Whether to score the test; :attr:`Result.test` is empty if not.
+
+        Raises:
+            MMRecError: If what is to be scored cannot be, before anything is trained.
         """
+        scores = Scores(self.model, self.data, self.config, self.ranks)
+        parts = self.scored(score_test)
         if resume:
             if not self.progress.epoch:
                 self.load_checkpoint()
@@ -200,8 +205,6 @@ class Trainer:
                 hook.on_start(self.description, self.output)
             if self.trainable:
                 self._fit(hooks)
-            scores = Scores(self.model, self.data, self.config, self.ranks)
-            parts = scores.parts(score_test) if self.validate else {}
             slices = scores.by_slice(parts)
             valid, test = (over_all(slices.get(part, {})) for part in ("valid", "test"))
             for hook in hooks:
@@ -217,6 +220,20 @@ class Trainer:
             branches=scores.branches(parts),
             slices=slices,
         )
+
+    def scored(self, score_test: bool = True) -> dict[str, str]:
+        """What a training is scored by, parts by their names in a result.
+
+        Args:
+            score_test: As of :meth:`fit`.
+
+        Raises:
+            MMRecError: If one of them cannot be scored.
+        """
+        scores = Scores(self.model, self.data, self.config, self.ranks)
+        parts = scores.parts(score_test) if self.validate else {}
+        scores.check(parts)
+        return parts
 
     def _hints(self) -> list[str]:
         if not (self.trainable and self.validate):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from pyg_mmrec import Folder, encode_folder, load_run, run
 from pyg_mmrec.datasets.newcomers import read_items_beside
 from pyg_mmrec.encoding.text import Tfidf
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.adding import add_items
+from tests.encoding import models
 
 WORDS = ["red", "blue", "green", "wide", "old", "shoe", "lamp", "chair", "table"]
 
@@ -76,3 +80,31 @@ def test_features_of_the_users_own_stay_the_users(shop, tmp_path) -> None:
     names, known = data.modalities, data.item_ids
     items = read_items_beside(data, tmp_path / "new", names, known)
     assert items.features == {}
+
+
+def test_kept_features_stay_those_of_the_texts_of_then(shop, tmp_path) -> None:
+    encode_folder(shop, text="tfidf", progress=False)
+    before = Folder(shop).encode_more(tmp_path / "new")["text"][1]
+    table = pd.read_csv(shop / "items.csv")
+    tonight = pd.DataFrame({"item": ["later"], "title": ["velvet curtain"]})
+    pd.concat([tonight, table]).to_csv(shop / "items.csv", index=False)
+    with pytest.warns(UserWarning, match="made of other values"):
+        data = Folder(shop)
+    assert np.array_equal(data.encode_more(tmp_path / "new")["text"][1], before)
+    table.loc[3, "title"] = "velvet curtain"
+    table.to_csv(shop / "items.csv", index=False)
+    with pytest.warns(UserWarning, match="made of other values"):
+        data = Folder(shop)
+    with pytest.raises(MMRecError, match="made of other texts than there are now"):
+        data.encode_more(tmp_path / "new")
+
+
+def test_pictures_that_are_gone_keep_no_new_one_out(shop, tmp_path) -> None:
+    models.pictures(tmp_path / "new" / "images", 1)[0].rename(
+        tmp_path / "new" / "images" / "tonight.jpg"
+    )
+    models.pictures(shop / "images")
+    encode_folder(shop, image="colours", progress=False)
+    data = Folder(shop)
+    shutil.rmtree(shop / "images")
+    assert data.encode_more(tmp_path / "new")["image"][0].tolist() == ["tonight"]

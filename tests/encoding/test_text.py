@@ -60,6 +60,11 @@ def test_what_is_no_list_of_texts(texts, words) -> None:
         encode(texts)
 
 
+def test_what_is_of_no_kind() -> None:
+    with pytest.raises(MMRecError, match="unknown kind of value 'video': .*audio"):
+        encode(["a.mp4"], kind="video")
+
+
 def test_a_small_corpus_keeps_all_products() -> None:
     """One text would vanish in one dimension less than there are texts."""
     texts = ["red shoes", "red boots", "a lamp", "", "quite another thing"]

@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from pyg_mmrec import Synthetic, load_run
+from pyg_mmrec import Folder, Synthetic, load_run
 from pyg_mmrec import run as train
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.training import checkpoint
@@ -260,6 +261,48 @@ def test_items_that_do_not_fit_leave_nothing_behind(whole) -> None:
     for one in (app, client(whole, index_only=False)):
         assert one.get("/health").json()["items"] == 40
     assert app.post("/items", json={"items": [good]}).status_code == 200
+
+
+def test_a_newer_run_that_added_items_do_not_fit_leaves_the_old_one(whole) -> None:
+    app = client(whole, index_only=False)
+    new = [{"id": 107, "features": features(whole, 3)}]
+    assert app.post("/items", json={"items": new}).status_code == 200
+    old = app.get("/health").json()
+    # The next version knows one modality of two.
+    data = Synthetic(num_users=50, num_items=40, modalities=["text"])
+    train(data, "vbpr", output=whole, epochs=1, progress=False, overwrite=True)
+    for _ in range(2):  # it is not taken for loaded at the second look
+        answer = app.post("/reload")
+        assert answer.status_code == 503
+        assert "was added does not fit it" in answer.json()["error"]
+        health = app.get("/health").json()
+        assert (health["status"], health["version"]) == ("stale", old["version"])
+    more = [{"id": 108, "features": features(whole, 3)}]
+    assert app.post("/items", json={"items": more}).status_code == 422
+    assert app.get("/health").json()["version"] == old["version"]
+
+
+def test_items_are_chosen_by_columns_of_their_table(folder, tmp_path) -> None:
+    genres = [["Drama", "War"][i % 2] for i in range(40)]
+    table = pd.DataFrame({"item": [f"i{i}" for i in range(40)], "genre": genres})
+    table["seen"] = pd.Timestamp(0)  # which is no text or number
+    table.to_parquet(folder / "items.parquet")
+    run, options = tmp_path / "run", {"epochs": 1, "dim": 4, "progress": False}
+    train(Folder(folder), "vbpr", output=run, **options)
+    with pytest.warns(UserWarning, match="'seen' of items .* is left out"):
+        app = client(run, index_only=False)
+    asked = {"user": "u1", "k": 40, "where": {"genre": "War"}}
+    found = items(app.post("/recommend", json=asked))
+    assert {int(item[1:]) % 2 for item in found} == {1}
+    new = {"id": "n1", "features": {"text": [1.0] * 6}, "columns": {"genre": "War"}}
+    other = {"id": "n2", "features": {"text": [1.0] * 6}}
+    assert app.post("/items", json={"items": [new, other]}).status_code == 200
+    again = items(app.post("/recommend", json=asked))
+    assert set(again) == {*found, "n1"}
+    asked["where"] = {"gnre": "War"}
+    answer = app.post("/recommend", json=asked)
+    assert answer.status_code == 422
+    assert "did you mean 'genre'" in answer.json()["error"]
 
 
 def test_a_history_is_placed(whole) -> None:

@@ -50,7 +50,7 @@ def test_lists_as_they_are_asked_for(run, command, folder) -> None:
         ("u1 --history i1", "one of both"),
         ("u1 --where genre", "COLUMN=VALUE"),
         ("u1 --where gnre=War", "did you mean 'genre'"),
-        ("u1 --where genre=Wars", "did you mean 'War'"),
+        ("u1 --where genre=Wars", "value of 'genre' 'Wars': did you mean 'War'"),
         ("u1 --allow i400", "no item 'i400'"),
         ("u1 --diversity 2", "--diversity"),
         ("--history i400", "no item 'i400'"),
@@ -90,6 +90,24 @@ def test_items_join_and_a_run_goes_on(run, command, tmp_path) -> None:
     assert code == 0, stderr
     assert len(lines(stdout)) == 3
     assert command(f"{line} --output {tmp_path}/now")[0] == 2
+
+
+def test_items_that_join_are_found_by_their_columns(run, command, tmp_path) -> None:
+    new = tmp_path / "tonight"
+    new.mkdir()
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(2, 6)))
+    table.insert(0, "item", ["n1", "n2"])
+    table.to_csv(new / "text.csv", index=False)
+    rows = [["n1", "One", "Drama"], ["n2", "Two", "Western"]]
+    told = pd.DataFrame(rows, columns=["item", "title", "genre"])
+    told.to_csv(new / "items.csv", index=False)
+    code, _, stderr = command(f"add-items {run} --features {new} --output {run}2")
+    assert code == 0, stderr
+    for genre, count in (("Drama", 1), ("Western", 1), ("War", 0)):
+        line = f"recommend {run}2 u1 -k 40 --where genre={genre}"
+        found = {row[2] for row in lines(command(line)[1])}
+        assert len(found & {"n1", "n2"}) == count
+        assert len(found) > 9 or genre == "Western"
 
 
 def test_an_export_replaces_an_export_and_no_data(command, run, folder) -> None:

@@ -119,6 +119,11 @@ def test_new_users_get_lists_without_what_they_have(folder, method, fold_in) -> 
         (lambda i: i.add_items(vectors(1), [50], []), "0 titles for 1 new items"),
         (lambda i: i.add_items({"text": torch.ones(1, 3)}, [50]), r"\[3\].*\[32\]"),
         (lambda i: i.recommend(1, allow=[99]), "there is no item 99"),
+        (lambda i: i.recommend(history="12"), "there is no item '12'"),
+        (lambda i: i.recommend(history=[1, [2]]), "ids, or a list of ids for each"),
+        (lambda i: i.recommend(1, where="genre=War"), "'where' needs a truth value"),
+        (lambda i: i.add_items(vectors(1), []), "1 features of .* for 0 items"),
+        (lambda i: i.add_items(vectors(2), "50"), "list of ids"),
     ],
 )
 def test_mistakes_are_one_sentence(folder, call, message) -> None:
