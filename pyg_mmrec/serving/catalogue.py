@@ -13,7 +13,7 @@ from torch import Tensor
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.serving.diversity import marginal_relevance
-from pyg_mmrec.serving.filters import Columns, Where, candidates
+from pyg_mmrec.serving.filters import Columns, Places, Where, candidates
 from pyg_mmrec.serving.ids import check_count, check_ids, joined_ids
 
 _POOL = 10  # candidates of a diverse list, as a multiple of its length
@@ -52,6 +52,7 @@ class Catalogue:
     ids: pd.Index
     titles: list[str] | None = None
     columns: Columns = field(default_factory=dict)
+    _places: Places = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_ids("item", self.ids, self.rows)
@@ -67,7 +68,8 @@ class Catalogue:
         where: Where | None,
     ) -> Tensor | None:
         """See :func:`~pyg_mmrec.serving.filters.candidates`."""
-        return candidates(self.ids, self.titles, self.columns, allow, deny, where)
+        known = self.ids, self.titles, self.columns, self._places
+        return candidates(*known, allow, deny, where)
 
     def titled(self, frame: pd.DataFrame, items: Tensor) -> pd.DataFrame:
         """A table with the titles of the items in its rows, where there are any."""

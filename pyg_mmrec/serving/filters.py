@@ -17,6 +17,8 @@ from pyg_mmrec.serving.ids import codes_of
 Where = Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | Tensor
 """Values by column, a function of the items' table, or a truth value per item."""
 Columns = dict[str, list[Any]]
+Places = dict[str, dict[Any, Tensor]]
+"""Items by a value, as it is and as text, for columns that were asked for."""
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -70,6 +72,7 @@ def candidates(
     item_ids: pd.Index,
     titles: list[str] | None,
     columns: Columns,
+    places: Places,
     allow: Sequence[Any] | None = None,
     deny: Sequence[Any] | None = None,
     where: Where | None = None,
@@ -80,6 +83,7 @@ def candidates(
         item_ids: Raw ids of all items.
         titles: Their titles.
         columns: What else is known of them.
+        places: Kept from call to call with these columns; at first empty.
         allow: Raw ids of the only ones that may; all if ``None``.
         deny: Raw ids of those that may not.
         where: See :data:`Where`.
@@ -98,7 +102,7 @@ def candidates(
         mask[codes_of("item", deny, item_ids)] = False
     if isinstance(where, Mapping):
         for name, wanted in where.items():
-            mask &= _matching(name, wanted, columns)
+            mask &= _matching(name, wanted, columns, places)
     elif where is not None:
         if callable(where):
             table = {"item": item_ids, **columns}
@@ -109,7 +113,7 @@ def candidates(
     return mask
 
 
-def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
+def _matching(name: str, wanted: Any, columns: Columns, places: Places) -> Tensor:
     """Items that have one of the wanted values in a column."""
     if name not in columns:
         if not columns:
@@ -122,12 +126,25 @@ def _matching(name: str, wanted: Any, columns: Columns) -> Tensor:
     values = set(wanted) if several else {wanted}
     # What comes from a command line is text.
     texts = {str(value) for value in values}
-    parts = [_values(cell) for cell in columns[name]]
-    found = [bool(part & values or {str(v) for v in part} & texts) for part in parts]
-    if not any(found):
-        known = sorted({str(value) for part in parts for value in part})
+    if name not in places:  # a loop over all items, which a service takes once
+        places[name] = _places(columns[name])
+    found = [places[name][v] for v in values | texts if v in places[name]]
+    if not found:
+        known = sorted({str(value) for value in places[name]})
         raise unknown(f"value of {name!r}", ", ".join(sorted(texts)), known)
-    return torch.tensor(found)
+    mask = torch.zeros(len(columns[name]), dtype=torch.bool)
+    mask[torch.cat(found)] = True
+    return mask
+
+
+def _places(cells: Sequence[Any]) -> dict[Any, Tensor]:
+    found: dict[Any, list[int]] = {}
+    for item, cell in enumerate(cells):
+        for value in _values(cell):
+            found.setdefault(value, []).append(item)
+            if not isinstance(value, str):
+                found.setdefault(str(value), []).append(item)
+    return {value: torch.tensor(items) for value, items in found.items()}
 
 
 def _values(cell: Any) -> set[Any]:
