@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from pyg_mmrec.datasets.readers import items_file
 from pyg_mmrec.datasets.sources import shown
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
+from pyg_mmrec.files import replacing
 from pyg_mmrec.serving.filters import columns_of
 from pyg_mmrec.serving.index import Index
 
@@ -53,6 +55,29 @@ def with_columns(index: Index, table: pd.DataFrame, where: Path | str) -> Index:
         else:
             fit.append(name)
     return index.with_columns(table[fit])
+
+
+def keep_table(folder: Path, index: Index, joined: pd.DataFrame | None) -> None:
+    """Write what is known of an index's items as a data set's table of items.
+
+    Args:
+        folder: The data set's folder.
+        index: The index, with the columns of its items.
+        joined: What is known of items that joined them, with a column ``item``.
+    """
+    known = {"item": list(index.item_ids), **index.item_columns}
+    table = pd.concat([pd.DataFrame(known), joined], ignore_index=True)
+    if len(table.columns) == 1:
+        return
+    for name in table.columns.drop("item"):
+        table[name] = table[name].map(_cell)
+    with replacing(folder / "items.csv") as file:
+        table.to_csv(file, index=False)
+
+
+def _cell(value: Any) -> Any:
+    """Several values as text, as tables have them."""
+    return "|".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _own_table(run: Path) -> Path | None:

@@ -30,6 +30,7 @@ from pyg_mmrec.experiments.outputs import (
     clear,
     write_json,
 )
+from pyg_mmrec.experiments.tables import keep_table, with_table
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.growing import Fill, PerNode
@@ -134,6 +135,8 @@ def update(
         clear(output)
         ids = grown.user_ids, grown.item_ids, grown.titles
         keep(output / DATA, dataset.name, grown.data, *ids)
+        joined = items.table if isinstance(items, NewItems) else None
+        keep_table(output / DATA, with_table(done.index, folder), joined)
         kept = Kept(output / DATA)
         trainer = _trainer(kept, told["method"], parts, options)
         description = described(trainer, kept, **parts)

@@ -108,6 +108,15 @@ def test_items_that_join_are_found_by_their_columns(run, command, tmp_path) -> N
         found = {row[2] for row in lines(command(line)[1])}
         assert len(found & {"n1", "n2"}) == count
         assert len(found) > 9 or genre == "Western"
+    week = tmp_path / "week.csv"
+    pd.DataFrame({"user": ["u1", "u2"], "item": ["n1", "i4"]}).to_csv(week, index=False)
+    line = f"update {run}2 --interactions {week} --output {run}3 --epochs 1"
+    assert command(line)[0] == 0
+    code, stdout, stderr = command(f"recommend {run}3 u2 -k 40 --where genre=Western")
+    assert (code, [row[2] for row in lines(stdout)]) == (0, ["n2"]), stderr
+    stdout = command(f"recommend {run}3 u2 -k 40 --where genre=Drama")[1]
+    assert "n1" in {row[2] for row in lines(stdout)}
+    assert len(lines(stdout)) > 9
 
 
 def test_an_export_replaces_an_export_and_no_data(command, run, folder) -> None:
