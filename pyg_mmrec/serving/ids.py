@@ -83,7 +83,7 @@ def joined_ids(kind: str, known: pd.Index, new: Sequence[Any]) -> pd.Index:
         new: Those that join.
 
     Raises:
-        MMRecError: If one is known, occurs twice, or is of another type.
+        MMRecError: If one is known, occurs twice, is blank, or is of another type.
     """
     added = pd.Index([plain(raw) for raw in new])
     if len(added) == 0:
@@ -96,6 +96,8 @@ def joined_ids(kind: str, known: pd.Index, new: Sequence[Any]) -> pd.Index:
                 f"but those there are of type {wanted.__name__}, such as "
                 f"{plain(known[0])!r}: give one of that type"
             )
+        if isinstance(raw, str) and not raw.strip():
+            raise MMRecError(f"a new {kind} has a blank id: give each one of its own")
     taken = added[added.isin(known)]
     if len(taken):
         raise MMRecError(

@@ -13,6 +13,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.serving.diversity import marginal_relevance
+from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
 
@@ -236,3 +237,11 @@ def test_diverse_lists_are_of_allowed_items(index) -> None:
     assert index.recommend("cy", k=6, diversity=0.0).equals(index.recommend("cy", k=6))
     assert len(index.recommend("ann", k=6, diversity=0.5)) == 4
     assert np.isfinite(diverse["score"]).all()
+
+
+def test_a_blank_id_joins_nothing() -> None:
+    known = pd.Index(["a", "b"])
+    assert joined_ids("item", known, ["c"]).tolist() == ["a", "b", "c"]
+    for blank in ("", "  "):
+        with pytest.raises(MMRecError, match="a new item has a blank id"):
+            joined_ids("item", known, ["c", blank])
