@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,29 @@ def linger(path: Path) -> None:
     time.sleep(60)
 
 
+def tell_pid(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def soon(true: Callable[[], object]) -> bool:
+    """Whether it becomes true within 40 seconds."""
+    ends = time.monotonic() + 40
+    while time.monotonic() < ends and not true():
+        time.sleep(0.1)
+    return bool(true())
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Gone, but for whoever should ask what became of it.
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.exists() and state.read_text().rsplit(")")[-1].split()[0] == "Z")
+
+
 def do(what, *arguments) -> str | None:
     return what(*arguments)
 
@@ -54,6 +80,22 @@ def test_a_killed_process_is_told_and_ends_the_others(tmp_path) -> None:
     with pytest.raises(MMRecError, match="b: its process was killed .signal 9., as"):
         side_by_side(do, work, 2)
     assert time.monotonic() - start < 40
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path) -> None:
+    marker = tmp_path / "there"
+    code = (
+        "from pathlib import Path; from tests.test_side_by_side import *\n"
+        f"side_by_side(do, [Work('a', (tell_pid, Path({str(marker)!r})))], 1)"
+    )
+    root = Path(__file__).parents[1]
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=root)
+    try:
+        assert soon(lambda: marker.exists() and marker.read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    assert soon(lambda: not alive(int(marker.read_text())))
 
 
 def test_a_process_that_breaks_is_told(capfd) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
@@ -43,7 +44,7 @@ def side_by_side(
 
     Threads are shared out, and GPUs: where there are several, and none is named, a
     process sees one of them, in turn. Where one process fails, is killed or
-    interrupted, all are ended.
+    interrupted, this one included, all are ended.
 
     Args:
         task: A function of a module, called with a piece's arguments. What the user can
@@ -125,10 +126,22 @@ def _carry_out(
     task: Callable[..., str | None], work: Work, send: Connection, threads: int
 ) -> None:
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         send.send(task(*work.arguments))
     except KeyboardInterrupt:  # it went to all of them, and the first one tells it
         sys.exit(130)
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone, killed as it may be.
+
+    It would go on in folders that are no longer claimed.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _told(one: _Running) -> str | None:
