@@ -228,14 +228,11 @@ def search(
             trials = min(trials, math.prod(len(d.choices) for d in space))
         missing = trials - len(finished(study))
         if missing > 0 and left > 0:
+            drawn, alone = len(study.trials), nullcontext()
             if jobs is None:
-                ends = time.monotonic() + left
-                study.sampler = _sampler(
-                    space, train.seed, len(study.trials), nullcontext()
-                )
-                _try(request, dataset, study, missing, ends, nullcontext())
+                study.sampler = _sampler(space, train.seed, drawn, alone)
+                _try(request, dataset, study, missing, time.monotonic() + left, alone)
             else:
-                drawn = len(study.trials)
                 _share(request, told_source(dataset), missing, left, jobs, drawn)
         write_trials(study, folder)
         return study

@@ -15,7 +15,7 @@ _TIED_ROWS = 32
 
 
 class Ragged:
-    """Lists of items by user, as sorted edges and where each user's begin.
+    """Lists of items by user, or by whatever else is numbered, and where each begins.
 
     Args:
         edges: (user, item) pairs, ``[2, E]``, in any order.

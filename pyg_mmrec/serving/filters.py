@@ -12,13 +12,14 @@ from torch import Tensor
 
 from pyg_mmrec.datasets.ids import placed, plain
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.ranking.rows import Ragged
 from pyg_mmrec.serving.ids import codes_of
 
 Where = Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | Tensor
 """Values by column, a function of the items' table, or a truth value per item."""
 Columns = dict[str, list[Any]]
-Places = dict[str, dict[Any, Tensor]]
-"""Items by a value, as it is and as text, for columns that were asked for."""
+Places = dict[str, tuple[dict[Any, int], Ragged]]
+"""Values of columns that were asked for, numbered, and the items of each."""
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -128,23 +129,28 @@ def _matching(name: str, wanted: Any, columns: Columns, places: Places) -> Tenso
     texts = {str(value) for value in values}
     if name not in places:  # a loop over all items, which a service takes once
         places[name] = _places(columns[name])
-    found = [places[name][v] for v in values | texts if v in places[name]]
+    numbers, items = places[name]
+    found = [numbers[v] for v in values | texts if v in numbers]
+    if not numbers:
+        raise MMRecError(f"no item has a value of {name!r}: leave it out")
     if not found:
-        known = sorted({str(value) for value in places[name]})
+        known = sorted({str(value) for value in numbers})
         raise unknown(f"value of {name!r}", ", ".join(sorted(texts)), known)
     mask = torch.zeros(len(columns[name]), dtype=torch.bool)
-    mask[torch.cat(found)] = True
+    mask[items.of(torch.tensor(found))[1]] = True
     return mask
 
 
-def _places(cells: Sequence[Any]) -> dict[Any, Tensor]:
-    found: dict[Any, list[int]] = {}
+def _places(cells: Sequence[Any]) -> tuple[dict[Any, int], Ragged]:
+    """Values as they are and as text, numbered, and the items that have each."""
+    numbers: dict[Any, int] = {}
+    edges: tuple[list[int], list[int]] = ([], [])
     for item, cell in enumerate(cells):
-        for value in _values(cell):
-            found.setdefault(value, []).append(item)
-            if not isinstance(value, str):
-                found.setdefault(str(value), []).append(item)
-    return {value: torch.tensor(items) for value, items in found.items()}
+        values = _values(cell)
+        for value in (*values, *(str(v) for v in values if not isinstance(v, str))):
+            edges[0].append(numbers.setdefault(value, len(numbers)))
+            edges[1].append(item)
+    return numbers, Ragged(torch.tensor(edges, dtype=torch.long), len(numbers))
 
 
 def _values(cell: Any) -> set[Any]:

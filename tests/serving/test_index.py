@@ -13,6 +13,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.serving.diversity import marginal_relevance
+from pyg_mmrec.serving.filters import candidates
 from pyg_mmrec.serving.ids import joined_ids
 from pyg_mmrec.serving.index import Index
 from pyg_mmrec.training import checkpoint
@@ -245,3 +246,8 @@ def test_a_blank_id_joins_nothing() -> None:
     for blank in ("", "  "):
         with pytest.raises(MMRecError, match="a new item has a blank id"):
             joined_ids("item", known, ["c", blank])
+
+
+def test_a_column_without_a_value_says_so() -> None:
+    with pytest.raises(MMRecError, match="no item has a value of 'genre'"):
+        candidates(pd.Index([1]), None, {"genre": [None]}, {}, where={"genre": "x"})
