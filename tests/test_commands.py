@@ -216,7 +216,10 @@ def test_output_that_nobody_reads_is_no_traceback() -> None:
 
 @pytest.mark.parametrize(
     ("words", "file"),
-    [("evaluate", "evaluation.json"), ("new-users synthetic bpr", "new_users.csv")],
+    [
+        ("evaluate", "evaluation.json"),
+        ("new-users synthetic bpr", "METHOD.json and new_users.csv"),
+    ],
 )
 def test_help_tells_what_is_written_where(words, file, command) -> None:
     code, told, _ = command(f"{words} --help")

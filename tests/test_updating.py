@@ -13,10 +13,12 @@ from pyg_mmrec.datasets import Folder, Synthetic
 from pyg_mmrec.datasets.kept import Kept
 from pyg_mmrec.datasets.newcomers import NewItems, read_new_items
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments import newcomers
 from pyg_mmrec.experiments.adding import add_items
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.newcomers import left_out, new_users, of_users, without
+from pyg_mmrec.experiments.newcomers_kept import shown_command, write_page
 from pyg_mmrec.experiments.updating import update
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 from pyg_mmrec.training import checkpoint
@@ -282,9 +284,55 @@ def test_new_users_are_measured(place) -> None:
     data = Synthetic(root=str(place), num_users=60, num_items=50)
     found = new_users(data, ["vbpr", "popularity"], 0.2, epochs=1, **SMALL_POP)
     assert found["users"].tolist() == 2 * [
-        "folded in", "mean of items", "popularity", "trained"
+        "folded in", "mean of items", "trained", "popularity"
     ]  # fmt: skip
     assert found["recall@20"].between(0, 1).all()
+
+
+def test_new_users_go_on_where_they_stopped(place, tmp_path, monkeypatch) -> None:
+    data = Synthetic(root=str(place), num_users=60, num_items=50)
+    first = new_users(data, ["bpr"], 0.2, output=tmp_path, epochs=1, **SMALL_POP)
+    trained = []
+    monkeypatch.setattr(newcomers, "measure", _counting(newcomers.measure, trained))
+    again = new_users(
+        data, ["bpr", "popularity"], 0.2, output=tmp_path, epochs=1, **SMALL_POP
+    )
+    assert trained == ["popularity"]
+    assert again[again["method"] == "bpr"].equals(first)
+    for other in ({"epochs": 2}, {"lr": 0.1, "epochs": 1}, {"share": 0.3, "epochs": 1}):
+        options = {"share": 0.2, **SMALL_POP, **other}
+        with pytest.raises(MMRecError, match="bpr.json"):
+            new_users(data, ["bpr"], output=tmp_path, **options)
+    options = {"epochs": 2, "overwrite": True, **SMALL_POP}
+    new_users(data, ["bpr"], 0.2, output=tmp_path, **options)
+    assert trained == ["popularity", "bpr"]
+    write_page(tmp_path / "new_users.md", tmp_path, ["bpr", "popularity"], "command")
+    page = (tmp_path / "new_users.md").read_text()
+    for row in again[again["method"] == "popularity"].itertuples(index=False):
+        assert f"{row[2]:.4f} {row[3]:.4f}".replace("0.", ".") in page
+
+
+def _counting(measure, trained):
+    def counted(whole, *args):
+        trained.append(whole.model.name)
+        return measure(whole, *args)
+
+    return counted
+
+
+def test_the_command_of_a_page_says_not_where() -> None:
+    words = [
+        "tiktok",
+        "bpr",
+        "--output",
+        "x",
+        "--no-progress",
+        "--epochs",
+        "2",
+        "--record",
+        "y",
+    ]
+    assert shown_command(words) == "pyg-mmrec new-users tiktok bpr --epochs 2"
 
 
 SMALL_POP = {"progress": False, "device": "cpu"}

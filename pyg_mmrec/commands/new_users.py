@@ -1,7 +1,8 @@
 """Leave users out of training, fold them in, and hold them beside the same trained.
 
 Each method is trained twice, with its presets for the data set: with all users, and
-without some. Shown are test metrics of these.
+without some. Shown are test metrics of these. With --output what a method came to is
+kept, and the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from pyg_mmrec.commands.cli import methods_known, open_dataset, parse_several
 from pyg_mmrec.config import Distinct, Parser, number
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.newcomers import new_users
+from pyg_mmrec.experiments.newcomers_kept import shown_command, write_page
 from pyg_mmrec.methods import get
 from pyg_mmrec.serving.exports import write_table
 
@@ -27,12 +30,22 @@ def add_own(parser: Parser) -> None:
         "--share", type=number(float, above=0, below=1), default=0.1, metavar="X",
         help="share of the users who are left out (default: 0.1)",
     )  # fmt: skip
-    parser.tell("output", "folder for new_users.csv (default: none is written)")
+    parser.tell(
+        "output", "folder for METHOD.json and new_users.csv (default: none is written)"
+    )
+    parser.tell("overwrite", "measure anew what is in the output folder")
+    add(
+        "--record", type=Path, default=None, metavar="FILE",
+        help="write a page with the table and the command; with --output",
+    )  # fmt: skip
 
 
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    return parse_several(argv, USAGE, __doc__, add_own, without=["resume", "overwrite"])
+    args = parse_several(argv, USAGE, __doc__, add_own, without=["resume"])
+    if args.record is not None and args.output is None:
+        raise MMRecError("--record writes what is kept: give --output as well")
+    return args
 
 
 def main() -> None:
@@ -42,7 +55,14 @@ def main() -> None:
     data = open_dataset(
         args.data, args, [{"method": name, **args.overrides} for name in names]
     )
-    found = new_users(data, names, args.share, **args.overrides)
+    folder = None if args.output is None else Path(args.output)
+    found = new_users(
+        data, names, args.share, output=folder, overwrite=args.overwrite,
+        **args.overrides,
+    )  # fmt: skip
     print(found.round(4).to_string(index=False))
-    if args.output is not None:
-        write_table([found], Path(args.output) / "new_users.csv")
+    if folder is not None:
+        write_table([found], folder / "new_users.csv")
+    if folder is not None and args.record is not None:
+        write_page(args.record, folder, names, shown_command(sys.argv[1:]))
+        print(f"wrote {args.record}")

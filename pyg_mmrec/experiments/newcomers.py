@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +16,8 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
-from pyg_mmrec.experiments.assembly import assemble, check_options
+from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
+from pyg_mmrec.experiments.newcomers_kept import WAYS, Kept, Rows, to_table
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -29,7 +32,6 @@ from pyg_mmrec.serving.extension import Extension
 from pyg_mmrec.training.trainer import Trainer
 
 METRICS = ("recall", "ndcg")
-WAYS = ("folded in", "mean of items", "popularity", "trained")
 
 
 def left_out(data: HeteroData, share: float, seed: int = 0) -> Tensor:
@@ -101,6 +103,8 @@ def new_users(
     methods: Sequence[str],
     share: float = 0.1,
     k: int = 20,
+    output: Path | None = None,
+    overwrite: bool = False,
     **overrides: Any,
 ) -> pd.DataFrame:
     """Test metrics of users whom the training did not see, and of the same trained.
@@ -114,6 +118,9 @@ def new_users(
         methods: Names of methods.
         share: Share of the users who are left out.
         k: Cut-off of the metrics.
+        output: Folder that keeps what each method came to, ``METHOD.json``, so that
+            the same call again measures those alone that are missing.
+        overwrite: Measure what is there anew.
         **overrides: Fields of the methods' ``Config`` or of ``TrainConfig``.
 
     Returns:
@@ -134,28 +141,55 @@ def new_users(
     data = dataset[0]
     users = left_out(data, share, int(overrides.get("seed", 0)))
     rest, only = without(data, users), of_users(data, users)
-    evaluate = Evaluator(only, "test", ks=(k,), metrics=METRICS)
+    kept = Kept(output, {"dataset": dataset.name, "share": share, "k": k}, overwrite)
+    tables = []
+    for method in (get(name).name for name in methods):
+        # A trainer moves its graph to the device, and each is to begin with the same.
+        whole = _trainer(dataset, method, copy.copy(data), overrides)
+        part = _trainer(dataset, method, copy.copy(rest), overrides)
+        rows = kept.find(method, whole.description)
+        if rows is None:
+            rows = measure(whole, part, users, only, k)
+            epochs = [t.progress.best_epoch for t in (whole, part)]
+            kept.add(method, whole.description, rows, epochs, whole.device)
+        tables.append(to_table(method, rows))
+    return pd.concat(tables, ignore_index=True)
+
+
+def measure(
+    whole: Trainer, part: Trainer, users: Tensor, only: HeteroData, k: int
+) -> Rows:
+    """Train both, and score users in every way.
+
+    Args:
+        whole: Trains with all users.
+        part: Trains without these.
+        users: Indices of who is left out, ascending.
+        only: The graph of these alone, see :func:`of_users`.
+        k: Cut-off of the metrics.
+
+    Returns:
+        Metrics by the names in :data:`WAYS`.
+    """
     histories = _histories(only)
-    rows = []
-    for method in methods:
-        whole = _trained(dataset.name, method, data, overrides)
-        part = _trained(dataset.name, method, rest, overrides)
-        final = part.model.rows(part.data)
-        extension = Extension.of(part.model.cpu().eval(), part.data.to("cpu"))
-        items = final.item.cpu()
-        mean = torch.stack([items[history].mean(dim=0) for history in histories])
-        taken = torch.bincount(
-            train_edges(rest)[1].cpu(), minlength=items.size(0)
-        ).float()
-        trained = Branch(*(x.cpu() for x in whole.model.rows(whole.data)))
-        found = {
-            "folded in": Branch(extension.user_rows(histories), items),
-            "mean of items": Branch(mean, items),
-            "popularity": Branch(torch.ones(len(histories), 1), taken[:, None]),
-            "trained": Branch(trained.user[users], trained.item),
-        }
-        rows += [{"method": method, "users": w, **evaluate(found[w])} for w in WAYS]
-    return pd.DataFrame(rows)
+    for trainer in (whole, part):
+        trainer.fit(score_test=False)
+    final = part.model.rows(part.data)
+    extension = Extension.of(part.model.cpu().eval(), part.data.to("cpu"))
+    items = final.item.cpu()
+    mean = torch.stack([items[history].mean(dim=0) for history in histories])
+    taken = torch.bincount(
+        train_edges(part.data)[1].cpu(), minlength=items.size(0)
+    ).float()
+    trained = Branch(*(x.cpu() for x in whole.model.rows(whole.data)))
+    found = {
+        "folded in": Branch(extension.user_rows(histories), items),
+        "mean of items": Branch(mean, items),
+        "popularity": Branch(torch.ones(len(histories), 1), taken[:, None]),
+        "trained": Branch(trained.user[users], trained.item),
+    }
+    evaluate = Evaluator(only, "test", ks=(k,), metrics=METRICS)
+    return {way: evaluate(found[way]) for way in WAYS}
 
 
 def _histories(only: HeteroData) -> list[Tensor]:
@@ -163,12 +197,9 @@ def _histories(only: HeteroData) -> list[Tensor]:
     return [item[user == u] for u in range(int(only[USER].num_nodes))]
 
 
-def _trained(
-    name: str, method: str, data: HeteroData, overrides: Mapping[str, Any]
+def _trainer(
+    dataset: Dataset, method: str, data: HeteroData, overrides: Mapping[str, Any]
 ) -> Trainer:
-    config, train, terms = check_options(method, name, **overrides)
-    transform = get(method).graph(config)
-    view = data if transform is None else transform(data)
-    trainer = assemble(method, config, train, view, terms)
-    trainer.fit(score_test=False)
-    return trainer
+    config, train, terms = check_options(method, dataset.name, **overrides)
+    view, parts, _ = prepare(dataset, method, config, train, data)
+    return assemble(method, config, train, view, terms, parts=parts)
