@@ -23,7 +23,8 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.learned_edges import EdgePattern, LearnedAdjacency, edge_products
 from pyg_mmrec.nn.inputs import Projector
-from pyg_mmrec.ranking.nearest import cosine_top_k, nearest_among
+from pyg_mmrec.ranking.among import nearest_among
+from pyg_mmrec.ranking.nearest import cosine_top_k
 
 _KEPT = "_latent_neighbours"
 

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mmrec.ranking.largest import largest
-from pyg_mmrec.ranking.rows import best_columns
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
 _LARGE = 1 << 28
@@ -36,13 +35,13 @@ class UnitRows:
 
     def at(self, place: Tensor) -> Tensor:
         """Rows by their places, ``[n, d]``."""
-        return _double(
+        return as_double(
             self.x[place if self.among is None else self.among[place]], unit=True
         )
 
     def __getitem__(self, rows: slice) -> Tensor:
         found = self.x[rows if self.among is None else self.among[rows]]
-        return _double(found, unit=True)
+        return as_double(found, unit=True)
 
 
 def cosine_top_k(
@@ -127,51 +126,6 @@ def product_top_k(
     return best.value.clamp_(max=1.0), best.column
 
 
-def nearest_among(
-    x: Tensor,
-    others: Tensor,
-    k: int,
-    unit: bool = True,
-    chunk_size: int = 1024,
-    more: Callable[[int, int], Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The ``k`` rows of others with the largest products with each row, exactly.
-
-    Of equals the first come first: what a row finds depends on nothing but itself and
-    the others.
-
-    Args:
-        x: Rows that look for neighbours, ``[n, d]``.
-        others: Rows that may be found, ``[N, d]``.
-        k: Neighbours of a row; all others if there are fewer.
-        unit: Whether to scale rows to length 1 before: products are cosines.
-        chunk_size: Rows compared at a time; memory is ``chunk_size * N``.
-        more: Called with a range of rows of ``x``; returns what is added to their
-            products, ``[stop - start, N]``.
-
-    Returns:
-        Products, rounded to single precision, and places in ``others``, both ``[n,
-        min(k, N)]``, largest first.
-    """
-    k = min(k, others.size(0))
-    values, places = [], []
-    for start in range(0, x.size(0), chunk_size):
-        stop = min(start + chunk_size, x.size(0))
-        rows = _double(x[start:stop], unit)
-        # In blocks, for features of many columns are large in double precision.
-        blocks = others.split(chunk_size * 4)
-        products = torch.cat([rows @ _double(b, unit).T for b in blocks], dim=1)
-        if more is not None:
-            products += more(start, stop)
-        value, place = best_columns(products.float(), k)
-        values.append(value)
-        places.append(place)
-    if not values:
-        none = torch.zeros(0, k, device=x.device)
-        return none, none.long()
-    return torch.cat(values), torch.cat(places)
-
-
 def nearest_to(
     rows: UnitRows, place: Tensor, k: int, loop: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -199,7 +153,8 @@ def nearest_to(
     return torch.cat(values), torch.cat(columns)
 
 
-def _double(x: Tensor, unit: bool) -> Tensor:
+def as_double(x: Tensor, unit: bool) -> Tensor:
+    """Rows in double precision, of length 1 if asked for."""
     x = x.detach().double()
     return F.normalize(x, dim=-1) if unit else x
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import torch
+
 Integers = TypeVar("Integers")  # a tensor or an array of int64
 
 _SEED = 0x6A09E667
@@ -34,6 +36,24 @@ def tie_masks(node: Integers, bits: int) -> Integers:
     for multiplier in _MULTIPLIERS:
         x = (x ^ (x >> 31)) * multiplier  # wraps around
     return (x ^ (x >> 31)) & ((1 << bits) - 1)
+
+
+def order_for_others(num_nodes: int, device: Any = None) -> torch.Tensor:
+    """An order of nodes for all who look among them and are none of them.
+
+    Who joins a graph finds among equals what anybody with the same content, or
+    history, would, and not those of lowest index, which often are the oldest.
+
+    Args:
+        num_nodes: Number of nodes.
+        device: Where the order is needed.
+
+    Returns:
+        The nodes in that order, ``[N]``.
+    """
+    bits, nodes = index_bits(num_nodes), torch.arange(num_nodes + 1, device=device)
+    masks = tie_masks(nodes[-1:], bits)
+    return tie_ranks(nodes[:-1], masks, bits).argsort()
 
 
 def tie_ranks(other: Integers, masks: Integers, bits: int) -> Integers:

@@ -22,7 +22,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.ranking.rows import best_columns
+from pyg_mmrec.ranking.among import found_among
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.training.config import TrainConfig
 from pyg_mmrec.training.regression import ContentRegression
@@ -141,7 +141,7 @@ def like_items(
             others = unit(x[taken[place]].double()) * has[taken[place]].unsqueeze(-1)
             likeness[:, place] += (rows @ others.T).float().clamp(min=0.0)
         count += has[new].unsqueeze(-1)
-    value, place = best_columns(likeness / count.clamp(min=1.0), k)
+    value, place = found_among(likeness / count.clamp(min=1.0), k)
     return _means(taken[place], value, taken)
 
 
@@ -187,7 +187,7 @@ def like_users(data: HeteroData, k: int = LIKE_USERS) -> Fill:
     for start in range(first, total, _BLOCK):
         counts = torch.from_numpy((matrix[start : start + _BLOCK] @ old).toarray())
         own = degree[start : start + counts.size(0), None]
-        value, place = best_columns(counts / (own * degree[:first]).sqrt(), k)
+        value, place = found_among(counts / (own * degree[:first]).sqrt(), k)
         values.append(value.float())
         places.append(place)
     known = edges[0][edges[0] < first].unique()

@@ -31,8 +31,7 @@ from pyg_mmrec.graph import (
     taken_edges,
     train_edges,
 )
-from pyg_mmrec.ranking.nearest import nearest_among
-from pyg_mmrec.ranking.rows import best_columns
+from pyg_mmrec.ranking.among import found_among, nearest_among
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.transforms.blended_knn import BlendedKNN
 from pyg_mmrec.transforms.checks import check_finite, chosen_modalities
@@ -184,7 +183,7 @@ def _(part: CoOccurrence, data: HeteroData) -> HeteroData:
         if part.weight == "cosine":
             own = degree[start : start + len(counts), None]
             counts /= np.sqrt(np.maximum(own * degree[:first], 1.0))
-        value, column = best_columns(torch.from_numpy(counts).float(), part.k)
+        value, column = found_among(torch.from_numpy(counts).float(), part.k)
         row, rank = (value > 0).numpy().nonzero()
         indices.append(np.stack([column.numpy()[row, rank], row + start]))
         values.append(value.numpy()[row, rank])

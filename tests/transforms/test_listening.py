@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,6 +35,8 @@ from pyg_mmrec.transforms import (
     UserInterest,
 )
 from pyg_mmrec.transforms.listening import extend_graph
+
+from .order import rank_of
 
 OLD_USERS, OLD_ITEMS, NEW = 40, 30, 4
 
@@ -127,6 +130,7 @@ def test_new_items_listen_to_their_nearest(weight, normalize, loop) -> None:
 
 @pytest.mark.parametrize("weight", ["softmax", "count", "cosine"])
 def test_new_users_listen_to_those_who_share_items(weight) -> None:
+    late = partial(rank_of, OLD_USERS, count=OLD_USERS)
     before, after = joined(CoOccurrence(3, USER, weight))
     edge_type = relation(USER, "co_occurs")
     check_old(before, after, edge_type, OLD_USERS)
@@ -140,7 +144,7 @@ def test_new_users_listen_to_those_who_share_items(weight) -> None:
             c / np.sqrt(len(taken[u]) * len(taken[v])) if weight == "cosine" else c
             for v, c in enumerate(counts)
         ]
-        order = sorted(range(OLD_USERS), key=lambda v: (-values[v], v))[:3]
+        order = sorted(range(OLD_USERS), key=lambda v: (-values[v], late(v)))[:3]
         near = {v: values[v] for v in order if values[v] > 0}
         if weight == "softmax":
             total = sum(np.exp(c) for c in near.values())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import pyg_mmrec.ranking.sparse as sparse
 from pyg_mmrec.graph import ITEM, interaction_graph, knn_relation, relation
+from pyg_mmrec.ranking.among import found_among, nearest_among
 from pyg_mmrec.ranking.ties import (
     index_bits,
     tie_masks,
@@ -119,3 +120,26 @@ def test_each_of_a_group_comes_first_as_often() -> None:
     counts = np.bincount(first, minlength=50)[40:]
     assert counts.min() > 100
     assert counts.max() < 300
+
+
+def test_who_joins_finds_not_the_oldest_twins() -> None:
+    """By lowest index, all who join would listen to the first ten, often the oldest."""
+    others = torch.ones(ITEMS, 4)
+    _, found = nearest_among(torch.ones(3, 4), others, K)
+    assert int(found.max()) > ITEMS // 2
+    assert len(set(found[0].tolist())) == K
+    assert torch.equal(found, found[:1].expand(3, -1))  # by content, not by place
+    _, alone = nearest_among(torch.ones(1, 4), others, K, chunk_size=7)
+    assert torch.equal(alone, found[:1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**16), count=st.integers(1, 60), k=st.integers(1, 80))
+def test_found_among_is_a_sort(seed, count, k) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(0, 4, (3, count), generator=generator).float()
+    values, columns = found_among(scores, k)
+    for row, value, column in zip(scores.tolist(), values, columns, strict=True):
+        best = sorted(range(count), key=lambda i: (-row[i], rank_of(count, i, count)))
+        assert column.tolist() == best[:k]
+        assert value.tolist() == [row[i] for i in best[:k]]
