@@ -573,6 +573,43 @@ def test_both_are_timed_by_one_clock(dataset, checkout, monkeypatch) -> None:
         assert least <= theirs.seconds < most, clock
 
 
+LOADER = """
+class TrainDataLoader:
+    def __init__(self, config, train, batch_size, shuffle):
+        self.pr, self.step, self.pr_end = 0, batch_size, 100 * batch_size
+    def pretrain_setup(self): pass
+    def __iter__(self): return self
+    def __next__(self):
+        if self.pr >= self.pr_end:
+            self.pr = 0
+            raise StopIteration
+        self.pr += self.step
+        return self.pr // self.step
+"""
+STEPS = """
+import time
+class Trainer:
+    def __init__(self, config, model):
+        self.model = model
+    def _train_epoch(self, batches, epoch):
+        seen = []
+        for batch in batches:
+            seen.append(batch)
+            time.sleep(0.5 if batch == 1 else 0.01)
+        assert seen == [1, 2, 3, 4]
+"""
+
+
+def test_an_epoch_of_the_peer_is_told_from_its_first_steps(dataset, checkout) -> None:
+    (checkout / "src/utils/dataloader.py").write_text(LOADER)
+    (checkout / "src/common/trainer.py").write_text(STEPS)
+    once = Settings(repeats=2, device=CPU, dim=8)
+    rows = list(peer.measure(dataset, once, checkout, ["lightgcn"], steps=4))
+    ours, theirs = rows
+    assert 0.5 + 99 * 0.01 <= theirs.seconds < 4  # the slow first step counts once
+    assert ours.seconds > 0
+
+
 def test_its_options_are_those_of_our_configuration() -> None:
     for name, model in peer_models.MODELS.items():
         config = get(name).Config()

@@ -45,14 +45,17 @@ def measure(
     settings: Settings,
     checkout: Path | str,
     methods: Sequence[str] | None = None,
+    steps: int | None = None,
 ) -> Iterator[Row]:
-    """Time whole epochs of what both packages have, of both in turn, a method each.
+    """Time epochs of what both packages have, of both in turn, a method each.
 
     Args:
         dataset: The data set.
         settings: How often, and how wide.
         checkout: Folder of the toolbox.
         methods: Our names of methods; all that run on this data set if ``None``.
+        steps: Steps from which an epoch is extrapolated: what comes before, the first,
+            and as many like the others as are left; whole epochs if ``None``.
 
     Raises:
         MMRecError: If the toolbox does not run here, or lacks a method.
@@ -66,11 +69,11 @@ def measure(
             write(data, target)
         for name in methods:
             model = MODELS[name]
-            ours = _training(dataset, name, settings)
+            ours = _training(dataset, name, settings, steps)
             options = _options(Path(folder), settings)
             options |= model.of_theirs(ours.trainer.model.config)
-            with started(source, Path(folder), model.name, options) as epoch:
-                yield from _in_turn(model, ours, epoch, settings)
+            with started(source, Path(folder), model.name, options, steps) as epoch:
+                yield from _in_turn(model, ours, epoch, settings, steps)
 
 
 def check_methods(methods: Sequence[str] | None) -> None:
@@ -105,25 +108,39 @@ def fit(methods: Sequence[str] | None, num_modalities: int) -> list[str]:
     return [name for name in needs if name not in unfit]
 
 
-def _training(dataset: Dataset, name: str, settings: Settings) -> Training:
+def _training(
+    dataset: Dataset, name: str, settings: Settings, steps: int | None
+) -> Training:
     fixed: dict[str, Any] = {"dim": settings.dim, "batch_size": BATCH_SIZE, "lr": LR}
     if name == "lightgcn":
         fixed["num_layers"] = settings.num_layers
     trainer = make_trainer(dataset, name, settings, **fixed)
-    return Training(trainer, settings.steps)
+    return Training(trainer, steps or settings.steps)
 
 
 def _in_turn(
-    model: Model, ours: Training, theirs: Iterator[float], settings: Settings
+    model: Model,
+    ours: Training,
+    theirs: Iterator[float],
+    settings: Settings,
+    steps: int | None,
 ) -> list[Row]:
     """Rows of both, after an epoch each to warm up."""
-    ours.whole_epoch()
+
+    def epoch() -> float:
+        if steps is not None:
+            return ours().epoch
+        return timed(ours.whole_epoch, settings.device)
+
+    epoch()
     next(theirs)
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(settings.repeats):
-        seconds[0].append(timed(ours.whole_epoch, settings.device))
+        seconds[0].append(epoch())
         seconds[1].append(next(theirs))
     note = f"batches of {BATCH_SIZE}, {settings.dim} columns"
+    if steps is not None and steps < len(ours.sampler):
+        note += f", from {steps} of {len(ours.sampler)} steps"
     return [
         row(PART, f"{model.name}, {whose}", taken, seconds[0], note=note)
         for whose, taken in zip(("ours", "MMRec"), seconds, strict=True)
@@ -145,7 +162,11 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
 
 @contextmanager
 def started(
-    source: Path, folder: Path, model: str, options: dict[str, Any]
+    source: Path,
+    folder: Path,
+    model: str,
+    options: dict[str, Any],
+    steps: int | None = None,
 ) -> Iterator[Iterator[float]]:
     """Start the toolbox; what is given trains an epoch at each step, in seconds.
 
@@ -154,6 +175,7 @@ def started(
         folder: Its working folder.
         model: Name of its model.
         options: Its options.
+        steps: As of :func:`measure`.
     """
     configs = folder / "configs"  # which it looks for in its working folder
     if not configs.exists():
@@ -161,7 +183,7 @@ def started(
     (folder / "options.json").write_text(json.dumps(options))
     command = [sys.executable, "-m", _RUNNER, str(source), model]
     command += [str(folder / "options.json"), str(torch.get_num_threads())]
-    command.append(clock_name())
+    command += [clock_name(), str(steps or 0)]
     with open(folder / "errors.txt", "w+") as errors:
         process = subprocess.Popen(
             command,

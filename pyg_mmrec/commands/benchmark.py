@@ -34,7 +34,7 @@ from pyg_mmrec.benchmark import (
     timing,
 )
 from pyg_mmrec.commands.splitting import add_split, split_of
-from pyg_mmrec.config import Parser
+from pyg_mmrec.config import Parser, number
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
@@ -104,6 +104,9 @@ def read(argv: list[str]) -> argparse.Namespace:
         help="a checkout of MMRec, to time the part peer as well")  # fmt: skip
     add("--peer-methods", nargs="+", default=None, metavar="NAME",
         help="methods of the part peer (default: all that both have)")  # fmt: skip
+    add("--peer-steps", type=number(int, min=2, max=1_000_000), default=None,
+        metavar="N", help="steps from which an epoch of the part peer is extrapolated "
+        "(default: whole epochs)")  # fmt: skip
     add("--encoders", nargs="+", default=list(encoders.ALWAYS), metavar="KIND=NAME",
         help="of the part encoders, kinds text, image, audio: image=clip, "
              "audio=FOLDER (default: text=tfidf)")  # fmt: skip
@@ -230,7 +233,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
     found = {part: run for part, run in found.items() if part in args.only}
     if args.peer is not None:
         found["peer"] = lambda: peer.measure(
-            data(), settings, args.peer, args.peer_methods
+            data(), settings, args.peer, args.peer_methods, args.peer_steps
         )
     return found
 
