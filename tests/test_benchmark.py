@@ -48,6 +48,7 @@ from pyg_mmrec.benchmark.propagation import (
 from pyg_mmrec.benchmark.ways import NONE, ways_table
 from pyg_mmrec.commands import benchmark
 from pyg_mmrec.datasets import Folder, Synthetic
+from pyg_mmrec.datasets.planted import Planted
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import METRICS, Evaluator
@@ -474,6 +475,14 @@ def test_the_loop_over_users_scores_as_ours(graph) -> None:
     truth = taken_items(graph[INTERACTS].test_label_index)
     dense = dense_metrics(rows, evaluate.users, seen, truth, ks=(1, 5))
     assert dense == pytest.approx(evaluate(rows), abs=1e-6)
+
+
+def test_a_folder_of_ones_own_is_measured(tmp_path) -> None:
+    Planted(2000, users=60, items=40, dim=8).write(tmp_path / "own")
+    args = benchmark.read(["--data", str(tmp_path / "own"), "--only", "negatives"])
+    data = benchmark.open_data(args)
+    assert (data.name, data.modalities) == ("own", ["image", "text"])
+    assert next(iter(benchmark.measures(args)["negatives"]())).seconds > 0
 
 
 # The peer

@@ -33,6 +33,7 @@ from pyg_mmrec.benchmark import (
     report,
     timing,
 )
+from pyg_mmrec.commands.cli import named
 from pyg_mmrec.commands.splitting import add_split, split_of
 from pyg_mmrec.config import Parser, number
 from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
@@ -60,7 +61,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     add = parser.add_argument
-    add("--data", default=SYNTHETIC, metavar="DATASET", help=", ".join(DATA))
+    add("--data", default=SYNTHETIC, metavar="DATASET",
+        help=f"{', '.join(DATA)}, or a folder of your own")  # fmt: skip
     add("--root", default="data", metavar="DIR", help="folder that holds its folder")
     add("--users", type=int, default=20_000, metavar="N", help="of synthetic data")
     add("--items", type=int, default=7_000, metavar="N", help="of synthetic data")
@@ -133,7 +135,7 @@ def check(args: argparse.Namespace) -> None:
             raise unknown("part", part, [*PARTS, *EXTRA])
     if peer.PART in args.only and args.peer is None:
         raise MMRecError("the part 'peer' needs a checkout of MMRec: name it in --peer")
-    if args.data not in DATA:
+    if args.data not in DATA and not Path(args.data).is_dir():
         raise unknown("data set", args.data, DATA)
     for variant in [*(args.methods or []), *args.growth_methods]:
         if variant != epochs.ALL or variant in args.growth_methods:
@@ -201,7 +203,8 @@ def open_data(args: argparse.Namespace) -> Dataset:
         )  # fmt: skip
         data.name = SIZED[args.data]
     else:
-        data = load(args.data, args.root, split=split)
+        name, folder = named(args.data)
+        data = load(name, folder or args.root, split=split)
     print(data, flush=True)
     return data
 
