@@ -478,7 +478,7 @@ def test_the_loop_over_users_scores_as_ours(graph) -> None:
 
 
 def test_a_folder_of_ones_own_is_measured(tmp_path) -> None:
-    Planted(2000, users=60, items=40, dim=8).write(tmp_path / "own")
+    Planted(2000, users=100, items=300, dim=8).write(tmp_path / "own")
     args = benchmark.read(["--data", str(tmp_path / "own"), "--only", "negatives"])
     data = benchmark.open_data(args)
     assert (data.name, data.modalities) == ("own", ["image", "text"])
