@@ -150,7 +150,7 @@ def _page(stem: str, kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
         words,
         "```",
         "",
-        f"{first['about']['share']:.0%} of the users left out of training and folded "
+        f"{first['about']['dataset']}: {first['about']['share']:.0%} of the users left out of training and folded "
         f"in by their train items, beside the same users trained: test "
         f"{' and '.join(names)} of these; the epoch best on validation, of the "
         f"training with all users and of that without some. {_made(kept)}",
