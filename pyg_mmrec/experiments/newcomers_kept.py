@@ -150,10 +150,10 @@ def _page(stem: str, kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
         words,
         "```",
         "",
-        f"{first['about']['dataset']}: {first['about']['share']:.0%} of the users left out of training and folded "
-        f"in by their train items, beside the same users trained: test "
-        f"{' and '.join(names)} of these; the epoch best on validation, of the "
-        f"training with all users and of that without some. {_made(kept)}",
+        f"{first['about']['dataset']}: {first['about']['share']:.0%} of the users left "
+        f"out of training and folded in by their train items, beside the same users "
+        f"trained: test {' and '.join(names)} of these; the epoch best on validation, "
+        f"of the training with all users and of that without some. {_made(kept)}",
         "",
         f"| | {' | '.join(WAYS)} | best epochs |",
         "| --- |" + " --- |" * (len(WAYS) + 1),
