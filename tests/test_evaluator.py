@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.metrics import (
     LinkPredCoverage,
@@ -20,6 +20,7 @@ from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, train_edges
+from pyg_mmrec.ranking import rows
 from pyg_mmrec.ranking.rows import Ragged, best_columns, top_k
 
 from .conftest import make_graph
@@ -253,3 +254,21 @@ def test_labels_outside_the_graph_are_refused(pair, message, graph) -> None:
     graph[INTERACTS].test_label_index = torch.tensor(pair).unsqueeze(1)
     with pytest.raises(MMRecError, match=message):
         Evaluator(graph, "test")
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**16), users=st.integers(0, 40), taken=st.integers(0, 30))
+def test_products_of_wide_rows_leave_out_zeros(seed, users, taken) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    item = torch.rand(30, 64, generator=generator)
+    user = torch.zeros(users, 64)
+    column = torch.randint(0, 64, (users, taken), generator=generator)
+    user.scatter_(1, column, 1.0)
+    wide, few = rows._WIDE, rows._FEW
+    rows._WIDE, rows._FEW = 8, 3
+    try:
+        found = rows.products(user, item)
+    finally:
+        rows._WIDE, rows._FEW = wide, few
+    assert found.shape == (users, 30)
+    assert torch.allclose(found, user @ item.T, atol=1e-5)

@@ -12,6 +12,7 @@ from pyg_mmrec.ranking.largest import largest
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
 _TIED_ROWS = 32
+_WIDE, _FEW = 2048, 128  # columns from which on zeros are looked for, and users then
 
 
 class Ragged:
@@ -65,10 +66,31 @@ def top_k(
     Returns:
         Scores and items, both ``[n, k]``; excluded items score ``-inf``.
     """
-    scores = rows.user[users] @ rows.item.T
+    scores = products(rows.user[users], rows.item)
     if exclude is not None:
         scores[exclude.of(users)] = float("-inf")
     return best_columns(scores, k, order)
+
+
+def products(user: Tensor, item: Tensor) -> Tensor:
+    """Inner products of users with all items, ``[n, I]``.
+
+    Rows as wide as there are items, such as those of neighbour methods, are zeros but
+    for what a user took: of some users the other columns are left out.
+
+    Args:
+        user: ``[n, d]``.
+        item: ``[I, d]``.
+    """
+    if user.size(1) < _WIDE:
+        return user @ item.T
+    found = []
+    for some in user.split(_FEW):
+        used = (some != 0).any(dim=0).nonzero().flatten()
+        if 4 * used.numel() > user.size(1):
+            return user @ item.T
+        found.append(some.index_select(1, used) @ item.index_select(1, used).T)
+    return torch.cat(found) if found else user @ item.T
 
 
 def order_of_equals(users: Tensor, items: Tensor, num_items: int) -> Tensor:
