@@ -18,6 +18,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.experiments.newcomers_kept import WAYS, Kept, Rows, to_table
+from pyg_mmrec.experiments.outputs import check_apart
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -138,6 +139,8 @@ def new_users(
         >>> table.columns.tolist(), len(table)
         (['method', 'users', 'recall@20', 'ndcg@20'], 4)
     """
+    if output is not None:
+        check_apart(output, dataset.folder)
     data = dataset[0]
     users = left_out(data, share, int(overrides.get("seed", 0)))
     rest, only = without(data, users), of_users(data, users)
