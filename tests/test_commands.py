@@ -54,7 +54,7 @@ def test_a_run_is_repeated_from_its_config(trained, command, tmp_path) -> None:
         "evaluate synthetic --scores x --method bpr",
         "evaluate synthetic --scores x --resume", "new-users synthetic bpr --resume",
         "new-users synthetic bpr --plug alignment", "train synthetic bpr --method vbpr",
-        "new-users synthetic bpr --overwrite", "new-users synthetic bpr --method vbpr",
+        "new-users synthetic bpr --method vbpr",
     ],
 )  # fmt: skip
 def test_an_option_that_does_nothing_is_none(line, command) -> None:
@@ -64,6 +64,13 @@ def test_an_option_that_does_nothing_is_none(line, command) -> None:
     words = " ".join(line.split()[:1])
     flag = next(w for w in reversed(line.split()) if w.startswith("--"))
     assert f"{flag} " not in command(f"{words} --help")[1]
+
+
+def test_new_users_overwrite_what_is_kept_alone(command) -> None:
+    for flag in ("--overwrite", "--record page.md"):
+        code, _, stderr = command(f"new-users synthetic bpr {flag}")
+        assert code == 2
+        assert "give --output as well" in stderr
 
 
 def test_a_run_recommends_and_exports(trained, command, tmp_path) -> None:

@@ -43,8 +43,9 @@ def add_own(parser: Parser) -> None:
 def read(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     args = parse_several(argv, USAGE, __doc__, add_own, without=["resume"])
-    if args.record is not None and args.output is None:
-        raise MMRecError("--record writes what is kept: give --output as well")
+    if args.output is None and (args.record is not None or args.overwrite):
+        flag = "--overwrite" if args.overwrite else "--record"
+        raise MMRecError(f"{flag} is of what is kept: give --output as well")
     return args
 
 

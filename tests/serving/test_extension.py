@@ -31,6 +31,8 @@ from pyg_mmrec.training.likeness import (
 )
 from pyg_mmrec.training.regression import PENALTIES, ContentRegression
 
+from ..transforms.order import rank_of
+
 METHODS = available()
 PLACED = [m for m in METHODS if get(m).uses_features]
 IDS = list("abcdef")
@@ -264,7 +266,7 @@ def test_likeness_is_a_weighted_mean_beside_a_loop() -> None:
             len(sets[u] & sets[v]) / (len(sets[u]) * len(sets[v])) ** 0.5
             for v in range(40)
         ]
-        near = sorted(range(40), key=lambda v: (-value[v], v))[:3]
+        near = sorted(range(40), key=lambda v: (-value[v], rank_of(40, v, 40)))[:3]
         weight = torch.tensor([value[v] for v in near])
         expected = (weight[:, None] * users[near]).sum(0) / weight.sum()
         assert torch.allclose(rows[u - 40], expected, atol=1e-5)

@@ -188,9 +188,10 @@ def test_blended_neighbours_of_new_nodes(node, overlap, normalize) -> None:
             value = sum(s * (rows[m][i] @ rows[m][j]) for m, s in shares.items())
             size = np.sqrt(len(taken[i]) * len(taken[j]))
             common = len(taken[i] & taken[j]) / size if size else 0.0
-            scores.append((overlap * common + (1 - overlap) * value, -j))
-        near = sorted(scores, reverse=True)[:4]
-        expected |= {(-j, i): s for s, j in near if s > 1e-7}
+            scores.append(overlap * common + (1 - overlap) * value)
+        late = partial(rank_of, old, count=old)
+        near = sorted(range(old), key=lambda j: (-round(scores[j], 6), late(j)))[:4]
+        expected |= {(j, i): scores[j] for j in near if scores[j] > 1e-7}
     if normalize == "sym":
         degree = np.zeros(old + NEW)
         for (_, centre), value in {**weights(raw, edge_type), **expected}.items():
