@@ -299,6 +299,8 @@ def test_new_users_go_on_where_they_stopped(place, tmp_path, monkeypatch) -> Non
     )
     assert trained == ["popularity"]
     assert again[again["method"] == "bpr"].equals(first)
+    with pytest.raises(MMRecError, match="does not go with 'bpr'"):
+        new_users(data, ["bpr"], 0.2, knn="faiss", epochs=1)
     with pytest.raises(MMRecError, match="holds the data"):
         new_users(data, ["bpr"], 0.2, output=data.folder, epochs=1)
     for other in ({"epochs": 2}, {"lr": 0.1, "epochs": 1}, {"share": 0.3, "epochs": 1}):

@@ -17,7 +17,7 @@ from pyg_mmrec.benchmark.timing import Row
 from pyg_mmrec.datasets.tables import read_lines, read_table
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown
-from pyg_mmrec.experiments.environment import commit
+from pyg_mmrec.experiments.environment import commit, short_commit
 from pyg_mmrec.files import replacing
 
 _CPU = Path("/proc/cpuinfo")
@@ -126,9 +126,8 @@ def record(
         at: Commit of what ran; today's if ``None``.
         first: What comes before the tables.
     """
-    at = at or commit() or "unknown"
     title = path.stem.replace("_", " ").capitalize()
-    made = f"commit {at.partition('-')[0][:10]}{'-dirty' if '-' in at else ''}"
+    made = f"commit {short_commit(at or commit())}"
     text = f"# {title}\n\n```bash\n{shlex.join(command)}\n```\n\n{head}; {made}"
     for picture in pictures:
         if picture.exists():

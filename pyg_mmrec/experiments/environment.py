@@ -61,3 +61,9 @@ def commit(root: Path = Path(pyg_mmrec.__file__).parents[1]) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def short_commit(commit: str | None) -> str:
+    """Ten digits of a commit for people, and ``-dirty`` if it has that."""
+    name, changed, _ = (commit or "unknown").partition("-dirty")
+    return name[:10] + changed

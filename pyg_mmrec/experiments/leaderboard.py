@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.experiments.comparison import markdown_rows, mean_and_deviation
+from pyg_mmrec.experiments.environment import short_commit
 from pyg_mmrec.experiments.literature import published
 from pyg_mmrec.experiments.records import (
     MONITOR,
@@ -186,18 +187,13 @@ def _epoch(record: Record) -> str:
     return f"{record['best_epoch']}{_MARK if last else ''}"
 
 
-def _commit(record: Record) -> str:
-    commit, changed, _ = (record.get("commit") or "unknown").partition("-dirty")
-    return commit[:10] + changed
-
-
 def _origin(case: str, runs: Sequence[Record]) -> list[str]:
     first = runs[0]
     versions = first["versions"]
     return [
         f"`{case}`",
         f"`{first['command']}`",
-        ", ".join({_commit(r): None for r in runs}),
+        ", ".join({short_commit(r.get("commit")): None for r in runs}),
         ", ".join({r["date"]: None for r in runs}),
         f"{first['device']}, {first['threads']} thread(s), torch {versions['torch']}, "
         f"PyG {versions['torch_geometric']}",

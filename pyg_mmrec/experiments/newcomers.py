@@ -149,9 +149,9 @@ def new_users(
     for method in (get(name).name for name in methods):
         # A trainer moves its graph to the device, and each is to begin with the same.
         whole = _trainer(dataset, method, copy.copy(data), overrides)
-        part = _trainer(dataset, method, copy.copy(rest), overrides)
         rows = kept.find(method, whole.description)
         if rows is None:
+            part = _trainer(dataset, method, copy.copy(rest), overrides)
             rows = measure(whole, part, users, only, k)
             epochs = [t.progress.best_epoch for t in (whole, part)]
             kept.add(method, whole.description, rows, epochs, whole.device)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.environment import environment
+from pyg_mmrec.experiments.environment import environment, short_commit
 from pyg_mmrec.experiments.outputs import read_json, write_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
@@ -118,6 +118,7 @@ def read_kept(path: Path) -> dict[str, Any]:
     kept = read_json(path)
     check_fields(kept, _KEPT, str(path))
     check_fields(kept["description"], FIELDS, str(path))
+    check_fields(kept["metrics"], dict.fromkeys(WAYS, dict), str(path))
     return kept
 
 
@@ -137,23 +138,23 @@ def write_page(path: Path, folder: Path, methods: Sequence[str], words: str) -> 
     """
     kept = {name: read_kept(_place(folder, name)) for name in methods}
     with replacing(path) as file:
-        file.write(_page(path.stem, kept, words).encode())
+        file.write(_page(kept, words).encode())
 
 
-def _page(stem: str, kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
+def _page(kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
     first = next(iter(kept.values()))
     names = list(first["metrics"][WAYS[0]])
     lines = [
-        f"# {stem.replace('_', ' ').replace('-', ' ').capitalize()}",
+        f"# New users of {first['about']['dataset']}",
         "",
         "```bash",
         words,
         "```",
         "",
-        f"{first['about']['dataset']}: {first['about']['share']:.0%} of the users left "
-        f"out of training and folded in by their train items, beside the same users "
-        f"trained: test {' and '.join(names)} of these; the epoch best on validation, "
-        f"of the training with all users and of that without some. {_made(kept)}",
+        f"{first['about']['share']:.0%} of the users left out of training and folded "
+        f"in by their train items, beside the same users trained: test "
+        f"{' and '.join(names)} of these; the epoch best on validation, of the "
+        f"training with all users and of that without some. {_made(kept)}",
         "",
         f"| | {' | '.join(WAYS)} | best epochs |",
         "| --- |" + " --- |" * (len(WAYS) + 1),
@@ -177,15 +178,10 @@ def _line(method: str, kept: Mapping[str, Any], names: Sequence[str]) -> str:
 def _made(kept: Mapping[str, Mapping[str, Any]]) -> str:
     """Commits, devices and versions, each once."""
     told = [one["environment"] for one in kept.values()]
-    commits = sorted({_short(t["commit"] or "unknown") for t in told})
+    commits = sorted({short_commit(t["commit"]) for t in told})
     on = sorted({f"{t['device']}, {t['threads']} thread(s)" for t in told})
     torch = sorted({t["versions"]["torch"] for t in told})
     return f"Commit {', '.join(commits)}; {'; '.join(on)}; torch {', '.join(torch)}."
-
-
-def _short(commit: str) -> str:
-    name, _, changed = commit.partition("-")
-    return name[:10] + ("-dirty" if changed else "")
 
 
 def shown_command(words: Sequence[str]) -> str:
@@ -197,6 +193,6 @@ def shown_command(words: Sequence[str]) -> str:
     kept: list[str] = []
     words = [word for word in words if word not in ("--no-progress", "--overwrite")]
     for before, word in zip(["", *words], words, strict=False):
-        if not {before, word} & {"--output", "--record"}:
+        if not {before, word.partition("=")[0]} & {"--output", "--record"}:
             kept.append(word)
     return shlex.join(["pyg-mmrec", "new-users", *kept])
