@@ -28,6 +28,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.ranking.largest import largest
 from pyg_mmrec.ranking.nearest import top_k_rows
 from pyg_mmrec.ranking.ties import index_bits, tie_masks
 from pyg_mmrec.transforms.checks import check_finite, check_k
@@ -194,12 +195,13 @@ class NeighbourContrast(Objective):
     Args:
         labels: Items of either label.
         tau: Temperature.
-        block: Items compared at a time; memory is ``block * G * I``.
+        block: Items compared at a time; memory is ``block * G * I``, best what a cache
+            holds.
     """
 
     requires = frozenset({"item_views"})
 
-    def __init__(self, labels: int = 10, tau: float = 0.2, block: int = 256) -> None:
+    def __init__(self, labels: int = 10, tau: float = 0.2, block: int = 64) -> None:
         super().__init__()
         self.labels, self.tau, self.block = labels, tau, block
 
@@ -218,10 +220,13 @@ def nearest(products: Tensor, labels: int) -> tuple[Tensor, Tensor]:
         products: Cosines of some items with all, ``[G, b, I]``.
         labels: How many of either.
     """
-    share = products.softmax(dim=-1)
+    share = products.exp()  # of cosines, of which none is too large for it
+    share.div_(share.sum(-1, keepdim=True))
     count = min(labels, share.size(-1))
-    near = (share.sum(0) + share).topk(count, dim=-1).indices
-    return near, share.scatter_(-1, near, 0.0).topk(count, dim=-1).indices
+    total = share.sum(0)
+    near = torch.stack([largest(total + of_graph, count)[1] for of_graph in share])
+    share.scatter_(-1, near, 0.0)
+    return near, largest(share.flatten(0, 1), count)[1].view_as(near)
 
 
 class _Misses(torch.autograd.Function):
