@@ -51,14 +51,16 @@ class MDE(Recommender):
 
     Differs from the paper: :math:`\mathcal{L}_{diff}`, which as printed shrinks the
     difference, has its sign turned and compares directions, so that it is bounded.
-    Nodes without neighbours in :math:`\mathbf{A}_m` keep themselves, and the others
-    are added to theirs (``residual``): as printed, a node is replaced by its
+    Nodes are added to what they get in :math:`\mathbf{A}_m` (``residual``), and one
+    without neighbours there is its own: as printed, a node is replaced by its
     neighbours, and what it took itself is lost. Projected items are L2-normalised, for
     features come in any length, far above that of the users. As an option, a learned
     vector per item and modality, zero at the start, is added to the projection before
     (``feature_offset``). The contrast is over a batch's items. With more than two
     modalities :math:`w_i` is the largest preference less the smallest, and both terms
-    are means over pairs. The L2 penalty is on a batch's rows before propagation.
+    are means over pairs. The L2 penalty is on the users of a batch before
+    propagation alone: items' rows have one length there, so that it has no gradient,
+    and maps and preferences have none, where the paper's is on all parameters.
     Independent trade-off weights are kept between 0 and 1, for the loss has no minimum
     in free ones.
     """
@@ -87,7 +89,7 @@ class MDE(Recommender):
         diff_weight: Weight = option(1e-2, "weight of the amplification, sigma_diff")
         cl_weight: Weight = option(1e-2, "weight of the alignment, sigma_cl")
         tau: Temperature = option(0.2, "temperature of the alignment")
-        l2_weight: Weight = option(1e-4, "weight of the L2 penalty, sigma_reg")
+        l2_weight: Weight = option(1e-4, "weight of the L2 penalty on users, sigma_reg")
         residual: bool = option(True, "add nodes themselves to their neighbours")
         feature_norm: Length = option(1.0, "length of an item's rows at the start")
         feature_offset: bool = option(False, "learn a vector per item and modality")

@@ -63,13 +63,14 @@ class MGNM(Recommender):
     and global alike. Equations (11)-(12) do not type-check; as in LGMRec, which they
     build on, hyperedges are vectors of width ``dim``, users' incidences the sum of
     their items', by interactions of 0 and 1, before the softmax, and dropout is on the
-    incidences, once for both products, not on the product of both. The hypergraphs
-    carry items' :math:`\mathbf{E}_{id}`; ids before propagation are gated. The
+    incidences, once for both products, not on the product of both. Incidences are a
+    Gumbel softmax. The hypergraphs carry items' :math:`\mathbf{E}_{id}`, to users as
+    well, among whom eq. (14) sends their own; ids before propagation are gated. The
     contrast is a mean over a batch, not a sum over all nodes, but against all of them
     and one way as there; both ways (``cl_both_ways``) and among a batch's nodes
-    (``cl_nodes``) are options. The L2 penalty is on a batch's ids. Items
-    without a modality take no part in its means and hypergraph. The paper's
-    :math:`\gamma` is 1; unit rows of weak features swamp the ids, which are shorter.
+    (``cl_nodes``) are options. The L2 penalty is on a batch's ids. Items without a
+    modality take no part in its means and hypergraph. The paper's :math:`\gamma` is 1;
+    unit rows of weak features swamp the ids, which are shorter.
     """
 
     @dataclass

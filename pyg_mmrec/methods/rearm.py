@@ -79,7 +79,8 @@ class REARM(Recommender):
     :class:`MetaNetwork`, :class:`FeatureAttention` and
     :class:`~pyg_mmrec.objectives.Orthogonal` as well. With more than two modalities
     the query of cross-attention is the mean of the others', and contrast and
-    orthogonality are over all pairs.
+    orthogonality are over all pairs. The contrast is a mean over a batch's nodes, not
+    a sum over all, and the penalty AdamW's decay, not a term of the loss.
 
     Differs from the authors' code: theirs repeats co-occurring nodes at random until
     there are k, and takes the most popular ones where there are none; has a number
