@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
@@ -92,6 +93,9 @@ class MDE(Recommender):
         l2_weight: Weight = option(1e-4, "weight of the L2 penalty on users, sigma_reg")
         residual: bool = option(True, "add nodes themselves to their neighbours")
         feature_norm: Length = option(1.0, "length of an item's rows at the start")
+        hidden: int = option(
+            0, "hidden width of each modality's MLP; 0: a linear map", min=0, max=10_000
+        )
         feature_offset: bool = option(False, "learn a vector per item and modality")
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
@@ -121,7 +125,12 @@ class MDE(Recommender):
         )
         self.fixed = list(modality_weights(c.fixed_weights, self.modalities).values())
         self.user = NodeEmbedding(self.num_users, count * c.dim, USER)
-        self.project = Projector(data, c.dim)
+        self.project = Projector(data, c.hidden or c.dim)
+        self.narrow = nn.ModuleDict(
+            {m: nn.Linear(c.hidden, c.dim, bias=False) for m in self.modalities}
+            if c.hidden
+            else {}
+        )
         self.interactions = Propagate(c.num_layers, c.conv, c.dim)
         self.users = Propagate(1, c.conv, c.dim, combine="last")
         self.items = Propagate(1, c.conv, c.dim, combine="last")
@@ -151,7 +160,7 @@ class MDE(Recommender):
     def forward(self, data: HeteroData) -> Embeddings:
         """Channels of all modalities, side by side ``[N, M d]``, not yet fused."""
         names, dim = self.modalities, self.config.dim
-        feats = dict(self.project(data))
+        feats = self._encoded(data)
         item = torch.cat(list(feats.values()), dim=-1)
         if self.offset is not None:
             item = item + self.offset(data)
@@ -181,6 +190,13 @@ class MDE(Recommender):
                 "align_item": align,
             },
         )
+
+    def _encoded(self, data: HeteroData) -> dict[str, Tensor]:
+        """Items' features by modality, ``[I, d]`` each."""
+        feats = dict(self.project(data))
+        if not self.narrow:
+            return feats
+        return {m: self.narrow[m](F.leaky_relu(x)) for m, x in feats.items()}
 
     def _step(self, layer: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:
         """One step over a relation of users or of items, ``[N, B d]``."""
