@@ -76,6 +76,18 @@ def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
         assert torch.allclose(rows, share[index, k, None] * similar[index], atol=1e-6)
 
 
+def test_features_go_through_an_mlp_where_it_has_a_width() -> None:
+    model, data = build(make_graph(missing=0.4), hidden=6)
+    start = model(data).aux["ego_item"].unflatten(1, (2, 4))
+    for k, m in enumerate(("image", "text")):
+        first, second = model.project.linear[m], model.narrow[m].weight
+        hidden = data[ITEM][f"x_{m}"] @ first.weight.T + first.bias
+        x = torch.where(hidden > 0, hidden, 0.01 * hidden) @ second.T
+        x = x * data[ITEM][f"mask_{m}"].unsqueeze(-1)
+        expected = x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        assert torch.allclose(start[:, k], expected, atol=1e-5)
+
+
 def test_offsets_join_the_projections_before_these_are_scaled() -> None:
     model, data = build(feature_offset=True)
     plain, _ = build()
