@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.ids import plain
@@ -110,6 +111,14 @@ class Explorer:
         places = [Path(pictures)] if pictures else [Path(dataset.folder)]
         return cls(run, dataset, Pictures(*places))
 
+    @cached_property
+    def graph(self) -> HeteroData:
+        """The run's graph, with the items that joined it."""
+        extension = self.index.extension
+        if extension is None or not extension.added.count:
+            return self.run.data
+        return extension.graph(extension.added)
+
     @property
     def sources(self) -> tuple[str, ...]:
         """What scores come from."""
@@ -181,8 +190,8 @@ class Explorer:
         found = {
             "by its embedding": [self._card(i, f"cosine {s:.3f}") for i, s in scored]
         }
-        for edge_type in relations_of(self.run.data):
-            others, weights = strongest(self.run.data, edge_type, item, k)
+        for edge_type in relations_of(self.graph):
+            others, weights = strongest(self.graph, edge_type, item, k)
             pairs = zip(others.tolist(), weights.tolist(), strict=True)
             found[edge_type[1]] = [self._card(i, f"weight {w:.3f}") for i, w in pairs]
         return found
@@ -221,7 +230,7 @@ class Explorer:
         return Reason(self._title(item), score, parts, self._paths(taken, item))
 
     def _paths(self, taken: Tensor, item: int) -> list[tuple[str, str, float]]:
-        found = paths(self.run.data, taken, item)
+        found = paths(self.graph, taken, item)
         return [(self._title(s.item), s.relation, s.weight) for s in found]
 
     def _taken(self, user: int) -> Tensor:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.datasets.ids import plain
@@ -39,7 +42,7 @@ def examples_section(
     shelf = _Shelf(dataset)
     data = dataset[0]
     edges, held_out = train_edges(data), data[INTERACTS][LABELS["test"]]
-    shown = {name: one.lists for name, one in found.items() if one.lists}
+    shown = {name: one for name, one in found.items() if one.lists}
     for user in users if shown else ():
         taken = edges[1][edges[0] == user].tolist()
         hidden = set(held_out[1][held_out[0] == user].tolist())
@@ -50,41 +53,50 @@ def examples_section(
             Words(f"Took {len(taken)} items in training{some}:"),
             shelf.show(taken[:LISTED]),
         ]
-        for name, lists in shown.items():
-            section.blocks += _list(shelf, name, lists[user], hidden)
+        for name, one in shown.items():
+            items = one.lists[user]
+            hits = sum(item in hidden for item in items)
+            told = (
+                f"{name}, {hits} of {len(items)} taken in test, which holds "
+                f"{len(hidden)}:"
+            )
+            section.blocks += [Words(told), shelf.show(items, hidden, *one.named)]
     return section
 
 
-def _list(
-    shelf: _Shelf, name: str, items: Sequence[int], hidden: set[int]
-) -> list[Block]:
-    hits = sum(item in hidden for item in items)
-    told = f"{name}, {hits} of {len(items)} taken in test, which holds {len(hidden)}:"
-    return [Words(told), shelf.show(items, hidden)]
-
-
 class _Shelf:
-    """Cards of a data set's items."""
+    """Cards of a data set's items, and of those that joined it."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.pictures = dataset, Pictures(Path(dataset.folder))
 
-    def show(self, items: Sequence[int], hidden: set[int] | None = None) -> Block:
-        """Items as cards, or as a line where there is nothing to see on one."""
-        found = self.of(items, hidden)
-        if self.dataset.item_titles or self.pictures.found:
+    def show(
+        self,
+        items: Sequence[int],
+        hidden: Collection[int] = (),
+        ids: pd.Index | None = None,
+        titles: Sequence[str] | None = None,
+    ) -> Block:
+        """Items as cards, or as a line where there is nothing to see on one.
+
+        Args:
+            items: Internal ids.
+            hidden: Those that are marked.
+            ids: Raw ids by internal ones; those of the data set if ``None``.
+            titles: Their titles, likewise.
+        """
+        if ids is None:
+            ids, titles = self.dataset.item_ids, self.dataset.item_titles
+        found = [self._card(i, ids[i], titles, i in hidden) for i in items]
+        if titles or self.pictures.found:
             return Cards(cards(found, "Nothing.", _SIZE))
         named = (f"{card.title} ({card.note})" if card.note else card.title
                  for card in found)  # fmt: skip
         return Words(", ".join(named) or "Nothing.")
 
-    def of(self, items: Sequence[int], hidden: set[int] | None = None) -> list[Card]:
-        """Cards of items, those among ``hidden`` marked."""
-        titles, ids = self.dataset.item_titles, self.dataset.item_ids
-        found = []
-        for item in items:
-            raw = plain(ids[item])
-            title = titles[item] if titles else f"item {raw}"
-            note = _FOUND if item in (hidden or ()) else ""
-            found.append(Card(title, self.pictures.of(raw), note))
-        return found
+    def _card(
+        self, item: int, raw: Any, titles: Sequence[str] | None, marked: bool
+    ) -> Card:
+        raw = plain(raw)
+        title = titles[item] if titles else f"item {raw}"
+        return Card(title, self.pictures.of(raw), _FOUND if marked else "")

@@ -43,6 +43,7 @@ class Findings:
         contribution: Users by what serves them.
         maps: Embeddings to draw by what the map shows, then by kind.
         lists: The best items of some users, internal ids.
+        named: Raw ids and titles of these, of items that joined the run as well.
         missing: Why a part is not there, by its name.
     """
 
@@ -50,6 +51,7 @@ class Findings:
     contribution: pd.DataFrame | None = None
     maps: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     lists: dict[int, list[int]] = field(default_factory=dict)
+    named: tuple[pd.Index, list[str] | None] = (pd.Index([]), None)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -101,6 +103,7 @@ class Finder:
             found.maps = maps_of(done)
         if lists:
             found.lists = best_items(done, self.chosen)
+            found.named = done.index.item_ids, done.index.item_titles
         return found
 
     def _measure(self, done: Run, found: Findings) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyg_mmrec import Folder
 from pyg_mmrec import run as train
+from pyg_mmrec.datasets.newcomers import NewItems
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.adding import add_items
 from pyg_mmrec.explore.cards import Card, Pictures, bar, cards, key, table
 from pyg_mmrec.explore.explorer import Explorer, relation_words
 from pyg_mmrec.explore.paths import OTHERS
@@ -125,3 +128,20 @@ def test_relations_as_a_person_reads_them() -> None:
     assert relation_words("knn_text") == "alike in text"
     assert relation_words("own") == "own"
     assert relation_words(OTHERS) == "other users took both"
+
+
+def test_items_that_joined_are_shown_and_explained(explorer, tmp_path) -> None:
+    """Their places lay beyond the graph of the training."""
+    rng = np.random.default_rng(1)
+    features = {name: rng.normal(size=(2, 6)) for name in ("image", "text")}
+    items = NewItems(["n1", "n2"], features)
+    add_items(tmp_path / "run", items, tmp_path / "grown")
+    grown = Explorer.open(tmp_path / "grown")
+    reason = grown.why_user("u1", "n2")
+    assert sum(reason.shares.values()) == pytest.approx(reason.score, abs=1e-5)
+    around = grown.around("n1", k=3)
+    assert any(around[name] for name in around if name != "by its embedding")
+    taken = [card.title.removeprefix("item ") for card in grown.for_user("u1").taken]
+    assert grown.why_user("u1", taken[0]).paths
+    history = grown.why_items(["n1", "i5"], "i3")
+    assert {title for title, _, _ in history.paths} <= {"item n1", "item i5"}

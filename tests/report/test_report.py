@@ -12,7 +12,9 @@ import pytest
 
 from pyg_mmrec import Folder, load_run
 from pyg_mmrec import run as train
+from pyg_mmrec.datasets.newcomers import NewItems
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.experiments.adding import add_items
 from pyg_mmrec.experiments.per_user import keep_users, user_metrics
 from pyg_mmrec.experiments.significance import compare_pairs, mean_intervals
 from pyg_mmrec.plots.contribution import table_of
@@ -220,3 +222,14 @@ def test_intervals_are_those_of_the_pairs() -> None:
         pair[["difference", "low", "high"]].tolist()
     )
     assert table.loc["none"].tolist() == [0, 0, 0]
+
+
+def test_items_that_joined_a_run_stand_in_its_lists(place, tmp_path) -> None:
+    """Their titles were looked up in the data of the training."""
+    rng = np.random.default_rng(1)
+    features = {name: rng.normal(size=(60, 6)) for name in ("image", "text")}
+    ids = [f"n{i}" for i in range(60)]  # more than the 40 that were there
+    items = NewItems(ids, features, [f"Joined {i}" for i in ids])
+    add_items(place / "vbpr", items, tmp_path / "grown")
+    write_report([tmp_path / "grown"], tmp_path / "report.html")
+    assert "Joined n" in (tmp_path / "report.html").read_text()
