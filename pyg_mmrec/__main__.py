@@ -58,12 +58,11 @@ def main() -> None:
         print(f"pyg-mmrec: {unknown('command', words[0], COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     sys.argv = [f"pyg-mmrec {words[0]}", *words[1:]]  # as errors and help name it
-    from pyg_mmrec.commands.guarded import guarded
+    from pyg_mmrec.commands.guarded import NOTHING, guarded
 
-    guarded(
-        import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}").main,
-        several=words[0] == "train",
-    )
+    command = import_module(f"pyg_mmrec.commands.{COMMANDS[words[0]][0]}")
+    left = getattr(command, "LEFT", NOTHING)
+    guarded(command.main, several=words[0] == "train", left=left)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> MMRecError:
         The error, ready to be raised.
     """
     choices = sorted(choices)
+    if not choices:
+        return MMRecError(f"unknown {kind} {name!r}: there is none")
     near = _nearest(name, choices)
     hint = "" if near is None else f"did you mean {near!r}? "
     if near is not None and len(choices) > _MOST_LISTED:
@@ -66,6 +68,17 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> MMRecError:
     more = len(choices) - _MOST_SHOWN
     rest = f" and {more:,} more" if more > 0 else ""
     return MMRecError(f"unknown {kind} {name!r}: {hint}choose one of {shown}{rest}")
+
+
+def listed(name: str, given: Iterable[str]) -> list[str]:
+    """Names as a list, but for one text, which would be taken for its letters.
+
+    Raises:
+        MMRecError: For a text.
+    """
+    if isinstance(given, str):
+        raise MMRecError(f"{name!r} needs to be a list of names: write [{given!r}]")
+    return list(given)
 
 
 def _nearest(name: str, choices: Iterable[str]) -> str | None:

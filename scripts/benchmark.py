@@ -5,8 +5,8 @@ from pyg_mmrec import guard
 if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
-from pyg_mmrec.commands.benchmark import main
+from pyg_mmrec.commands.benchmark import LEFT, main
 from pyg_mmrec.commands.guarded import guarded
 
 if __name__ == "__main__":
-    guarded(main, left="what was measured is in the output folder")
+    guarded(main, left=LEFT)

@@ -6,7 +6,7 @@ if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
 from pyg_mmrec.commands.compare import main
-from pyg_mmrec.commands.guarded import guarded
+from pyg_mmrec.commands.guarded import AGAIN, guarded
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left=AGAIN)

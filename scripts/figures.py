@@ -24,7 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pyg_mmrec.commands.cli import add_jobs, add_seeds, open_dataset, parse, rehearse
-from pyg_mmrec.commands.guarded import guarded
+from pyg_mmrec.commands.guarded import AGAIN, guarded
 from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset, Synthetic
 from pyg_mmrec.errors import MMRecError, unknown
@@ -227,4 +227,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    guarded(main, left=AGAIN)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import zipfile
@@ -45,6 +46,24 @@ def test_a_failed_save_leaves_the_old_file_and_no_litter(tmp_path) -> None:
         write_half(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_ctrl_c_during_a_save_is_no_full_disk(tmp_path, monkeypatch) -> None:
+    """PyTorch makes an error of its own of it, which was told as one of the disk."""
+    write = checkpoint._Hashed.write
+
+    def interrupted(self, content: bytes) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return write(self, content)
+
+    monkeypatch.setattr(checkpoint._Hashed, "write", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(tmp_path / "c.pt", STATE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert checkpoint.load(tmp_path / "c.pt")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

@@ -269,7 +269,11 @@ def test_environment_of_the_tests_is_the_checkout() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({}, "with --resume to continue"), ({"left": "nothing is lost"}, "nothing is")],
+    [
+        ({}, "stopped; the last finished epoch"),
+        ({"left": "nothing is lost"}, "stopped; nothing is lost"),
+        ({"left": ""}, "stopped\n"),
+    ],
 )
 def test_ctrl_c_says_what_is_left(options, told, capsys) -> None:
     def main() -> None:

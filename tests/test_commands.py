@@ -116,6 +116,43 @@ def test_a_run_and_a_data_set_are_shown(trained, command, folder) -> None:
     assert "users=30" not in stderr  # once is enough
 
 
+def test_a_run_is_shown_as_it_is(trained, command) -> None:
+    """Options of a data set were taken, and did nothing."""
+    code, _, stderr = command(f"inspect {trained} --split time")
+    assert code == 2
+    assert "leave out --split time" in stderr
+
+
+def test_a_folder_and_another_root_are_too_many(folder, command) -> None:
+    """The root won, and other data were trained on."""
+    code, _, stderr = command(f"inspect {folder} --root elsewhere")
+    assert code == 2
+    assert "--root names another, elsewhere" in stderr
+    assert command(f"inspect {folder} --root {folder}")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("train", "--resume"),
+        ("compare", "the same command goes on"),
+        ("update", "train --config"),
+        ("serve", "stopped\n"),
+        ("report", "nothing is written before the end"),
+    ],
+)
+def test_ctrl_c_leaves_what_is_said(name, left, command, monkeypatch) -> None:
+    """All spoke of --resume, which some have not."""
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"pyg_mmrec.commands.{name}.main", stop)
+    code, _, stderr = command(name)
+    assert code == 130
+    assert left in stderr
+
+
 def test_a_sparkline_shows_least_greatest_and_the_best_of_many() -> None:
     assert sparkline([0.1, 0.3, 0.2]) == "▁█▅"
     assert sparkline([0.5, 0.5]) == "▁▁"
@@ -177,6 +214,10 @@ def test_every_command_explains_itself(name, command) -> None:
         ("inspect", "name a data set or a run"),
         ("inspect nothing", "'nothing'"),
         ("recommend nowhere 1", "nowhere"),
+        ("recommend nowhere 1 --fold-in mean", "--history"),
+        ("export nowhere x --embeddings -k 3", "-k"),
+        ("compare movielens freedom-foo", "unknown ablation of freedom 'foo': there"),
+        ("train movielens freedom --ablate foo", "there is none"),
         ("export nowhere x.csv", "nowhere"),
         ("serve nowhere --port 0", "nowhere"),
         ("serve nowhere --port 70000", "--port"),

@@ -12,10 +12,12 @@ import torch
 
 import pyg_mmrec.experiments.experiment as module
 from pyg_mmrec.datasets import Dataset, Folder, Synthetic
+from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.experiment import Run, run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.files import claimed
+from pyg_mmrec.methods import get
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.transforms import Split
 
@@ -292,3 +294,33 @@ def test_what_is_no_finished_run_cannot_come_back(name, out) -> None:
     (out / name).write_bytes(np.random.default_rng(0).bytes(300))
     with pytest.raises(MMRecError, match="cannot be read"):
         load_run(out)
+
+
+def test_a_graph_without_the_method_s_weights_is_refused() -> None:
+    """Interactions counted with ones, and LightGCN's rows were sixty times as long."""
+    data, cls = Synthetic(num_users=50, num_items=40)[0], get("lightgcn")
+    config = cls.Config()
+    with pytest.raises(MMRecError, match=r"apply the method's graph\(config\)"):
+        cls(data, config)
+    assert cls(cls.graph(config)(data), config)
+
+
+@pytest.mark.parametrize("name", ["plugs", "ablate"])
+def test_a_text_is_no_list_of_names(name, tmp_path) -> None:
+    """It was taken for its letters."""
+    data = Synthetic(num_users=50, num_items=40)
+    with pytest.raises(MMRecError, match=rf"'{name}' needs to be a list.*\['sand'\]"):
+        run(data, "bpr", output=tmp_path, **{name: "sand"})
+    with pytest.raises(MMRecError, match="'text_columns' needs to be a list"):
+        Folder(tmp_path, text_columns="title")
+
+
+def test_what_a_method_returns_is_held_to_its_kind() -> None:
+    class Pair(get("bpr")):
+        def forward(self, data):
+            out = super().forward(data)
+            return Branch(out.user, out.item)
+
+    data = Synthetic(num_users=50, num_items=40)[0]
+    with pytest.raises(MMRecError, match=r"needs to return Embeddings.*got Branch"):
+        Pair(data, Pair.Config()).rows(data)

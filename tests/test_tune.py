@@ -77,6 +77,8 @@ def test_whole_ends_of_a_number_make_a_continuous_range() -> None:
         (["num_layers=1.5:3"], "'num_layers' needs to be an integer"),
         (["seed=0:9"], "'seed' is not to be tuned"),
         (["exclude=train,val"], "'exclude' is not to be tuned"),
+        (["candidates=all,cold"], "'candidates' is not to be tuned"),
+        (["metrics=recall,ndcg"], "'metrics' is not to be tuned"),
         (["lr=1e-4:1e-2", "lr=1,2"], "'lr' is given twice"),
         (["dim=8,16"], "'dim' is given twice"),
         ([], "nothing to tune"),

@@ -19,6 +19,7 @@ from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.newcomers import left_out, new_users, of_users, without
 from pyg_mmrec.experiments.newcomers_kept import shown_command, write_page
+from pyg_mmrec.experiments.refit import refit
 from pyg_mmrec.experiments.updating import update
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 from pyg_mmrec.training import checkpoint
@@ -164,9 +165,21 @@ def test_items_join_a_run_in_a_folder_and_then_train(place, tmp_path) -> None:
             **SMALL,
         )  # fmt: skip
     more = pd.DataFrame({"user": [1], "item": [901]})
+    with pytest.raises(MMRecError, match="refit the run that they joined"):
+        refit(tmp_path / "added", output=tmp_path / "whole")
     done = update(tmp_path / "added", more, tmp_path / "next", epochs=1)
     assert done.index.item_ids.tolist()[-3:] == [900, 901, 902]
     assert "mask_text" not in done.data[ITEM]  # none is missing
+
+
+def test_rows_that_are_to_test_are_told_to_train(place, tmp_path) -> None:
+    """A column of the split was read over."""
+    more = pd.DataFrame({"user": [1], "item": [3], "split": ["test"]})
+    with pytest.warns(UserWarning, match="all of them are trained on"):
+        update(place / "freedom", more, tmp_path / "table", epochs=1)
+    more.to_csv(tmp_path / "more.csv", index=False)
+    with pytest.warns(UserWarning, match="all of them are trained on"):
+        update(place / "freedom", tmp_path / "more.csv", tmp_path / "file", epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +245,11 @@ def test_more_interactions_by_the_names_of_columns_that_the_run_knows(
         ),
         (lambda p: add_items(p, NewItems([5], text()), p / "x"), "5 is there already"),
         (lambda p: add_items(p, p / "no", p / "x"), "no folder"),
-        (lambda p: add_items(p, NewItems([99], text()), p), "holds a run already"),
+        (
+            lambda p: add_items(p, NewItems([99], text()), p),
+            r"holds a run already \(.*\): remove it",
+        ),
+        (lambda p: update(p, MORE, p / "x", min_rating=3), "has no ratings"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence_and_write_nothing(place, call, message) -> None:

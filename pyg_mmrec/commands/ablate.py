@@ -14,12 +14,14 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.commands.cli import add_seeds, open_dataset, parse_study
+from pyg_mmrec.commands.guarded import AGAIN
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.literature import published_ablation
 from pyg_mmrec.methods import get
 
 USAGE = "METHOD DATASET [--seeds N ...] [options of training]"
+LEFT = AGAIN
 
 
 def variants(args: argparse.Namespace) -> list[str]:

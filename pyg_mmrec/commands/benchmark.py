@@ -48,6 +48,7 @@ PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 # Run where they are asked for.
 EXTRA = (floors.PART, drawn.PART, encoders.PART, peer.PART)
 SYNTHETIC = "synthetic"
+LEFT = "what was measured is in the output folder"
 # Drawn with as many users, items and interactions as the papers' data sets have, and
 # with features as wide; methods take their presets for that data set.
 SIZED = {f"{name}-sized": name for name in SIZES}

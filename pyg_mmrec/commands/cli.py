@@ -72,13 +72,17 @@ def parse(
     name = OWN_NAMES.get(dataset, dataset)
     preset = {**cls.presets.get("default", {}), **cls.presets.get(name, {})}
     known = add_method_options(parser, cls, preset)
-    if cls.ablations:
-        parser.add_argument(
-            "--ablate", nargs="*", default=[], metavar="NAME",
-            help=f"switch parts off: {', '.join(cls.ablations)}",
-        )  # fmt: skip
+    parser.add_argument(
+        "--ablate", nargs="*", default=[], metavar="NAME",
+        help=f"switch parts off: {', '.join(cls.ablations) or 'this method has none'}",
+    )  # fmt: skip
     parser.leave_out(without)
     args = parser.parse_args(argv)
+    if root is not None and args.root != root:
+        raise MMRecError(
+            f"{root} is the folder of the data, and --root names another, {args.root}: "
+            f"leave one of them out"
+        )
     given = vars(args)
     given["place"], given["method"] = chosen.method, cls.name
     args.overrides = {k: given.pop(k) for k in list(given) if k in known}
@@ -203,7 +207,8 @@ def parse_several(
 
     def add_own(parser: Parser) -> None:
         parser.usage, parser.description = f"%(prog)s {usage}", description
-        parser.add_argument("data", metavar="DATASET", help=", ".join(DATASETS))
+        known = f"{', '.join(DATASETS)}, or a folder"
+        parser.add_argument("data", metavar="DATASET", help=known)
         extend(parser)
 
     return parse(argv[0], argv, "popularity", add_own, ["method", "plug", *without])

@@ -22,6 +22,7 @@ from pyg_mmrec.commands.cli import (
     open_dataset,
     parse_several,
 )
+from pyg_mmrec.commands.guarded import AGAIN
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser, number
 from pyg_mmrec.datasets import OWN_NAMES, Dataset
@@ -44,6 +45,7 @@ from pyg_mmrec.experiments.words import case, label
 from pyg_mmrec.plots import drawn, plot_search
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
+LEFT = AGAIN
 TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
 SHOWN = [*TESTED, "precision@5", "map@5"]
 

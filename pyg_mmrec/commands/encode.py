@@ -6,9 +6,9 @@ Killed at any time, the same command goes on where it was.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from pyg_mmrec.commands.guarded import AGAIN
 from pyg_mmrec.config import Distinct, Parser, a_word, number
 from pyg_mmrec.datasets.encode import encode_folder, unused, write_urls
 from pyg_mmrec.datasets.made import SHORT as HINTED
@@ -16,6 +16,7 @@ from pyg_mmrec.datasets.made import encoder_word
 from pyg_mmrec.encoding import ALONE, KINDS, LIBRARIES, SHORT
 from pyg_mmrec.encoding.engine import BATCH
 
+LEFT = AGAIN
 _WHAT = {
     "text": "titles, descriptions, ... of items.csv",
     "image": "images/<item id>.jpg (.png, .webp), or files named by a column 'image'",
@@ -70,18 +71,14 @@ def main() -> None:
         print(f"{count:,} addresses: curl --parallel --create-dirs --fail -K {path}")
         return
     encoders = {kind: getattr(args, kind) for kind in KINDS}
-    try:
-        made = encode_folder(
-            folder,
-            **encoders,
-            columns=args.columns,
-            device=args.device,
-            batch_size=args.batch_size,
-            progress=not args.no_progress,
-        )
-    except KeyboardInterrupt:
-        print("\nstopped: the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    made = encode_folder(
+        folder,
+        **encoders,
+        columns=args.columns,
+        device=args.device,
+        batch_size=args.batch_size,
+        progress=not args.no_progress,
+    )
     for kept in made.values():
         print(kept)
     for kind in unused(folder.absolute()):

@@ -6,6 +6,8 @@ from pyg_mmrec.config import Parser, a_word, number
 from pyg_mmrec.explore.explorer import Explorer
 from pyg_mmrec.explore.page import check_installed, show
 
+LEFT = ""  # it has served its purpose
+
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""

@@ -20,6 +20,10 @@ RESUMED = (
     "command with --resume to continue"
 )
 """What is left of a training that is stopped."""
+AGAIN = "what is finished is kept: the same command goes on from there"
+"""What is left of a command that trains several."""
+NOTHING = "nothing is written before the end"
+"""What is left of a command that says nothing else of itself."""
 
 
 def guarded(
@@ -33,7 +37,7 @@ def guarded(
     Args:
         main: The function.
         several: Whether it can be carried out by several processes together.
-        left: What a user is told of that Ctrl-C leaves.
+        left: What a user is told of that Ctrl-C leaves, if anything.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     warnings.showwarning = _one_line_warning
@@ -53,7 +57,7 @@ def guarded(
             print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"\nstopped; {left}", file=sys.stderr)
+        print(f"\nstopped{'; ' if left else ''}{left}", file=sys.stderr)
         sys.exit(130)
 
 

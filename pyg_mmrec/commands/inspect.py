@@ -114,6 +114,11 @@ def main() -> None:
     """Carry the command out, with the arguments of the process."""
     argv = sys.argv[1:]
     if argv and (Path(argv[0]) / CONFIG).exists():
+        if len(argv) > 1:
+            raise MMRecError(
+                f"{argv[0]} is a run, which is shown as it was trained: leave out "
+                f"{' '.join(argv[1:])}"
+            )
         print("\n".join(describe_run(Path(argv[0]))))
         return
     if argv[:1] in (["-h"], ["--help"]):

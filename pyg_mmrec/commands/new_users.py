@@ -20,6 +20,9 @@ from pyg_mmrec.methods import get
 from pyg_mmrec.serving.exports import write_table
 
 USAGE = "DATASET METHOD [METHOD ...] [--share X] [options of training]"
+LEFT = (
+    "methods that had ended are kept in --output: the same command goes on from there"
+)
 
 
 def add_own(parser: Parser) -> None:

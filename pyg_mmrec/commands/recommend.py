@@ -14,6 +14,7 @@ from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.outputs import CHECKPOINT
 from pyg_mmrec.experiments.tables import with_table
 from pyg_mmrec.serving.index import Index
+from pyg_mmrec.serving.lists import FoldIn
 
 
 def index_of(run: str) -> Index:
@@ -51,7 +52,7 @@ def read() -> argparse.Namespace:
         "again, another user",
     )  # fmt: skip
     add(
-        "--fold-in", choices=("model", "mean"), default="model",
+        "--fold-in", choices=("model", "mean"), default=None,
         help="place such a user by the model, which needs the data set, or by the mean "
         "of the items (default: model)",
     )  # fmt: skip
@@ -83,7 +84,10 @@ def main() -> None:
     args = read()
     if bool(args.users) == bool(args.history):
         raise MMRecError("name users, or give the --history of new ones: one of both")
-    if args.history and args.fold_in == "model":
+    if args.fold_in is not None and not args.history:
+        raise MMRecError("--fold-in is for new users: give their --history as well")
+    fold_in: FoldIn = args.fold_in or "model"
+    if args.history and fold_in == "model":
         index = load_run(args.run).index
     else:
         index = index_of(args.run)
@@ -97,7 +101,7 @@ def main() -> None:
     named: list[object] = list(range(len(args.history)))
     if args.history:
         history = [raw_ids(index.item_ids, texts) for texts in args.history]
-        best = index.recommend(history=history, fold_in=args.fold_in, **asked)
+        best = index.recommend(history=history, fold_in=fold_in, **asked)
     else:
         named = raw_ids(index.user_ids, args.users)
         if len(set(named)) < len(named):

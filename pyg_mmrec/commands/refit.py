@@ -6,10 +6,14 @@ What comes of it is for use: it has no validation or test figures of its own.
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
+from pyg_mmrec.commands.guarded import RESUMED
 from pyg_mmrec.config import Parser, a_word
 from pyg_mmrec.experiments.refit import refit
 from pyg_mmrec.graph import train_edges
+
+LEFT = RESUMED
 
 
 def main() -> None:
@@ -36,5 +40,6 @@ def main() -> None:
     print(
         f"trained on all {train_edges(done.data).size(1):,} interactions for "
         f"{len(done.result.history)} epochs, as validation chose in {args.run}; what "
-        f"to expect are the figures there\nnow: pyg-mmrec recommend {args.output} USER"
+        f"to expect are the figures there\n"
+        f"now: pyg-mmrec recommend {quote(args.output)} USER"
     )

@@ -6,6 +6,8 @@ from pyg_mmrec.config import Parser, a_word, add_arguments, from_dict, number
 from pyg_mmrec.service.config import ServiceConfig
 from pyg_mmrec.service.server import serve
 
+LEFT = ""  # it has served its purpose
+
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""

@@ -10,6 +10,7 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from shlex import quote
 
 from pyg_mmrec.commands.cli import (
     open_dataset,
@@ -21,6 +22,7 @@ from pyg_mmrec.commands.cli import (
     run_options,
     table,
 )
+from pyg_mmrec.commands.guarded import RESUMED
 from pyg_mmrec.config import Parser, a_word
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
@@ -32,6 +34,7 @@ from pyg_mmrec.training.identity import FIELDS, data_parts, differing
 from pyg_mmrec.training.schema import check_fields
 
 USAGE = "DATASET METHOD [options], or --config RUN/config.json --output DIR [options]"
+LEFT = RESUMED
 _DATA = ("root", "modalities", "split", "ratios", "split_seed", "k_core")
 
 
@@ -101,4 +104,4 @@ def _train(argv: list[str]) -> None:
         data, args = repeated(Path(config), argv)
     print(table({args.method: run_method(data, args, args.method).result}))
     folder = output_folder(data, args, args.method)
-    print(f"now: pyg-mmrec recommend {folder} USER", file=sys.stderr)
+    print(f"now: pyg-mmrec recommend {quote(str(folder))} USER", file=sys.stderr)

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mmrec.commands.cli import add_jobs, open_dataset, parse_study, run_options
+from pyg_mmrec.commands.guarded import AGAIN
 from pyg_mmrec.config import Parser, number
 from pyg_mmrec.experiments.space import read_space
 from pyg_mmrec.experiments.trials import best_options
 from pyg_mmrec.experiments.tune import check_optuna, search
 
 USAGE = "METHOD DATASET --space NAME=VALUES ... [options of training]"
+LEFT = AGAIN
 OWN = {"name", "data", "data_options", "trials", "space", "warmup", "method", "place",
        "output", "resume", "overwrite", "jobs"}  # fmt: skip
 

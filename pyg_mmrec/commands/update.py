@@ -6,6 +6,11 @@ from pyg_mmrec.commands.cli import table
 from pyg_mmrec.config import Parser, a_word, number
 from pyg_mmrec.experiments.updating import ROLES, update
 
+LEFT = (
+    "the last finished epoch is in the checkpoint of the output folder: pyg-mmrec "
+    "train --config OUTPUT/config.json --output OUTPUT --resume goes on"
+)
+
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""

@@ -44,7 +44,7 @@ from pyg_mmrec.datasets.tables import table_kind
 from pyg_mmrec.encoding import KINDS, encoder, fingerprint
 from pyg_mmrec.encoding.engine import encode_new
 from pyg_mmrec.encoding.names import parse
-from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.errors import MMRecError, listed, spelled
 
 Values = Sequence[str | Path | None]
 
@@ -158,7 +158,9 @@ class Folder(Dataset):
         for kind, name in self.encoders.items():
             if name not in (None, NONE):
                 fingerprint(kind, name)  # which refuses what is none
-        self.text_columns = None if text_columns is None else list(text_columns)
+        self.text_columns = (
+            None if text_columns is None else listed("text_columns", text_columns)
+        )
         super().__init__(folder.parent, folder.name, modalities, **options)
         held = self._contents()
         for kind, paths in held.features().items():

@@ -62,6 +62,11 @@ def as_ids(
         raise _unfit(values, what, where)
     codes, found = pd.factorize(values.astype(object))
     for text in found:
+        if not text.strip():
+            raise MMRecError(
+                f"{where} has a blank {what} id, {text!r}: every row needs one, so "
+                f"fill or remove it"
+            )
         if _BROKEN.search(text):
             raise MMRecError(
                 f"{where} has the {what} id {text!r}: an id may hold no line break or "

@@ -64,7 +64,7 @@ def add_items(
     """
     folder, output, where = Path(folder), Path(output), items
     with claimed(output):
-        check_free(output, False, overwrite)
+        check_free(output, None, overwrite)
         done = load_run(folder, dataset)
         done.model.check_new_items()
         if not isinstance(items, NewItems):

@@ -16,7 +16,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.config import from_dict
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.errors import MMRecError, spelled, unknown
+from pyg_mmrec.errors import MMRecError, listed, spelled, unknown
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -63,9 +63,9 @@ def configure(
     cls = get(method)
     values: dict[str, Any] = dict(cls.presets.get("default", {}))
     values.update(cls.presets.get(dataset, {}))
-    for name in ablate:
+    for name in listed("ablate", ablate):
         if name not in cls.ablations:
-            raise unknown(f"ablation of {method}", name, cls.ablations or ["none"])
+            raise unknown(f"ablation of {method}", name, cls.ablations)
         values.update(cls.ablations[name])
     values.update(overrides)
     if isinstance(values.get("conv"), str):
@@ -120,7 +120,7 @@ def check_options(
     if train.num_neighbors and train.neighbor_sampler == "pyg":
         check_loader()
     check_installed(train.track)
-    plugs = list(plugs)
+    plugs = listed("plugs", plugs)
     names = [text.partition(":")[0] for text in plugs]
     for name in names:
         if names.count(name) > 1:

@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import default_values
 from pyg_mmrec.datasets import Dataset
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.errors import MMRecError, listed
 from pyg_mmrec.experiments.assembly import (
     assemble,
     check_dataset,
@@ -130,7 +130,8 @@ def run(
         ['checkpoint.pt', 'config.json', 'history.csv', 'result.json']
     """
     check_dataset(dataset)
-    plugs, ablate, method = list(plugs), list(ablate), get(method).name
+    plugs, ablate = listed("plugs", plugs), listed("ablate", ablate)
+    method = get(method).name
     config, train, terms = check_options(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )

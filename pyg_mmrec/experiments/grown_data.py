@@ -144,12 +144,20 @@ def _read(
     """Interactions with raw ids, those that are rated high enough."""
     if isinstance(interactions, pd.DataFrame):
         found, where = _of_table(interactions, columns), _TABLE
+        split = column(interactions, "split", columns) is not None
     else:
         found, where = read_raw(Path(interactions), columns), str(interactions)
-    if found.rating is None:
-        return found
+        split = found.split is not None
+    if split:
+        warnings.warn(
+            f"{where} has a column that splits its rows, and all of them are trained "
+            f"on: leave out those that are to test",
+            stacklevel=2,
+        )
     if min_rating is not None:
         return at_least(found, min_rating, where)
+    if found.rating is None:
+        return found
     warnings.warn(
         f"{where} has ratings, and all count as interactions alike: "
         f"{spelled('min_rating')} leaves low ones out",

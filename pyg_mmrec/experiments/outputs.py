@@ -32,12 +32,12 @@ def held(folder: Path) -> list[str]:
     return [name for name in FILES if (folder / name).exists()]
 
 
-def check_free(folder: Path, resume: bool, overwrite: bool) -> None:
+def check_free(folder: Path, resume: bool | None, overwrite: bool) -> None:
     """Refuse a new run in a folder that holds one.
 
     Args:
         folder: The output folder.
-        resume: Whether the run there is to go on.
+        resume: Whether the run there is to go on; ``None`` where nothing could.
         overwrite: Whether it is to be removed.
 
     Raises:
@@ -50,9 +50,10 @@ def check_free(folder: Path, resume: bool, overwrite: bool) -> None:
         )
     found = held(folder)
     if found and not (resume or overwrite):
+        go_on = "" if resume is None else "continue it with --resume, "
         raise MMRecError(
-            f"{folder} holds a run already ({', '.join(sorted(found))}): continue it "
-            f"with --resume, remove it with --overwrite, or choose another --output"
+            f"{folder} holds a run already ({', '.join(sorted(found))}): {go_on}remove "
+            f"it with --overwrite, or choose another --output"
         )
 
 
@@ -125,6 +126,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         MMRecError: If there is none that can be read.
     """
+    if path.is_dir():
+        raise MMRecError(f"{path} is a folder: name the file in it, {path / CONFIG}")
+    if not path.exists():
+        raise MMRecError(f"{path} is not there: name the folder of a run, or its file")
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

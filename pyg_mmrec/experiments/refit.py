@@ -13,12 +13,13 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.assembly import assemble, everything, prepare
 from pyg_mmrec.experiments.experiment import Run, accept, write_results
 from pyg_mmrec.experiments.loading import finished, made_again, method_of
-from pyg_mmrec.experiments.outputs import CONFIG, check_apart, check_free
+from pyg_mmrec.experiments.outputs import CHECKPOINT, CONFIG, check_apart, check_free
 from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import modalities
 from pyg_mmrec.hooks import Hook
 from pyg_mmrec.objectives import plug
 from pyg_mmrec.serving.index import Index
+from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.identity import (
     check_same_data,
     check_same_origins,
@@ -84,6 +85,13 @@ def refit(
             f"another --output"
         )
     told, result = finished(folder)
+    state = checkpoint.load(folder / CHECKPOINT)
+    if (state.get("index") or {}).get("added"):
+        raise MMRecError(
+            f"{folder} holds items that joined the run after its training, which a "
+            f"training on its data would lose: refit the run that they joined, and add "
+            f"them to what comes of it"
+        )
     check_fields(told, {"plugs": list, "ablate": list}, str(folder / CONFIG))
     epochs = _chosen(told, result, folder)
     dataset = made_again(told["source"], folder) if dataset is None else dataset

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # What is measured and how, not how to learn: a search over these would choose luck,
 # a leak, or another measure.
 NOT_TUNED = {
-    "device", "epochs", "eval_every", "exclude", "ks", "monitor", "patience",
-    "progress", "seed", "track",
+    "candidates", "device", "epochs", "eval_every", "exclude", "ks", "metrics",
+    "monitor", "patience", "progress", "seed", "track",
 }  # fmt: skip
 
 Value = bool | int | float | str | None

@@ -131,7 +131,7 @@ def update(
     }
     parts = {"plugs": told["plugs"], "ablate": told["ablate"]}
     with claimed(output):
-        check_free(output, False, overwrite)
+        check_free(output, None, overwrite)
         clear(output)
         ids = grown.user_ids, grown.item_ids, grown.titles
         keep(output / DATA, dataset.name, grown.data, *ids)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.config import checked
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import ITEM, USER
+from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.parallel.columns import Alone, Columns
+from pyg_mmrec.transforms import BipartiteNorm
 from pyg_mmrec.transforms.graph_check import check_graph
 
 if TYPE_CHECKING:  # of Python 3.11
@@ -144,6 +145,7 @@ class Recommender(nn.Module, ABC):
                 f"'config' of {self.name} is its Config (got {type(config).__name__}): "
                 f"write {type(self).__name__}.Config(...)"
             )
+        _check_weighted(self.name, data, self.graph(config))
         self.config = config
         self.num_users = int(data[USER].num_nodes)
         self.num_items = int(data[ITEM].num_nodes)
@@ -225,6 +227,11 @@ class Recommender(nn.Module, ABC):
         training = self.training
         self.eval()
         out = self(data)
+        if not isinstance(out, Embeddings):
+            raise MMRecError(
+                f"'forward' of {type(self).__name__} needs to return Embeddings(user, "
+                f"item) (got {type(out).__name__})"
+            )
         sides = []
         for kind in (USER, ITEM):
             index = torch.arange(out.of(kind).size(0), device=out.user.device)
@@ -235,6 +242,26 @@ class Recommender(nn.Module, ABC):
 
 
 _answer_to_readout(Recommender)
+
+
+def _check_weighted(
+    name: str, data: HeteroData, transform: BaseTransform | None
+) -> None:
+    """Refuse a graph that lacks the weights which a method's transform would add.
+
+    Other relations that lack are missed where they are read; interactions are there,
+    and would count with ones.
+
+    Raises:
+        MMRecError: If interactions have no weights.
+    """
+    parts = transform.transforms if isinstance(transform, Compose) else [transform]
+    weighs = any(isinstance(part, BipartiteNorm) for part in parts)
+    if weighs and "edge_weight" not in data[INTERACTS]:
+        raise MMRecError(
+            f"the graph has no weights of the interactions, which {name!r} propagates "
+            f"by: apply the method's graph(config) transform to the data first"
+        )
 
 
 def check_fits(model: Recommender, data: HeteroData) -> None:

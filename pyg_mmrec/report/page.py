@@ -33,6 +33,7 @@ from pyg_mmrec.report.sections import (
 
 logger = logging.getLogger(__name__)
 _MAPPED, _LISTED = 4, 3  # runs whose maps and lists are shown, by validation
+_MARK, _HEAD = b'content="pyg_mmrec ', 2048  # of a report, and where it stands
 _NEEDED = ("bokeh", "jinja2", "matplotlib", "PIL")
 
 
@@ -64,12 +65,26 @@ def write_report(paths: Iterable[Path], output: Path) -> list[str]:
             the file cannot be written.
     """
     check_installed()
+    _check_replaced(output)
     runs = read_runs(paths)
     charts = Charts()
     sections = make_sections(runs, charts)
     with replacing(output) as file:
         file.write(render(runs, sections, charts).encode())
     return [f"{s.title}: {s.left_out}" for s in sections if s.left_out]
+
+
+def _check_replaced(output: Path) -> None:
+    """Refuse to replace a page that is no earlier report.
+
+    Raises:
+        MMRecError: If it does not say that it is one.
+    """
+    if output.is_file() and _MARK not in output.read_bytes()[:_HEAD]:
+        raise MMRecError(
+            f"{output} is there and is no report of pyg_mmrec: name another file, or "
+            f"remove it"
+        )
 
 
 def make_sections(runs: Sequence[Reported], charts: Charts) -> list[Section]:

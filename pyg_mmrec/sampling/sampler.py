@@ -108,8 +108,10 @@ class NegativeSampler:
         full = (self._free == 0).nonzero()
         if full.numel():
             raise MMRecError(
-                f"user {int(full[0])} took all {num_candidates} items that anyone "
-                f"took, so no negative is left to draw: leave such users out"
+                f"the user at place {int(full[0])} (from 0, in the order of the ids: "
+                f"dataset.user_ids[{int(full[0])}]) took all {num_candidates} items "
+                f"that anyone took, so no negative is left to draw: leave the "
+                f"interactions of such users out of the data"
             )
         self._start = count.cumsum(0) - count
         # Per user, how many candidates not taken precede each one taken: its position

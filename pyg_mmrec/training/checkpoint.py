@@ -14,7 +14,7 @@ from torch import Tensor
 
 import pyg_mmrec
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.files import replacing
+from pyg_mmrec.files import interrupts_held, replacing
 
 FORMAT = 2
 _PLAIN = (str, int, float, bool, type(None))
@@ -52,7 +52,8 @@ def save(path: Path | str, state: Mapping[str, Any]) -> None:
     """
     _check_plain(state, "state")
     content = {**state, "format": FORMAT, "version": pyg_mmrec.__version__}
-    with replacing(path) as file:
+    # PyTorch makes any exception of a write its own, a Ctrl-C as well.
+    with interrupts_held(), replacing(path) as file:
         hashed: Any = _Hashed(file)  # all of a file that torch.save asks for
         try:
             torch.save(content, hashed)

@@ -92,7 +92,8 @@ def test_ids_survive_files_or_are_refused(tmp_path_factory, suffix, data) -> Non
     folder = tmp_path_factory.mktemp("mine")
     write(folder, ids, suffix)
     broken = any(type(i) is str and set(i) & {"\0", "\r", "\n"} for i in ids)
-    if broken or (suffix != ".parquet" and "" in ids):
+    blank = any(type(i) is str and not i.strip() for i in ids)
+    if broken or blank:
         with pytest.raises(MMRecError):
             Folder(folder)
         return
@@ -185,3 +186,9 @@ def test_text_of_csv_is_a_number_only_if_spelled_as_one(text) -> None:
     found = as_ids(pd.Series([text]), "item", "file", spelled=True).tolist()[0]
     assert str(found) == text
     assert as_ids(pd.Series([text]), "item", "file").tolist() == [text]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_a_blank_id_is_refused(blank) -> None:
+    with pytest.raises(MMRecError, match="a blank user id"):
+        as_ids(pd.Series(["a", blank]), "user", "a file")

@@ -224,6 +224,17 @@ def test_intervals_are_those_of_the_pairs() -> None:
     assert table.loc["none"].tolist() == [0, 0, 0]
 
 
+def test_a_page_that_is_no_report_stays(place, tmp_path) -> None:
+    page = tmp_path / "mine.html"
+    page.write_text("<html>my own page</html>")
+    with pytest.raises(MMRecError, match="is no report"):
+        write_report([place / "vbpr"], page)
+    assert page.read_text() == "<html>my own page</html>"
+    page.unlink()
+    for _ in range(2):  # one of its own gives way
+        write_report([place / "vbpr"], page)
+
+
 def test_items_that_joined_a_run_stand_in_its_lists(place, tmp_path) -> None:
     """Their titles were looked up in the data of the training."""
     rng = np.random.default_rng(1)
