@@ -258,3 +258,26 @@ def test_the_readmes_epochs_are_those_that_were_measured() -> None:
         found = re.search(rf"\| {method}, MMRec \| ([^|]+) \|[^|]+\| ([^|]+) \|", table)
         assert found is not None
         assert found.groups() == (theirs, ratio)
+
+
+@pytest.mark.parametrize("name", ["sports", "tiktok", "ml-100k"])
+def test_what_is_said_of_today_beside_before_is_on_record(name) -> None:
+    page = (RESULTS / "before_after.md").read_text().splitlines()
+    rows = [row.strip("| ").split(" | ") for row in page if row.startswith("| ")][1:]
+    place = 2 + 3 * ["sports", "tiktok", "ml-100k"].index(name)
+    found: dict[str, list[float]] = {}
+    for record in read_records(RESULTS / f"{name}.jsonl"):
+        own = record["split"] is None and record["case"] == record["method"]
+        if own and (name != "ml-100k" or "genre" in record["modalities"]):
+            figure = record["test"]["recall@20"]
+            found.setdefault(record["case"], []).append(figure)
+    told = {
+        row[0].lower().replace("-", "_"): row[place].strip()
+        for row in rows
+        if len(row) > place and row[place].strip()
+    }
+    assert told
+    for method, text in told.items():
+        figures = found[method]
+        seeds = f" ({len(figures)})" if len(figures) > 1 else ""
+        assert text == f"{sum(figures) / len(figures):.4f}{seeds}", method
