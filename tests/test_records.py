@@ -266,11 +266,11 @@ def test_what_is_said_of_today_beside_before_is_on_record(name) -> None:
     rows = [row.strip("| ").split(" | ") for row in page if row.startswith("| ")][1:]
     place = 2 + 3 * ["sports", "tiktok", "ml-100k"].index(name)
     found: dict[str, list[float]] = {}
-    for record in read_records(RESULTS / f"{name}.jsonl"):
-        own = record["split"] is None and record["case"] == record["method"]
-        if own and (name != "ml-100k" or "genre" in record["modalities"]):
-            figure = record["test"]["recall@20"]
-            found.setdefault(record["case"], []).append(figure)
+    for one in read_records(RESULTS / f"{name}.jsonl"):
+        own = one["split"] is None and one["case"] == one["method"]
+        if own and (name != "ml-100k" or "genre" in one["modalities"]):
+            figure = one["test"]["recall@20"]
+            found.setdefault(one["case"], []).append(figure)
     told = {
         row[0].lower().replace("-", "_"): row[place].strip()
         for row in rows
