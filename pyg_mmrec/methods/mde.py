@@ -104,7 +104,7 @@ class MDE(Recommender):
         "channels of all items are scaled to one length, which takes whole rows"
     )
     # The paper gives none: chosen on validation, but for sports, where tiktok's rate
-    # is the only one tried.
+    # is the only one tried (on a part of it .002 is best after 60 epochs).
     presets = {
         "tiktok": {"lr": 5e-3},
         "ml-100k": {"lr": 1e-2},
