@@ -17,5 +17,6 @@ def test_normal_rows_are_of_length_one_whatever_their_number(count) -> None:
 @pytest.mark.parametrize("method", ["mgdn", "mig_gt"])
 def test_ids_start_at_the_authors_scale(method) -> None:
     cls, data = get(method), make_graph(num_users=400)
-    model = cls(data, cls.Config())
+    config = cls.Config()
+    model = cls(cls.graph(config)(data), config)
     assert model.user.table.weight.norm(dim=1).mean() > 0.9

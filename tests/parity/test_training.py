@@ -111,7 +111,9 @@ def test_code_of_one_size_is_refused(tmp_path) -> None:
 
 def test_scores_rank_as_their_rows_do() -> None:
     data = fixture.small_graph(("image",))
-    rows = get("lightgcn")(data, get("lightgcn").Config()).rows(data)
+    config = get("lightgcn").Config()
+    data = get("lightgcn").graph(config)(data)
+    rows = get("lightgcn")(data, config).rows(data)
     evaluate = Evaluator(data, "test", chunk_size=7)
     assert evaluate(lambda users: rows.user[users] @ rows.item.T) == evaluate(rows)
     with pytest.raises(MMRecError, match=r"of shape \[7, 30\] \(got \[7, 29\]"):
