@@ -73,6 +73,18 @@ def test_lists_of_nothing_say_why(trained, rated, command) -> None:
     assert stderr.count("\n") == 1
 
 
+def test_lists_that_leave_out_what_is_held_out_are_told(
+    trained, rated, command, caplog
+) -> None:
+    """The file of our own export had 0.0000 everywhere, and nothing said why."""
+    assert command(f"export {trained} lists.csv -k 40")[0] == 0
+    caplog.set_level("INFO")
+    code, stdout, _ = command(f"evaluate {rated} --min-rating 2 --scores lists.csv")
+    assert code == 0
+    assert "holds anything that was held out" in caplog.text
+    assert "0.0000" in stdout
+
+
 def test_a_table_of_other_items_is_none_to_choose_by(
     trained, command, tmp_path
 ) -> None:

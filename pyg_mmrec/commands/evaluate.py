@@ -66,6 +66,12 @@ def main() -> None:
     )
     slices = slices_to_json(evaluate.by_slice(lists))
     figures = {name: v for name, v in slices[EVERYTHING].items() if name != "users"}
+    if not any(v for name, v in figures.items() if name.startswith("recall@")):
+        logger.info(
+            "none of %s's lists holds anything that was held out: lists that leave it "
+            "out, as those of export do, are no lists to judge",
+            args.scores,
+        )
     valid, test = (figures if args.part == part else {} for part in ("val", "test"))
     result = Result(0, valid, test, [], 0.0, 0, [], {})
     print(table({Path(args.scores).stem[:12]: result}))
