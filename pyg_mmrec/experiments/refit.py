@@ -25,6 +25,7 @@ from pyg_mmrec.training.identity import (
     check_same_origins,
     data_parts,
 )
+from pyg_mmrec.training.saving import has_joined
 from pyg_mmrec.training.schema import check_fields
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
@@ -85,8 +86,7 @@ def refit(
             f"another --output"
         )
     told, result = finished(folder)
-    state = checkpoint.load(folder / CHECKPOINT)
-    if (state.get("index") or {}).get("added"):
+    if has_joined(checkpoint.load(folder / CHECKPOINT)):
         raise MMRecError(
             f"{folder} holds items that joined the run after its training, which a "
             f"training on its data would lose: refit the run that they joined, and add "

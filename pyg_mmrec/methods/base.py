@@ -249,8 +249,8 @@ def _check_weighted(
 ) -> None:
     """Refuse a graph that lacks the weights which a method's transform would add.
 
-    Other relations that lack are missed where they are read; interactions are there,
-    and would count with ones.
+    A relation that is not there is missed where it is read; interactions are there
+    without weights as well, and would count as ones.
 
     Raises:
         MMRecError: If interactions have no weights.

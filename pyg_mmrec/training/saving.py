@@ -88,10 +88,15 @@ class TrainingFiles:
         path = self.checkpoint
         state = checkpoint.load(path)
         check_same(state, description, path, method)
-        if (state.get("index") or {}).get("added"):
+        if has_joined(state):
             raise MMRecError(
                 f"{path} holds items that joined the run after its training, which "
                 f"training would lose: update it with their interactions, go on with "
                 f"the run that they joined, or choose another --output"
             )
         return state
+
+
+def has_joined(state: Mapping[str, Any]) -> bool:
+    """Whether items joined the run of a checkpoint after its training."""
+    return bool((state.get("index") or {}).get("added"))
