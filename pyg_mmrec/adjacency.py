@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.blocks import blocks
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
 from pyg_mmrec.operators import sparse_dense
@@ -73,11 +73,6 @@ class Adjacency:
         """Its transpose, likewise of :attr:`entries_t`."""
         return sparse_csr(*self.entries_t, self.size)
 
-    @property
-    def back_entries(self) -> Entries:
-        """The entries of the transposed relation, see :meth:`t`."""
-        return self.t().entries if self.one_way else self.entries_t
-
     def t(self) -> Adjacency:
         """The transposed relation, which shares both matrices."""
         if self._transposed is None:
@@ -88,15 +83,12 @@ class Adjacency:
         return self._transposed
 
     @classmethod
-    def listened(cls, forth: Adjacency, back: Adjacency) -> Adjacency:
-        """A relation with edges that lead in one of its directions alone.
-
-        For propagation, not for training: a gradient knows one direction.
+    def each_way(cls, forth: Adjacency, back: Adjacency) -> Adjacency:
+        """A relation whose two directions have edges of their own.
 
         Args:
             forth: The edges source -> destination.
-            back: Those destination -> source, all of ``forth`` first, in order, and
-                then those to nodes that only listen.
+            back: Those destination -> source.
         """
         forth._transposed, back._transposed = back, forth
         forth.one_way = back.one_way = True
@@ -176,7 +168,7 @@ class Adjacency:
         weight = self.edge_weight
         if weight is None:
             weight = torch.ones(self.edge_index.size(1), device=self.edge_index.device)
-        weight = F.dropout(weight, p)
+        weight = dropout(weight, p)
         left = Adjacency(self.edge_index, weight, self.size)
         for name in ("entries", "entries_t"):
             start, column, place = getattr(self._places, name)
@@ -220,7 +212,7 @@ class Adjacency:
         if not self.one_way:
             return plain
         back = Adjacency(self.t().edge_index, None, self.size[::-1])
-        return Adjacency.listened(plain, back)
+        return Adjacency.each_way(plain, back)
 
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over neighbours, in full precision.
@@ -299,7 +291,7 @@ def _kept_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
         if edge_type == INTERACTS and TRAINED in data[USER]:
             back = data[REV_INTERACTS]
             other = Adjacency(back.edge_index, back.get("edge_weight"), size[::-1])
-            Adjacency.listened(matrix, other)
+            Adjacency.each_way(matrix, other)
         return keep(data, edge_type, matrix)
     return kept[1]
 

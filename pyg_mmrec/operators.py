@@ -20,8 +20,10 @@ Pair = tuple[Tensor, Tensor]
 Grads = tuple[Tensor | None, ...]
 
 _OPS = torch.ops.pyg_mmrec
-_ENTRIES = "Tensor start, Tensor column, Tensor value"
-_ENTRIES_T = "Tensor start_t, Tensor column_t, Tensor value_t"
+_ENTRIES, _ENTRIES_T, _BACK, _BACK_T = (
+    f"Tensor start{x}, Tensor column{x}, Tensor value{x}"
+    for x in ("", "_t", "_back", "_back_t")
+)
 
 
 # Sparse @ dense ----------------------------------------------------------------------
@@ -67,29 +69,39 @@ def _sparse_dense_backward(ctx: Any, grad: Tensor) -> Grads:
 
 
 def light_propagation(
-    pair: Pair, forth: Entries, back: Entries, num_layers: int, combine: Combine
+    pair: Pair,
+    forth: Entries,
+    back: Entries,
+    num_layers: int,
+    combine: Combine,
+    transposed: tuple[Entries, Entries] | None = None,
 ) -> Pair:
     r"""All layers of a light bipartite propagation as one linear map.
 
-    The union of both directions is symmetric, so the map :math:`\mathbf{y} = \sum_l
-    c_l \mathbf{A}^l \mathbf{x}` is its own transpose: the backward pass is the same
-    propagation of the gradient. Layers are summed by pairs, then pairs of pairs:
+    Where both directions have the same edges, their union is symmetric and the map
+    :math:`\mathbf{y} = \sum_l c_l \mathbf{A}^l \mathbf{x}` its own transpose: the
+    backward pass is the same propagation of the gradient; else that of
+    :math:`\mathbf{A}^{\top}`. Layers are summed by pairs, then pairs of pairs:
     :math:`\sum_{l<6} \mathbf{A}^l = (\mathbf{I} + \mathbf{A}^2 + \mathbf{A}^4)
     (\mathbf{I} + \mathbf{A})` takes as many products and fewer additions.
 
     Args:
         pair: Users ``[U, d]`` and items ``[I, d]``.
         forth: The edges users -> items, a matrix ``[I, U]``.
-        back: Those items -> users, ``[U, I]``, its transpose.
+        back: Those items -> users, ``[U, I]``.
         num_layers: Number of layers ``L``.
         combine: See :class:`~pyg_mmrec.nn.Propagate`.
+        transposed: The transposes of ``forth`` and ``back``, where these are not each
+            other's.
     """
-    return _OPS.light_propagation.default(*pair, *forth, *back, num_layers, combine)
+    forth_t, back_t = transposed or (back, forth)
+    entries = *forth, *back, *forth_t, *back_t
+    return _OPS.light_propagation.default(*pair, *entries, num_layers, combine)
 
 
 def _light_propagation(user: Tensor, item: Tensor, *args: Any) -> Pair:
     forth, back = Entries(*args[:3]), Entries(*args[3:6])
-    num_layers, combine = args[6:]
+    num_layers, combine = args[12:]
 
     def layers(x: Pair, count: int) -> Pair:
         for _ in range(count):
@@ -134,16 +146,19 @@ def _light_propagation_shape(user: Tensor, item: Tensor, *args: Any) -> Pair:
 
 
 def _light_propagation_setup(ctx: Any, inputs: tuple[Any, ...], output: Pair) -> None:
-    ctx.save_for_backward(*inputs[2:8])
-    ctx.options = inputs[8:]
+    ctx.save_for_backward(*inputs[2:14])
+    ctx.options = inputs[14:]
 
 
 def _light_propagation_backward(ctx: Any, *grads: Tensor) -> Grads:
     saved = ctx.saved_tensors
+    forth, back, forth_t, back_t = (Entries(*saved[i : i + 3]) for i in (0, 3, 6, 9))
+    # Users' entries came to items by `forth`, so items' gradients go back by `forth_t`.
+    num_layers, combine = ctx.options
     found = light_propagation(
-        (grads[0], grads[1]), Entries(*saved[:3]), Entries(*saved[3:]), *ctx.options
+        (grads[0], grads[1]), back_t, forth_t, num_layers, combine, (back, forth)
     )
-    return *found, *(None,) * 8
+    return *found, *(None,) * 14
 
 
 # Weights that are learned ------------------------------------------------------------
@@ -247,8 +262,8 @@ _define(
 )
 _define(
     "pyg_mmrec::light_propagation",
-    f"(Tensor user, Tensor item, {_ENTRIES}, {_ENTRIES_T}, int num_layers, "
-    f"str combine) -> (Tensor, Tensor)",
+    f"(Tensor user, Tensor item, {_ENTRIES}, {_BACK}, {_ENTRIES_T}, {_BACK_T}, "
+    f"int num_layers, str combine) -> (Tensor, Tensor)",
     _light_propagation,
     _light_propagation_shape,
     (_light_propagation_backward, _light_propagation_setup),

@@ -23,12 +23,16 @@ def edges() -> torch.Tensor:
 
 
 ADJ = Adjacency(edges(), drawn(20).abs(), (5, 6))
+BACK = Adjacency(edges().flip(0)[:, 5:], drawn(15).abs(), (6, 5))
 PATTERN = EdgePattern(edges(), 6)
 PLACES = *PATTERN.entries, *PATTERN.entries_t
 X, Y, WEIGHT = drawn(6, 3), drawn(5, 3), drawn(20)
 CALLS = {
     "sparse_dense": (*ADJ.entries, *ADJ.entries_t, Y),
-    "light_propagation": (Y, X, *ADJ.entries, *ADJ.entries_t, 2, "mean"),
+    "light_propagation": (
+        *(Y, X, *ADJ.entries, *BACK.entries, *ADJ.entries_t, *BACK.entries_t),
+        *(2, "mean"),
+    ),
     "weighted_sum": (X, WEIGHT, *PLACES),
     "edge_products": (X, X.flip(0), *PLACES),
 }
@@ -66,11 +70,11 @@ def test_light_propagation_is_its_layers_combined(combine, num_layers) -> None:
     user, item = Y, X
     layers = [torch.cat([user, item])]
     for _ in range(num_layers):
-        layers.append(torch.cat([ADJ.t().matmul(item), ADJ.matmul(user)]))
+        layers.append(torch.cat([BACK.matmul(item), ADJ.matmul(user)]))
         user, item = layers[-1].split([5, 6])
     some = layers[1:] if combine == "sum" and num_layers else layers
     want = {"last": layers[-1], "sum": sum(some), "mean": sum(some) / len(some)}
-    args = [*CALLS["light_propagation"][:8], num_layers, combine]
+    args = [*CALLS["light_propagation"][:14], num_layers, combine]
     assert torch.allclose(torch.cat(OPS.light_propagation(*args)), want[combine])
 
 

@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Share, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
@@ -184,7 +185,7 @@ class Bootstrap(Objective):
         user, item, _ = step.final_triplets()
         views = ((step.out.user, USER), (step.out.item, ITEM))
         user_view, item_view = (
-            F.dropout(step.read(x, side, "positive"), self.dropout) for x, side in views
+            dropout(step.read(x, side, "positive"), self.dropout) for x, side in views
         )
         return bootstrap_loss(user, item_view) + bootstrap_loss(item, user_view)
 
@@ -231,6 +232,6 @@ class ModalBootstrap(Objective):
             view = step.read(target, ITEM, "positive")
             mask = step.data[ITEM].get(f"mask_{name}")
             weight = None if mask is None else mask.index_select(0, pos).to(rows)
-            view = F.dropout(view, self.dropout)
+            view = dropout(view, self.dropout)
             total = total + bootstrap_loss(predict(rows), view, weight)
         return total

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
@@ -134,7 +134,7 @@ class MGDN(Recommender):
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Rows of the diffusion, ``[n, d]``."""
         rows = super().final_rows(out, kind, index)
-        return F.dropout(rows, self.config.final_dropout, self.training)
+        return dropout(rows, self.config.final_dropout, self.training)
 
     def objectives(self) -> list[Term]:
         """InfoBPR and the L2 penalty."""

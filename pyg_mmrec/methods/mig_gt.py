@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Share, Weight, Width, option
+from pyg_mmrec.dropout import Dropout, dropout
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, num_trained, presence
 from pyg_mmrec.methods.base import Recommender
@@ -211,7 +211,7 @@ class MIGGT(Recommender):
         return encoded * presence(data, modality).unsqueeze(-1)
 
     def _drop(self, x: Tensor, p: float) -> Tensor:
-        return F.dropout(x, p, self.training)
+        return dropout(x, p, self.training)
 
     def tokens(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """Rows and the items drawn for them after attention, ``[n, 1 + S, d]``."""
@@ -237,7 +237,7 @@ def _mlp(c: Any) -> nn.Sequential:
     return nn.Sequential(
         nn.BatchNorm1d(c.hidden, track_running_stats=False),
         nn.PReLU(),
-        nn.Dropout(c.feature_dropout),
+        Dropout(c.feature_dropout),
         nn.Linear(c.hidden, c.dim),
         nn.BatchNorm1d(c.dim, track_running_stats=False),
         nn.PReLU(),

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
 from pyg_mmrec.methods.base import Recommender
@@ -201,7 +201,7 @@ class MMSSL(Recommender):
     def _modal(self, feats: Mapping[str, Tensor], adj: Adjacency) -> dict[str, Branch]:
         """What users' items look like, and in turn what items' users like."""
         x = torch.cat(list(feats.values()), dim=-1)
-        x = F.dropout(x, self.config.dropout, self.training)
+        x = dropout(x, self.config.dropout, self.training)
         user = self._gather(x, adj.t())
         item = self._gather(user, adj)
         sides = (h.split(self.config.dim, dim=-1) for h in (user, item))

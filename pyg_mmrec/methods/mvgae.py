@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Count, Layers, Share, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import (
     Embeddings,
     LazyRows,
@@ -222,7 +223,7 @@ class GaussianEncoder(nn.Module):
     def _convolve(self, conv: nn.Module, x: Tensor, adj: Adjacency) -> Tensor:
         # Weights of a mean sum to 1, so that the bias may come before it.
         rows = rescale(self.gather(conv(x), adj))
-        return F.dropout(rows, self.dropout, self.training)
+        return dropout(rows, self.dropout, self.training)
 
 
 def _linear(width: int, dim: int) -> nn.Linear:

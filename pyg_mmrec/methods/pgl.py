@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Count, Layers, Share, Temperature, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities, relation
 from pyg_mmrec.methods.base import Recommender
@@ -170,5 +170,5 @@ class DropoutContrast(Objective):
         return torch.stack(losses).mean()
 
     def _of(self, rows: Tensor) -> Tensor:
-        one, other = (F.dropout(rows, self.dropout) for _ in range(2))
+        one, other = (dropout(rows, self.dropout) for _ in range(2))
         return one_way_contrast(one, other, self.tau)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.config import Layers, Share, Weight, Width, option
-from pyg_mmrec.embeddings import Branch, Embeddings
+from pyg_mmrec.dropout import dropout
+from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.bm3 import bootstrap_loss
@@ -94,17 +94,16 @@ class SelfCF(Recommender):
 
     def forward(self, data: HeteroData) -> Embeddings:
         """Embeddings ``[U, d]`` and ``[I, d]``, what predicts."""
-        user, item = self.user(data), self.item(data)
         adj = adjacency(data, INTERACTS)
         if self.training and self.config.drop_edges and self.config.num_layers:
-            return Embeddings(*self._pruned(user, item, adj))
+            adj = self._pruned(adj)
+        user, item = self.user(data), self.item(data)
         return Embeddings(*self.propagate.bipartite(user, item, adj))
 
-    def _pruned(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
-        """Over some of the interactions, those of either direction drawn apart."""
+    def _pruned(self, adj: Adjacency) -> Adjacency:
+        """Some of the interactions, those of either direction drawn apart."""
         share = self.config.drop_edges * float(torch.rand(()))
-        both = self.propagate(torch.cat([user, item]), adj.union.dropped(share))
-        return Branch(*both.split([user.size(0), item.size(0)]))
+        return Adjacency.each_way(adj.dropped(share), adj.t().dropped(share))
 
     def final_rows(self, out: Embeddings, kind: str, index: Tensor) -> Tensor:
         """A prediction and what predicts, items' the other way round, ``[n, 2 d]``."""
@@ -147,7 +146,7 @@ class Mutual(Objective):
         user, item = _ends(step)
         predict = step.model.get_submodule("predictor")
         losses = [
-            bootstrap_loss(predict(a), F.dropout(b.detach(), self.dropout))
+            bootstrap_loss(predict(a), dropout(b.detach(), self.dropout))
             for a, b in ((user, item), (item, user))
         ]
         return torch.stack(losses).mean()

@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.config import Layers, Share, Temperature, Weight, Width, option
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Embeddings, split_branches
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, modalities
@@ -146,7 +147,7 @@ class SLMRec(Recommender):
         """Inputs of the two views that the task contrasts, if it does."""
         c = self.config
         if c.task == "fd":
-            return [Branch(*(F.dropout(x, c.dropout) for x in wide)) for _ in "ab"]
+            return [Branch(*(dropout(x, c.dropout) for x in wide)) for _ in "ab"]
         if c.task == "fm":
             order = torch.rand(1 + len(self.modalities), device=wide.item.device)
             channel = order.argsort().argsort().repeat_interleave(c.dim)

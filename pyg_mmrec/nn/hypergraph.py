@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.dropout import Dropout
 from pyg_mmrec.embeddings import Branch
 from pyg_mmrec.errors import MMRecError, positive
 from pyg_mmrec.nn.conv import WeightedConv
@@ -78,7 +79,7 @@ class Hypergraph(Columnwise):
                 raise MMRecError(f"{name!r} needs to be at least 1 (got {count})")
         self.num_layers = num_layers
         self.tau = positive("tau", tau)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.edges = nn.Parameter(torch.empty(num_edges, dim))
         nn.init.xavier_uniform_(self.edges)
         self.gather = WeightedConv()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import LazyRows
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, features, modalities, stored_features
@@ -228,7 +229,7 @@ class Projector(Columnwise):
         if self.unit:
             x = F.normalize(x, dim=-1)
         if self.dropout:
-            x = F.dropout(x, self.dropout, self.training)
+            x = dropout(x, self.dropout, self.training)
         out = self.linear[modality](x)
         return out if mask is None else out * mask.unsqueeze(-1)
 

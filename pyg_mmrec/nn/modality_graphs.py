@@ -122,7 +122,7 @@ def _extended(
     own = torch.bincount(every[0], minlength=sizes[0])
     weight = (own[every[0]].float() * degree[every[1]].float()).rsqrt()
     forth = Adjacency(old, weight[: old.size(1)], sizes)
-    return Adjacency.listened(forth, Adjacency(every.flip(0), weight, sizes[::-1]))
+    return Adjacency.each_way(forth, Adjacency(every.flip(0), weight, sizes[::-1]))
 
 
 def store_modality_graphs(data: HeteroData, graphs: Mapping[str, Adjacency]) -> None:

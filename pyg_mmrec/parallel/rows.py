@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, Rows
 from pyg_mmrec.parallel.processes import Ranks, here
 
@@ -89,8 +89,8 @@ class Across(Columnwise):
     def dropout(self, x: Tensor, p: float, training: bool) -> Tensor:
         """Entries of a table dropped out as those of the whole, ``[N, d]``."""
         if self.parts == 1 or not training:
-            return F.dropout(x, p, training)
-        whole = F.dropout(x.new_ones(x.size(0), x.size(1) * self.parts), p)
+            return dropout(x, p, training)
+        whole = dropout(x.new_ones(x.size(0), x.size(1) * self.parts), p)
         return x * whole.chunk(self.parts, dim=1)[here().rank]
 
 

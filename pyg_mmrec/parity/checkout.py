@@ -183,6 +183,7 @@ def quiet() -> Iterator[None]:
         mock.patch.object(torch, "randperm", turned),
         mock.patch.object(torch, "rand_like", torch.ones_like),
         mock.patch.object(functional, "dropout", keep),
+        mock.patch("pyg_mmrec.dropout.masked", keep),
         mock.patch.object(functional, "gumbel_softmax", softmax),
     ):
         yield

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn import Hypergraph
 
@@ -112,9 +113,7 @@ def test_one_dropped_incidence_serves_both_products_and_all_layers() -> None:
     torch.manual_seed(0)
     logits = content @ layer.edges.T
     h_u, h_i = (
-        torch.nn.functional.dropout(
-            torch.nn.functional.gumbel_softmax(x, layer.tau, dim=-1), 0.5
-        )
+        dropout(torch.nn.functional.gumbel_softmax(x, layer.tau, dim=-1), 0.5)
         for x in (ADJ.t().matmul(logits), logits)
     )
     assert h_i.eq(0).any()

@@ -13,8 +13,13 @@ from pyg_mmrec.transforms import BipartiteNorm
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("conv", ["WeightedConv", lambda: GATConv(4, 2, heads=2)])
 @pytest.mark.parametrize("combine", ["mean", "last", "sum"])
-def test_layers_are_those_that_bipartite_combines(width, conv, combine, graph) -> None:
+@pytest.mark.parametrize("each_way", [False, True])
+def test_layers_are_those_that_bipartite_combines(
+    width, conv, combine, each_way, graph
+) -> None:
     adj = adjacency(BipartiteNorm()(graph), INTERACTS)
+    if each_way:
+        adj = Adjacency.each_way(adj.dropped(0.3), adj.t().dropped(0.6))
     propagate = Propagate(2, conv, dim=4, combine=combine)
     results = []
     for kept in (False, True):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import Adjacency
+from pyg_mmrec.dropout import Dropout
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, train_edges
 from pyg_mmrec.growing import Fill, PerNode
@@ -111,7 +112,7 @@ class Denoiser(PerNode):
         self.bias = nn.Parameter(torch.zeros(num_items))
         for weight in (self.encode, self.decode):
             nn.init.xavier_normal_(weight)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def node_rows(self) -> Mapping[str, str]:
         """Both maps and the bias have a row per item."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Rows, dense
 from pyg_mmrec.errors import positive
 from pyg_mmrec.graph import ITEM, USER
@@ -146,7 +147,7 @@ class FeatureMasking(Objective):
         total = step.out.user.new_zeros(())
         for side in (USER, ITEM):
             x, real = _rows(step, step.out.of(side), side, self.nodes)
-            masked = F.dropout(x.detach(), self.dropout)
+            masked = dropout(x.detach(), self.dropout)
             same = F.cosine_similarity(predict(x), masked, dim=-1)
             total = total + 1 - mean_of(same, real)
         return total

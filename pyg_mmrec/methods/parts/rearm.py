@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch_geometric.transforms import BaseTransform
 
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.transforms import KNN, CoOccurrence, MixEdges
 
 
@@ -81,7 +82,7 @@ class FeatureAttention(nn.Module):
             out = self._of_maps(query, context)
         if self.weight_dropout:
             return out
-        return F.dropout(out, self.dropout, self.training)
+        return dropout(out, self.dropout, self.training)
 
     def _of_maps(self, query: Tensor, context: Tensor) -> Tensor:
         # One head of width 1: each feature is a token.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import reduce
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_mmrec.dropout import dropout
 from pyg_mmrec.sparse import full_precision
 
 
@@ -99,4 +99,4 @@ class ModalityPreference(nn.Module):
             pairs = zip(shares, modal, strict=True)
             views = torch.stack([*(share * x for share, x in pairs), fused], dim=1)
         gates = torch.sigmoid(self.gates(behaviour)).view_as(views)
-        return (F.dropout(gates, self.dropout, self.training) * views).mean(1)
+        return (dropout(gates, self.dropout, self.training) * views).mean(1)

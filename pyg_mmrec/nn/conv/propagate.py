@@ -242,6 +242,12 @@ class Propagate(Columnwise):
 
         A layer of this package works on the pair; any other on the union of both
         node sets with edges in both directions.
+
+        Args:
+            user: Users' rows.
+            item: Items' rows.
+            adj: The edges users -> items, and those back. Where it was made by
+                :meth:`~pyg_mmrec.adjacency.Adjacency.each_way`, they are not the same.
         """
         if all(isinstance(layer, WeightedConv) for layer in self.layers):
             how = self._layered if self._pairs.explain else self._light
@@ -251,10 +257,10 @@ class Propagate(Columnwise):
 
     def _light(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         pair = full_precision(user), full_precision(item)
-        entries = adj.entries, adj.back_entries
-        return Branch(
-            *light_propagation(pair, *entries, len(self.layers), self.combine)
-        )
+        back = adj.t()
+        transposed = (adj.entries_t, back.entries_t) if adj.one_way else None
+        how = len(self.layers), self.combine, transposed
+        return Branch(*light_propagation(pair, adj.entries, back.entries, *how))
 
     def _layered(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         """The same layer by layer, as autograd and an explainer see it."""
