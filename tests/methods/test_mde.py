@@ -47,7 +47,8 @@ def dense(data, edge_type) -> torch.Tensor:
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("residual", [False, True])
 def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
-    model, data = build(make_graph(modalities=NAMES[:count]), residual=residual)
+    options = {"residual": residual, "feature_norm": 2.0, "user_norm": 2.0}
+    model, data = build(make_graph(modalities=NAMES[:count]), **options)
     out, dim = model(data), 4
     to_item = dense(data, INTERACTS)
     zero = torch.zeros
@@ -60,8 +61,8 @@ def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
     for k, (m, branch) in enumerate(out.modal.items()):
         block = slice(k * dim, (k + 1) * dim)
         x = model.project(data)[m]
-        item = torch.stack([row / row.norm() for row in x])
-        both = torch.cat([model.user(data)[:, block], item])
+        both = torch.cat([model.user(data)[:, block], x])
+        both = torch.stack([2 * row / row.norm() for row in both])
         mean = (both + union @ both + union @ (union @ both)) / 3
         users, items = mean.split([40, 30])
         near = dense(data, relation(USER, "co_occurs")) @ users
@@ -76,6 +77,21 @@ def test_forward_is_the_paper_s_by_dense_matrices(count, residual) -> None:
         assert torch.allclose(rows, share[index, k, None] * similar[index], atol=1e-6)
 
 
+def test_users_start_as_they_are_learned_without_a_length() -> None:
+    """And are penalised as such, whatever their length at the start."""
+    index = torch.tensor([1, 5])
+    batch = Batch(index, index, index[:, None])
+    for norm in (0.0, 3.0):
+        model, data = build(user_norm=norm, num_layers=0, residual=False)
+        near = dense(data, relation(USER, "co_occurs"))
+        own = model.user(data).unflatten(1, (2, 4))
+        start = norm * own / own.norm(dim=-1, keepdim=True) if norm else own
+        assert torch.allclose(model(data).user, near @ start.flatten(1), atol=1e-6)
+        penalty = next(t.objective for t in model.objectives() if t.name == "l2")
+        found = penalty(Step(model, data, model(data), batch))
+        assert torch.allclose(found, own[index].square().sum() / 4)
+
+
 def test_features_go_through_an_mlp_where_it_has_a_width() -> None:
     model, data = build(make_graph(missing=0.4), hidden=6)
     start = model(data).aux["ego_item"].unflatten(1, (2, 4))
@@ -84,7 +100,7 @@ def test_features_go_through_an_mlp_where_it_has_a_width() -> None:
         hidden = data[ITEM][f"x_{m}"] @ first.weight.T + first.bias
         x = torch.where(hidden > 0, hidden, 0.01 * hidden) @ second.T
         x = x * data[ITEM][f"mask_{m}"].unsqueeze(-1)
-        expected = x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        expected = 3 * x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         assert torch.allclose(start[:, k], expected, atol=1e-5)
 
 
@@ -99,7 +115,7 @@ def test_offsets_join_the_projections_before_these_are_scaled() -> None:
     start = model(data).aux["ego_item"].unflatten(1, (2, 4))
     moved = torch.stack(list(model.project(data).values()), dim=1)
     moved = moved + model.offset.table.weight.unflatten(1, (2, 4))
-    assert torch.allclose(start, moved / moved.norm(dim=-1, keepdim=True), atol=1e-6)
+    assert torch.allclose(start, 3 * moved / moved.norm(dim=-1, keepdim=True))
 
 
 def test_offsets_are_trained_where_there_is_a_modality() -> None:
