@@ -271,3 +271,21 @@ def test_a_run_of_before_an_option_was_renamed(tmp_path) -> None:
     args = repeated(out / "config.json", ["--device", "cpu"])[1]
     assert args.overrides["parts_of"] == "features"
     assert {"split", "tensorboard"}.isdisjoint(args.overrides)
+
+
+def test_a_run_of_before_an_option_whose_default_is_something_new(tmp_path) -> None:
+    """MDE's users had no length at the start: scores by today's were others, unsaid."""
+    data, out = Synthetic(40, 30, degree=8), tmp_path / "out"
+    options = {"dim": 4, "progress": False}
+    run(data, "mde", output=out, epochs=1, user_norm=0.0, **options)
+    told = read_json(out / "config.json")
+    del told["config"]["user_norm"]
+    write_json(out / "config.json", told)
+    state = checkpoint.load(out / "checkpoint.pt")
+    del state["config"]["user_norm"]
+    checkpoint.save(out / "checkpoint.pt", state)
+    assert load_run(out, data).model.config.user_norm == 0.0
+    with pytest.raises(MMRecError, match="user_norm=0.0, not 3.0"):
+        run(data, "mde", output=out, epochs=2, resume=True, **options)
+    args = repeated(out / "config.json", ["--device", "cpu"])[1]
+    assert args.overrides["user_norm"] == 0.0

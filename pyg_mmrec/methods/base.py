@@ -94,6 +94,8 @@ class Recommender(nn.Module, ABC):
         whole_graph: Why it cannot be trained on sampled subgraphs, as a sentence goes
             on after its name; empty if it can.
         renamed: New names of options by their old ones, which runs of before tell.
+        before: What runs did that are older than an option, where that is not its
+            default: values by the option's name.
         parallel: Whether several processes can train it, and how, see
             :mod:`pyg_mmrec.parallel.columns` and
             :mod:`pyg_mmrec.parallel.batches`.
@@ -127,6 +129,7 @@ class Recommender(nn.Module, ABC):
     reads: ClassVar[tuple[str, ...] | None] = None
     whole_graph: ClassVar[str] = ""
     renamed: ClassVar[Mapping[str, str]] = {}
+    before: ClassVar[Mapping[str, Any]] = {}
     parallel: ClassVar[Columns | Batches | Alone] = Alone(
         "it does not say that each column of its embeddings can be had by itself"
     )
@@ -163,7 +166,8 @@ class Recommender(nn.Module, ABC):
     @classmethod
     def current_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Options of ``Config`` that a run tells of, by the names of today."""
-        return {cls.renamed.get(name, name): v for name, v in options.items()}
+        today = {cls.renamed.get(name, name): v for name, v in options.items()}
+        return {**cls.before, **today}
 
     @abstractmethod
     def forward(self, data: HeteroData) -> Embeddings:

@@ -109,6 +109,7 @@ class MDE(Recommender):
     parallel = Alone(
         "channels of all items are scaled to one length, which takes whole rows"
     )
+    before = {"user_norm": 0.0}
     # The paper gives none: chosen on validation, that of sports on a part of it.
     presets = {
         "tiktok": {"lr": 5e-3, "feature_norm": 1.0, "user_norm": 0.0},

@@ -169,7 +169,8 @@ def check_same(
 ) -> None:
     """Refuse to go on with the run of another experiment.
 
-    An option that is younger than the run was at its default then.
+    An option that is younger than the run was at its default then, unless its method
+    tells what it did before.
 
     Args:
         then: What :func:`describe` told of the run, by the names of its time.
