@@ -298,3 +298,17 @@ def test_a_table_shows_the_cut_offs_that_there_are() -> None:
     assert found[1].split() == ["mine", "1", "0.00", "0.3000", "0.4000"]
     found = table({"mine": Result(1, {"recall@20": 0.5}, {}, [], 0.0, 0, [], {})})
     assert "nan" not in found
+
+
+def test_a_folder_that_has_the_name_of_a_data_set_is_told(tmp_path, monkeypatch):
+    """It lost to the data set without a word."""
+    (tmp_path / "baby").mkdir()
+    (tmp_path / "data" / "baby").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    words = r"baby is the data set of that name, in data.baby: .* write \./baby"
+    with pytest.warns(UserWarning, match=words):
+        assert parse("baby", [], "bpr").root == "data"
+    for dataset, args in (("baby", ["--root", "."]), ("./baby", []), ("sports", [])):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            parse(dataset, args, "bpr")

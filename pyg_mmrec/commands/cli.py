@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -83,6 +84,7 @@ def parse(
             f"{root} is the folder of the data, and --root names another, {args.root}: "
             f"leave one of them out"
         )
+    _tell_of_a_folder(dataset, args.root)
     given = vars(args)
     given["place"], given["method"] = chosen.method, cls.name
     args.overrides = {k: given.pop(k) for k in list(given) if k in known}
@@ -110,6 +112,17 @@ def named(dataset: str) -> tuple[str, str | None]:
         )
     maker(dataset)
     return dataset, None
+
+
+def _tell_of_a_folder(dataset: str, root: str) -> None:
+    """Warn where a folder has the name of a data set that lies elsewhere."""
+    here, there = Path(dataset), Path(root, OWN_NAMES.get(dataset, dataset))
+    if dataset in DATASETS and here.is_dir() and here.resolve() != there.resolve():
+        warnings.warn(
+            f"{dataset} is the data set of that name, in {there}: if you meant the "
+            f"folder {dataset} that is here, write .{os.sep}{dataset}",
+            stacklevel=2,
+        )
 
 
 def parse_data(
