@@ -153,8 +153,8 @@ def _light_propagation_setup(ctx: Any, inputs: tuple[Any, ...], output: Pair) ->
 def _light_propagation_backward(ctx: Any, *grads: Tensor) -> Grads:
     saved = ctx.saved_tensors
     forth, back, forth_t, back_t = (Entries(*saved[i : i + 3]) for i in (0, 3, 6, 9))
-    # Users' entries came to items by `forth`, so items' gradients go back by `forth_t`.
     num_layers, combine = ctx.options
+    # Users' entries came to items by `forth`, so items' gradients go back by `forth_t`.
     found = light_propagation(
         (grads[0], grads[1]), back_t, forth_t, num_layers, combine, (back, forth)
     )

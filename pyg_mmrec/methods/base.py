@@ -165,7 +165,10 @@ class Recommender(nn.Module, ABC):
 
     @classmethod
     def current_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Options of ``Config`` that a run tells of, by the names of today."""
+        """Options of ``Config`` that a run tells of, by the names of today.
+
+        Those that are younger than the run are as :attr:`before` tells, if it does.
+        """
         today = {cls.renamed.get(name, name): v for name, v in options.items()}
         return {**cls.before, **today}
 

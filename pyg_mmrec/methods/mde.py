@@ -56,9 +56,10 @@ class MDE(Recommender):
     without neighbours there is its own: as printed, a node is replaced by its
     neighbours, and what it took itself is lost. Users and projected items are
     L2-normalised, for features come in any length, far above that of the users, as in
-    DRAGON, which has the same author; to length :math:`L + 1`, so that the mean of
-    layers is DRAGON's sum: of rows of length 1, scores are too close to learn from, and
-    users that grow to what they need take hundreds of epochs. As an option, a learned
+    DRAGON, which has the same author; to length 3, so that the mean of the paper's
+    :math:`L + 1 = 3` layers is DRAGON's sum: of rows of length 1, scores are too close
+    to learn from, and users that grow to what they need take many more epochs
+    (``user_norm=0``). As an option, a learned
     vector per item and modality, zero at the start, is added to the projection before
     (``feature_offset``), or an MLP as DRAGON's takes the place of the projection
     (``hidden``). The contrast is over a batch's items. With more than two

@@ -44,6 +44,19 @@ def test_layers_are_those_that_bipartite_combines(
         assert torch.allclose(a, b, atol=1e-5)
 
 
+def test_transposes_are_made_for_gradients_alone(graph) -> None:
+    adj = adjacency(BipartiteNorm()(graph), INTERACTS)
+    back = adj.t()
+    both = [Adjacency(x.edge_index, x.edge_weight, x.size) for x in (adj, back)]
+    forth = Adjacency.each_way(*both)
+    user, item = torch.ones(40, 4), torch.ones(30, 4)
+    with torch.no_grad():
+        found = Propagate(2, dim=4).bipartite(user, item, forth)
+    assert not any("entries_t" in x.__dict__ for x in both)
+    want = Propagate(2, dim=4).bipartite(user, item, adj)
+    assert all(torch.allclose(*pair) for pair in zip(found, want, strict=True))
+
+
 def test_zero_layers_are_the_input(graph) -> None:
     adj = adjacency(BipartiteNorm()(graph), INTERACTS)
     user, item = torch.randn(40, 4), torch.randn(30, 4)

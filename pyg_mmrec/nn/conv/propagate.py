@@ -258,7 +258,9 @@ class Propagate(Columnwise):
     def _light(self, user: Tensor, item: Tensor, adj: Adjacency) -> Branch:
         pair = full_precision(user), full_precision(item)
         back = adj.t()
-        transposed = (adj.entries_t, back.entries_t) if adj.one_way else None
+        transposed = None
+        if adj.one_way and torch.is_grad_enabled():  # gradients alone read them
+            transposed = adj.entries_t, back.entries_t
         how = len(self.layers), self.combine, transposed
         return Branch(*light_propagation(pair, adj.entries, back.entries, *how))
 
