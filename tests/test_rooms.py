@@ -113,6 +113,7 @@ NOT_READ = {
     "pyg_mmrec.objectives.step",
     "pyg_mmrec.objectives.log_sums",  # the blocks behind formulas of basic
     "pyg_mmrec.methods.registry",
+    "pyg_mmrec.nn.activation",  # PyTorch's, with cheaper gradients
     "pyg_mmrec.nn.conv.others",  # refuses layers that do not fit
     "pyg_mmrec.transforms.checks",  # refuses options and graphs
 }

@@ -161,12 +161,14 @@ def chosen_scores(user: Tensor, item: Tensor, index: Tensor) -> Tensor:
     """
     (rows, width), entries = index.shape, index.flatten()
     place = torch.arange(entries.numel(), device=index.device)
-    column, order = entries.sort()
+    # Places in the order of their items; short numbers sort in half the time.
+    short = torch.int16 if item.size(0) <= 1 << 15 else torch.int32
+    order = entries.to(short).argsort(stable=True)
     products = edge_products(
         full_precision(item),
         full_precision(user),
         Entries(torch.arange(rows + 1, device=index.device) * width, entries, place),
-        Entries(row_starts(column, item.size(0)), order // width, order),
+        Entries(row_starts(entries, item.size(0)), order // width, order),
     )
     return products.view(rows, width)
 

@@ -24,7 +24,7 @@ from pyg_mmrec.methods.parts.mig_gt import (
     with_drawn,
 )
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, Projector
+from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, PReLU, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned
@@ -236,9 +236,9 @@ def _mlp(c: Any) -> nn.Sequential:
     """What follows the first projection of a modality."""
     return nn.Sequential(
         nn.BatchNorm1d(c.hidden, track_running_stats=False),
-        nn.PReLU(),
+        PReLU(),
         Dropout(c.feature_dropout),
         nn.Linear(c.hidden, c.dim),
         nn.BatchNorm1d(c.dim, track_running_stats=False),
-        nn.PReLU(),
+        PReLU(),
     )

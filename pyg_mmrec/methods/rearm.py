@@ -33,11 +33,10 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.parts.rearm import (
     MetaNetwork,
     ModalityAttention,
-    PReLU,
     mixed_graph,
 )
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.nn import NodeFeatures, Propagate
+from pyg_mmrec.nn import NodeFeatures, PReLU, Propagate
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest

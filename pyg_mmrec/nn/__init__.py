@@ -1,6 +1,7 @@
 """Parts that methods are built from."""
 
 from pyg_mmrec.moved import moved
+from pyg_mmrec.nn.activation import PReLU
 from pyg_mmrec.nn.conv.propagate import ItemMeans, Propagate
 from pyg_mmrec.nn.fusion import ModalityGCN, Preference
 from pyg_mmrec.nn.gating import AttentiveFusion, GatedFilter
@@ -29,6 +30,7 @@ __all__ = [
     "ModalityGCN",
     "NodeEmbedding",
     "NodeFeatures",
+    "PReLU",
     "Preference",
     "Projector",
     "Propagate",

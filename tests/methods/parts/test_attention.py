@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyg_mmrec.methods.parts.rearm import FeatureAttention, ModalityAttention, PReLU
+from pyg_mmrec.methods.parts.rearm import FeatureAttention, ModalityAttention
 
 DIM = 5
 
@@ -124,23 +124,3 @@ def test_layer_norm_starts_with_the_gain() -> None:
     module = ModalityAttention(["image"], DIM, 0.0, 0.0, gain=0.25)
     assert torch.equal(module.norm.weight, torch.full((DIM,), 0.25))
     assert sum(isinstance(m, nn.LayerNorm) for m in module.modules()) == 1
-
-
-def test_prelu_equals_pytorchs_with_gradients() -> None:
-    x = torch.tensor([[-2.0, 0.0, 3.0], [1.0, -1.0, -0.5]], requires_grad=True)
-    found = []
-    for act in (PReLU(), torch.nn.PReLU()):
-        out = act(x)
-        grads = torch.autograd.grad((out + 1).square().sum(), [x, act.weight])
-        found.append([out, *grads])
-    for a, b in zip(*found, strict=True):
-        assert torch.equal(a, b)
-
-
-def test_prelu_lets_columns_at_the_front_pass() -> None:
-    x, act, found = torch.randn(5, 4, requires_grad=True), PReLU(), []
-    for out in (act(x, columns=1), torch.cat([x[:, :1], act(x[:, 1:])], dim=1)):
-        grads = torch.autograd.grad(out.square().sum(), [x, act.weight])
-        found.append([out, *grads])
-    for a, b in zip(*found, strict=True):
-        assert torch.allclose(a, b)
