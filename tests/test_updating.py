@@ -23,6 +23,7 @@ from pyg_mmrec.experiments.refit import refit
 from pyg_mmrec.experiments.updating import update
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 from pyg_mmrec.training import checkpoint
+from pyg_mmrec.training.trainer import Trainer
 
 SMALL = {"progress": False, "device": "cpu", "dim": 8}
 MORE = pd.DataFrame(
@@ -331,6 +332,40 @@ def test_new_users_go_on_where_they_stopped(place, tmp_path, monkeypatch) -> Non
     page = (tmp_path / "new_users.md").read_text()
     for row in again[again["method"] == "popularity"].itertuples(index=False):
         assert f"{row[2]:.4f} {row[3]:.4f}".replace("0.", ".") in page
+
+
+class _Stop(Exception):
+    """What ends a training, as a Ctrl-C would."""
+
+
+def test_new_users_keep_the_epochs_of_a_method(place, tmp_path, monkeypatch) -> None:
+    data, fit = Synthetic(root=str(place), num_users=60, num_items=50), Trainer.fit
+    how = {"epochs": 4, "eval_every": 2, **SMALL_POP}
+    whole = new_users(data, ["bpr"], 0.2, **how)
+    epochs = []
+
+    def stopping(self, *args, **kwargs):
+        one = self.train_epoch
+
+        def train_epoch(epoch, *rest):
+            if len(epochs) == 7:
+                raise _Stop
+            epochs.append(epoch)
+            return one(epoch, *rest)
+
+        monkeypatch.setattr(self, "train_epoch", train_epoch)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "fit", stopping)
+    with pytest.raises(_Stop):
+        new_users(data, ["bpr"], 0.2, output=tmp_path, **how)
+    assert epochs == [1, 2, 3, 4, 1, 2, 3]
+    with pytest.raises(MMRecError, match=r"bpr/without/checkpoint.pt"):
+        new_users(data, ["bpr"], 0.3, output=tmp_path, **how)
+    monkeypatch.setattr(Trainer, "fit", fit)
+    again = new_users(data, ["bpr"], 0.2, output=tmp_path, **how)
+    assert again.equals(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["bpr.json"]
 
 
 def _counting(measure, trained):

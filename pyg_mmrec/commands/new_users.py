@@ -2,7 +2,7 @@
 
 Each method is trained twice, with its presets for the data set: with all users, and
 without some. Shown are test metrics of these. With --output what a method came to is
-kept, and the same command goes on where it stopped.
+kept, and each epoch until then: the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from pyg_mmrec.methods import get
 from pyg_mmrec.serving.exports import write_table
 
 USAGE = "DATASET METHOD [METHOD ...] [--share X] [options of training]"
-LEFT = (
-    "methods that had ended are kept in --output: the same command goes on from there"
-)
+LEFT = "what was trained is kept in --output: the same command goes on from there"
 
 
 def add_own(parser: Parser) -> None:

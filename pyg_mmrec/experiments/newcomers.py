@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyg_mmrec.evaluation.evaluator import Evaluator
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.experiments.newcomers_kept import WAYS, Kept, Rows, to_table
 from pyg_mmrec.experiments.outputs import check_apart
+from pyg_mmrec.files import claimed
 from pyg_mmrec.graph import (
     INTERACTS,
     ITEM,
@@ -119,8 +121,9 @@ def new_users(
         methods: Names of methods.
         share: Share of the users who are left out.
         k: Cut-off of the metrics.
-        output: Folder that keeps what each method came to, ``METHOD.json``, so that
-            the same call again measures those alone that are missing.
+        output: Folder that keeps what each method came to, ``METHOD.json``, and until
+            then the checkpoints of its trainings, so that the same call again goes on
+            where this one stopped.
         overwrite: Measure what is there anew.
         **overrides: Fields of the methods' ``Config`` or of ``TrainConfig``.
 
@@ -146,16 +149,18 @@ def new_users(
     rest, only = without(data, users), of_users(data, users)
     kept = Kept(output, {"dataset": dataset.name, "share": share, "k": k}, overwrite)
     tables = []
-    for method in (get(name).name for name in methods):
-        # A trainer moves its graph to the device, and each is to begin with the same.
-        whole = _trainer(dataset, method, copy.copy(data), overrides)
-        rows = kept.find(method, whole.description)
-        if rows is None:
-            part = _trainer(dataset, method, copy.copy(rest), overrides)
-            rows = measure(whole, part, users, only, k)
-            epochs = [t.progress.best_epoch for t in (whole, part)]
-            kept.add(method, whole.description, rows, epochs, whole.device)
-        tables.append(to_table(method, rows))
+    with nullcontext() if output is None else claimed(output):
+        for method in (get(name).name for name in methods):
+            # A trainer moves its graph to the device: each begins with a copy.
+            folders = kept.trainings(method)
+            whole = _trainer(dataset, method, copy.copy(data), overrides, folders[0])
+            rows = kept.find(method, whole.description)
+            if rows is None:
+                part = _trainer(dataset, method, copy.copy(rest), overrides, folders[1])
+                rows = measure(whole, part, users, only, k)
+                epochs = [t.progress.best_epoch for t in (whole, part)]
+                kept.add(method, whole.description, rows, epochs, whole.device)
+            tables.append(to_table(method, rows))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -176,7 +181,7 @@ def measure(
     """
     histories = _histories(only)
     for trainer in (whole, part):
-        trainer.fit(score_test=False)
+        trainer.fit(resume=True, score_test=False)
     final = part.model.rows(part.data)
     extension = Extension.of(part.model.cpu().eval(), part.data.to("cpu"))
     items = final.item.cpu()
@@ -201,8 +206,12 @@ def _histories(only: HeteroData) -> list[Tensor]:
 
 
 def _trainer(
-    dataset: Dataset, method: str, data: HeteroData, overrides: Mapping[str, Any]
+    dataset: Dataset,
+    method: str,
+    data: HeteroData,
+    overrides: Mapping[str, Any],
+    folder: Path | None,
 ) -> Trainer:
     config, train, terms = check_options(method, dataset.name, **overrides)
     view, parts, _ = prepare(dataset, method, config, train, data)
-    return assemble(method, config, train, view, terms, parts=parts)
+    return assemble(method, config, train, view, terms, folder, parts)

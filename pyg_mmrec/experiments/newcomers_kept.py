@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.environment import environment, short_commit
-from pyg_mmrec.experiments.outputs import read_json, write_json
+from pyg_mmrec.experiments.outputs import clear, read_json, write_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
 from pyg_mmrec.training.identity import FIELDS, check_same
@@ -31,7 +32,7 @@ _KEPT: dict[str, Kinds] = {
 
 
 class Kept:
-    """A folder with a file for each method that is measured.
+    """A folder with a file for each method that is measured, and trainings on the way.
 
     Args:
         folder: Where; nothing is kept if ``None``.
@@ -55,7 +56,12 @@ class Kept:
             MMRecError: If they are of other options or of other data.
         """
         path = None if self.folder is None else _place(self.folder, method)
-        if path is None or self.overwrite or not path.exists():
+        if path is None:
+            return None
+        if self.overwrite:  # what is stopped from now on is no longer of before
+            path.unlink(missing_ok=True)
+            self._clear(method)
+        if not path.exists():
             return None
         kept = read_kept(path)
         for name, value in self.about.items():
@@ -95,6 +101,22 @@ class Kept:
             "environment": environment(device),
         }
         write_json(_place(self.folder, method), found)
+        self._clear(method)
+
+    def trainings(self, method: str) -> tuple[Path, Path] | tuple[None, None]:
+        """Folders of both trainings until :meth:`add`: with all users, without some."""
+        if self.folder is None:
+            return None, None
+        return self.folder / method / "all", self.folder / method / "without"
+
+    def _clear(self, method: str) -> None:
+        """Remove the trainings of a method."""
+        for folder in self.trainings(method):
+            if folder is not None and folder.exists():
+                clear(folder)
+                folder.rmdir()
+                with suppress(OSError):  # the other, or anything of the user's own
+                    folder.parent.rmdir()
 
 
 def _place(folder: Path, method: str) -> Path:
