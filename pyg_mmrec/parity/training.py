@@ -20,7 +20,7 @@ from pyg_mmrec.methods import get
 from pyg_mmrec.parity.adapter import Adapter, AnySize
 from pyg_mmrec.parity.checkout import imported, single
 from pyg_mmrec.parity.peer import Peer
-from pyg_mmrec.plots.style import grid, look, new_figure, styled
+from pyg_mmrec.plots.style import grid, legend_above, look, new_figure, styled
 from pyg_mmrec.sampling.sampler import BatchSampler
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.config import TrainConfig
@@ -188,5 +188,5 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
         )  # fmt: skip
     axes.set(xlabel="epoch", ylabel="recall@20", title=title)
     grid(axes)
-    axes.legend(loc="lower right")
+    legend_above(figure, axes, 2)
     return figure
