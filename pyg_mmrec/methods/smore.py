@@ -95,8 +95,8 @@ class SMORE(Recommender):
     parallel = Alone("its filter takes the spectra of whole rows")
     provides = frozenset({"ego", "modal", "parts"})
     # The authors'; categories take the place of images where those lack. For sports
-    # they weigh the contrast .03: with categories it then outweighs BPR for 40 epochs,
-    # in which validation falls, in their code as in ours.
+    # they weigh the contrast .03: with categories it then outweighs BPR for 20 epochs
+    # and more, in which validation falls, in their code as in ours.
     presets = {
         "baby": {
             "num_layers": 4,
