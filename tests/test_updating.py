@@ -366,6 +366,11 @@ def test_new_users_keep_the_epochs_of_a_method(place, tmp_path, monkeypatch) -> 
     again = new_users(data, ["bpr"], 0.2, output=tmp_path, **how)
     assert again.equals(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["bpr.json"]
+    epochs.clear()
+    monkeypatch.setattr(Trainer, "fit", stopping)
+    with pytest.raises(_Stop):
+        new_users(data, ["bpr"], 0.2, output=tmp_path, overwrite=True, **how)
+    assert [path.name for path in tmp_path.iterdir()] == ["bpr"]  # nothing of before
 
 
 def _counting(measure, trained):

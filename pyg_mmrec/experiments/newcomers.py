@@ -154,6 +154,7 @@ def new_users(
             # A trainer moves its graph to the device: each begins with a copy.
             folders = kept.trainings(method)
             whole = _trainer(dataset, method, copy.copy(data), overrides, folders[0])
+            kept.begin(method)
             rows = kept.find(method, whole.description)
             if rows is None:
                 part = _trainer(dataset, method, copy.copy(rest), overrides, folders[1])

@@ -45,6 +45,15 @@ class Kept:
     ) -> None:
         self.folder, self.about, self.overwrite = folder, dict(about), overwrite
 
+    def begin(self, method: str) -> None:
+        """Remove what is there of a method, if it is to be measured anew.
+
+        So a measurement that is stopped leaves nothing of the one before.
+        """
+        if self.overwrite and self.folder is not None:
+            _place(self.folder, method).unlink(missing_ok=True)
+            self._clear(method)
+
     def find(self, method: str, description: Mapping[str, Any]) -> Rows | None:
         """The metrics of a method, if they are there.
 
@@ -56,12 +65,7 @@ class Kept:
             MMRecError: If they are of other options or of other data.
         """
         path = None if self.folder is None else _place(self.folder, method)
-        if path is None:
-            return None
-        if self.overwrite:  # what is stopped from now on is no longer of before
-            path.unlink(missing_ok=True)
-            self._clear(method)
-        if not path.exists():
+        if path is None or not path.exists():
             return None
         kept = read_kept(path)
         for name, value in self.about.items():
@@ -114,8 +118,8 @@ class Kept:
         for folder in self.trainings(method):
             if folder is not None and folder.exists():
                 clear(folder)
-                folder.rmdir()
-                with suppress(OSError):  # the other, or anything of the user's own
+                with suppress(OSError):  # what holds anything else stays
+                    folder.rmdir()
                     folder.parent.rmdir()
 
 

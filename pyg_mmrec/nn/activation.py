@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 
 class _PReLU(torch.autograd.Function):
-    """PReLU, with a gradient in half of the time of PyTorch's on a CPU."""
+    """PReLU, its gradient in a third to three quarters of PyTorch's time on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
@@ -24,10 +24,7 @@ class _PReLU(torch.autograd.Function):
         x, slope = ctx.saved_tensors
         above = torch.ops.aten.threshold_backward.default(grads[0], x, 0)
         below = grads[0] - above
-        if slope.numel() == 1:
-            of_slope = torch.dot(below.reshape(-1), x.reshape(-1)).view_as(slope)
-        else:
-            of_slope = (below * x).sum(0)
+        of_slope = (below * x).sum(0).sum_to_size(slope.shape)
         return above.addcmul_(below, slope), of_slope
 
 
