@@ -96,7 +96,7 @@ class MVGAE(Recommender):
     # it is .004 there after two. On the part of sports, in eight epochs: .060 by 1e-4,
     # .042 by 1e-3, .056 by 3e-5, .002 with sigmoids; of betas .01, .1 and 1 none
     # differs. On all of sports it stays at what popularity has, .028 after seven.
-    presets = dict.fromkeys(("baby", "sports", "clothing", "tiktok"), {"lr": 1e-4})
+    presets = {name: {"lr": 1e-4} for name in ("baby", "sports", "clothing", "tiktok")}
     ablations = {"divergence": {"beta": 0.0}, "noise": {"noise": 0.0}}
 
     def __init__(self, data: HeteroData, config: Any) -> None:
