@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 from pyg_mmrec.errors import MMRecError
@@ -243,7 +244,8 @@ def interrupts_held() -> Iterator[Acting]:
 
     Yields:
         A context manager: in its block within this one, Ctrl-C acts at once, one
-        that was held back as well.
+        that was held back as well. One that is lost there acts in the next such
+        block, or at the end of this one: what a finalizer raises, Python drops.
     """
     if threading.current_thread() is not threading.main_thread():
         yield nullcontext
@@ -253,12 +255,16 @@ def interrupts_held() -> Iterator[Acting]:
     def record(number: int, _: object) -> None:
         caught.append(number)
 
+    def act(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        if callable(before):
+            before(number, frame)
+
     @contextmanager
     def acting() -> Iterator[None]:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, act if callable(before) else before)
         try:
             if caught:
-                caught.clear()
                 signal.raise_signal(signal.SIGINT)
             yield
         finally:

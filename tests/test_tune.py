@@ -426,6 +426,35 @@ def test_interrupts_are_held_but_where_they_may_act() -> None:
     assert reached == ["held", "held", "inner"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_a_finalizer_drops_acts_in_the_next_training() -> None:
+    """A search went on for good after such a Ctrl-C."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    reached = []
+
+    def work(trainings: int) -> None:
+        with interrupts_held() as acting:
+            for number in range(trainings):
+                with acting():
+                    reached.append(number)
+                    if number == 0:
+                        Finalized()
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for trainings in (1, 3):
+            with pytest.raises(KeyboardInterrupt):
+                work(trainings)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert reached == [0, 0]
+
+
 def test_a_search_ends_with_its_seconds(dataset, tmp_path) -> None:
     words = space("lr=1e-3:1e-1:log")
     study = search(dataset, "bpr", words, 50, tmp_path, seconds=1e-6, **SMALL)
