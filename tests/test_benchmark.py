@@ -21,6 +21,7 @@ from pyg_mmrec.benchmark import (
     Row,
     Settings,
     encoders,
+    layouts,
     peer,
     peer_models,
     report,
@@ -54,6 +55,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.evaluator import METRICS, Evaluator
 from pyg_mmrec.graph import INTERACTS, interaction_graph, knn_relation, train_edges
 from pyg_mmrec.methods import get
+from pyg_mmrec.nn import Propagate
 from pyg_mmrec.parity import toolbox
 from pyg_mmrec.transforms import KNN, CoOccurrence
 
@@ -677,6 +679,40 @@ def test_what_was_timed_before_a_failure_is_kept(dataset, checkout) -> None:
     assert [next(rows).case for _ in range(2)] == ["LightGCN, ours", "LightGCN, MMRec"]
     with pytest.raises(MMRecError, match="FREEDOM did not run here"):
         next(rows)
+
+
+def test_layouts_compute_the_same(dataset) -> None:
+    adj = normalized(make_graph(80, 50), CPU)
+    x, want = embedding(sum(adj.size), QUICK).detach(), None
+    for name, layout in layouts.layouts(adj):
+        assert layout.order.sort().values.tolist() == list(range(sum(adj.size))), name
+        found = torch.empty_like(x)
+        found[layout.order] = layouts.propagate(layout, x, 3)
+        want = found if want is None else want
+        assert torch.allclose(found, want, atol=0.02 if layout.half else 1e-6), name
+    user, item = x.split(adj.size)
+    own = torch.cat(Propagate(3).bipartite(user, item, adj))
+    assert want is not None
+    assert torch.allclose(want, own, atol=1e-6)
+
+
+def test_layouts_are_timed_beside_the_data_sets_own(dataset) -> None:
+    rows = layouts.measure(dataset, QUICK)
+    assert [row.case for row in rows][:2] == ["as in the data set", "drawn at random"]
+    assert rows[0].ratio == 1
+    assert all(row.seconds > 0 for row in rows)
+    assert "differs by" in rows[-1].note
+
+
+def test_a_layout_that_computes_something_else_is_not_timed(
+    dataset, monkeypatch
+) -> None:
+    def twice(x):
+        return 2 * x
+
+    monkeypatch.setattr(layouts, "tiled", lambda entries, count: twice)
+    with pytest.raises(MMRecError, match="'in 4 tiles' computes something else"):
+        layouts.measure(dataset, QUICK)
 
 
 # What may not get slower

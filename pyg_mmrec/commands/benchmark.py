@@ -27,6 +27,7 @@ from pyg_mmrec.benchmark import (
     floors,
     graphs,
     growth,
+    layouts,
     negatives,
     peer,
     propagation,
@@ -46,7 +47,7 @@ from pyg_mmrec.plots import drawn as drawn_to
 
 PARTS = ("propagation", "epochs", "negatives", "graphs", "evaluation", "growth")
 # Run where they are asked for.
-EXTRA = (floors.PART, drawn.PART, encoders.PART, peer.PART)
+EXTRA = (layouts.PART, floors.PART, drawn.PART, encoders.PART, peer.PART)
 SYNTHETIC = "synthetic"
 LEFT = "what was measured is in the output folder"
 # Drawn with as many users, items and interactions as the papers' data sets have, and
@@ -215,6 +216,7 @@ def measures(args: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]
     data, settings = cache(partial(open_data, args)), args.settings
     found: dict[str, Callable[[], Iterable[Row]]] = {
         "propagation": lambda: propagation.measure(data(), settings),
+        "layouts": lambda: layouts.measure(data(), settings),
         "epochs": lambda: epochs.measure(data(), settings, args.methods, args.ways),
         "floors": lambda: floors.measure(data(), settings, args.methods),
         "drawn": lambda: drawn.measure(
