@@ -14,6 +14,7 @@ from pyg_mmrec.config import Layers, Weight, Width, option
 from pyg_mmrec.embeddings import Branch, Embeddings, rescale
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.methods.base import Recommender
+from pyg_mmrec.methods.parts.layergcn import weighed
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
@@ -106,8 +107,7 @@ class LayerGCN(Recommender):
 
     def _refined(self, x: Tensor, directions: Tensor) -> Tensor:
         """Rows scaled by their cosine with the ids' directions, ``[N, d]``."""
-        cosine = self.across.sum(x * directions)
-        return cosine * rescale(x, total=self.across.total)
+        return weighed(x, directions, self.across.total)
 
     def objectives(self) -> list[Term]:
         """BPR and the L2 penalty."""

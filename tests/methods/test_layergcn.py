@@ -7,6 +7,7 @@ from pyg_mmrec.adjacency import adjacency
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.graph import INTERACTS
 from pyg_mmrec.methods import get
+from pyg_mmrec.methods.parts.layergcn import weighed
 from pyg_mmrec.training.trainer import TrainConfig, Trainer
 
 from ..conftest import make_graph
@@ -58,3 +59,22 @@ def test_a_node_without_interactions_gets_zeros() -> None:
     assert torch.equal(out.user[3], torch.zeros(4))
     out.user.sum().backward()
     assert torch.isfinite(model.user.table.weight.grad).all()
+
+
+def test_weighing_has_the_gradient_of_its_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, to = torch.randn(2, 7, 5, generator=generator, dtype=torch.double).unbind()
+    x, to = x.requires_grad_(), to.requires_grad_()
+    want = (x * to).sum(-1, keepdim=True) / x.norm(dim=-1, keepdim=True) * x
+    assert torch.allclose(weighed(x, to), want)
+    assert torch.autograd.gradcheck(weighed, (x, to))
+    weighed(x * torch.arange(7).unsqueeze(1), to).sum().backward()  # one of zeros
+    assert torch.isfinite(x.grad).all()
+    assert torch.equal(to.grad[0], torch.zeros(5).double())
+
+
+def test_weighing_keeps_full_precision_under_autocast() -> None:
+    x, to = torch.randn(2, 50, 64, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = weighed(x, to)
+    assert torch.equal(found, weighed(x, to))
