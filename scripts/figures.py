@@ -66,7 +66,7 @@ def listed() -> str:
         f"{name:<18}{len(one.cases(TWO)):>3} runs a seed  {one.title}: {one.shows}"
         for name, one in EXHIBITS.items()
     ]
-    judged = len(claims.cases())
+    judged = len(claims.cases(claims.chosen((), TWO)))
     lines.append(
         f"{CLAIMS:<18}{judged:>3} runs a seed  one claim of each paper and more"
     )
@@ -83,7 +83,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     if name not in (*EXHIBITS, CLAIMS):
         raise unknown("exhibit", name, [*EXHIBITS, CLAIMS])
     exhibit = EXHIBITS.get(name)
-    first = next(iter(exhibit.cases(TWO) if exhibit else claims.cases()), "popularity")
+    first = next(iter(exhibit.cases(TWO) if exhibit else ["rearm"]), "popularity")
     method = case(first.partition("@")[0])["method"]
     args = parse(argv[1], argv, method=method, extend=add_own)
     looked = exhibit.what if exhibit and isinstance(exhibit.what, Looked) else None
@@ -155,13 +155,14 @@ def judged(
     args: argparse.Namespace, data: Dataset, folder: Path
 ) -> tuple[list[str], pd.DataFrame]:
     """The table of claims, and the runs."""
-    rows, _ = trained(claims.cases(args.methods), args, data, folder, apart=False)
+    claimed = claims.chosen(args.methods, data.modalities)
+    rows, _ = trained(claims.cases(claimed), args, data, folder, apart=False)
 
     def users(name: str, seed: int) -> pd.DataFrame:
         name = shortened(name, data.name)
         return pd.read_parquet(run_folder(folder, name, seed) / USERS)
 
-    found = claims.judge(users, args.seeds, args.methods)
+    found = claims.judge(users, args.seeds, claimed)
     table = claims.claims_table(found, args.seeds)
     return [table, f"{claims.RULE}\n"], rows
 

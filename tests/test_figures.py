@@ -129,6 +129,26 @@ def test_a_claim_by_hand() -> None:
     assert found[4] == "tie"
 
 
+def test_each_modality_is_claimed_to_add_to_the_others() -> None:
+    two = claims.chosen(["mgnm"], ["image", "text"])
+    pairs = [(one.with_it, one.without) for one in two]
+    assert pairs[2:] == [("mgnm", "mgnm@text"), ("mgnm", "mgnm@image")]
+    assert claims.chosen([], ["a", "b", "c"])[2].without == "rearm@a+c"
+    assert claims.chosen([], ["image"]) == claims.chosen([])
+    told = claims.claims_table(
+        claims.judge(lambda *_: pd.DataFrame({"recall@20": [0.1, 0.2]}), [0], two), [0]
+    )
+    assert "baby +17.2%" in told.splitlines()[-1]  # .1003 for .0856 without texts
+    assert "| no figures |" in claims.claims_table(
+        claims.judge(
+            lambda *_: pd.DataFrame({"recall@20": [0.1, 0.2]}),
+            [0],
+            claims.of_modalities(["audio", "image"]),
+        ),
+        [0],
+    )
+
+
 def test_names_as_papers_print_them() -> None:
     for paper, name, expected in [
         ("mde", "w/o MDA", "mde-mda"),

@@ -40,6 +40,7 @@ class Claim:
         without: The case that does not.
         metric: What it is judged by, as in the paper's own table of it.
         printed: Names of both in that table, if it prints them.
+        table: A part of that table's name, as the reference has it.
     """
 
     paper: str
@@ -48,6 +49,7 @@ class Claim:
     without: str
     metric: str = "recall@20"
     printed: tuple[str, str] | None = None
+    table: str = "ablation"
 
 
 CLAIMS = (
@@ -64,8 +66,32 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def chosen(papers: Sequence[str] = ()) -> list[Claim]:
-    """Claims of some papers, by their methods' names; of all if none is named.
+MODAL = ("mgnm", "rearm")
+"""Papers with an exhibit of what each modality adds."""
+
+
+def of_modalities(modalities: Sequence[str]) -> list[Claim]:
+    """That each modality of some data adds to the others, as :data:`MODAL` claim.
+
+    Args:
+        modalities: Names of all that the data have; of one alone nothing is claimed.
+    """
+    return [
+        Claim(
+            paper, f"{one} adds to the rest", paper,
+            f"{paper}@{'+'.join(m for m in modalities if m != one)}",
+            printed=(paper.upper(), f"{paper.upper()} w/o {one}"), table="modality",
+        )
+        for paper in MODAL for one in modalities if len(modalities) > 1
+    ]  # fmt: skip
+
+
+def chosen(papers: Sequence[str], modalities: Sequence[str] = ()) -> list[Claim]:
+    """Claims of some papers on some data, paper by paper.
+
+    Args:
+        papers: Names of their methods; all if there are none.
+        modalities: As of :func:`of_modalities`.
 
     Raises:
         MMRecError: If there are none of a paper.
@@ -74,26 +100,30 @@ def chosen(papers: Sequence[str] = ()) -> list[Claim]:
     for paper in papers:
         if paper not in known:
             raise unknown("paper with claims", paper, known)
-    return [claim for claim in CLAIMS if claim.paper in (papers or known)]
+    found = [*CLAIMS, *of_modalities(modalities)]
+    return [
+        claim for paper in known if paper in (papers or known)
+        for claim in found if claim.paper == paper
+    ]  # fmt: skip
 
 
-def cases(papers: Sequence[str] = ()) -> list[str]:
-    """Cases of the claims, each once."""
-    pairs = [(claim.with_it, claim.without) for claim in chosen(papers)]
+def cases(claimed: Sequence[Claim]) -> list[str]:
+    """Cases of some claims, each once."""
+    pairs = [(claim.with_it, claim.without) for claim in claimed]
     return list(dict.fromkeys(case for pair in pairs for case in pair))
 
 
 def judge(
-    users: Users, seeds: Sequence[int], papers: Sequence[str] = ()
+    users: Users, seeds: Sequence[int], claimed: Sequence[Claim] = CLAIMS
 ) -> pd.DataFrame:
-    """The claims, by paired tests over users.
+    """Some claims, by paired tests over users.
 
     What makes a verdict is told by :data:`RULE`.
 
     Args:
         users: Metrics of all users, by case and seed.
         seeds: The seeds.
-        papers: As of :func:`chosen`.
+        claimed: What is judged.
 
     Returns:
         A row per claim: means ``with`` and ``without``, ``difference`` with the
@@ -101,7 +131,7 @@ def judge(
         and ``wilcoxon``, ``by seed`` (differences and corrected p of the t-test) and
         ``verdict``.
     """
-    rows = [_row(claim, users, seeds) for claim in chosen(papers)]
+    rows = [_row(claim, users, seeds) for claim in claimed]
     for test in ("t", "wilcoxon"):
         for row, p in zip(rows, holm([row[test] for row in rows]), strict=True):
             row[test] = p
@@ -167,9 +197,11 @@ def _printed(claim: Claim) -> str:
     if claim.printed is None:
         return "no figures"
     table = published(claim.paper)
-    table = table[table["table"].str.contains("ablation")]
+    table = table[table["table"].str.contains(claim.table)]
     table = table[table["metric"] == claim.metric]
     cells = table.pivot(index="dataset", columns="method", values="value")
     own, other = claim.printed
+    if other not in cells:
+        return "no figures"
     gains = cells[own] / cells[other] - 1
     return ", ".join(f"{name} {gain:+.1%}" for name, gain in gains.items())
