@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shlex
 import sys
@@ -127,6 +128,17 @@ def test_a_claim_by_hand() -> None:
     assert found[1] == "tie"  # a seed loses
     assert found[2] == "no"
     assert found[4] == "tie"
+
+
+def test_modalities_alone_are_of_the_same_planted_users(figures, tmp_path) -> None:
+    out = tmp_path / "out"
+    figures(f"mgnm-modalities synthetic {SMALL} --output {out}")
+    told = [json.loads(path.read_text()) for path in out.rglob("config.json")]
+    hidden = {tuple(one["source"]["arguments"].get("hidden", ())) for one in told}
+    assert hidden == {(), ("image",), ("text",)}
+    assert {
+        tuple(one["source"]["arguments"].get("modalities") or ()) for one in told
+    } == {()}
 
 
 def test_each_modality_is_claimed_to_add_to_the_others() -> None:

@@ -59,6 +59,9 @@ class Synthetic(Dataset):
         candidates: Items that a user chooses from; ``8 * degree`` by default.
         temperature: Of the choice: 0 takes the highest utilities.
         seed: Of everything, the split too.
+        hidden: Modalities that shape what users take and that the graph lacks, to see
+            what they add to the others. Without its name among ``modalities``, users
+            would take other items.
         root: Where graphs that methods derive are kept, in ``root/synthetic/``.
         **options: As in :class:`~pyg_mmrec.datasets.Dataset`.
 
@@ -97,6 +100,7 @@ class Synthetic(Dataset):
         candidates: int | None = None,
         temperature: float = 0.3,
         seed: int = 0,
+        hidden: Sequence[str] = (),
         root: Path | str | None = None,
         **options: Any,
     ) -> None:
@@ -107,6 +111,10 @@ class Synthetic(Dataset):
         self.noise, self.missing, self.temperature = noise, missing, temperature
         self.degree = degree
         self.candidates = int(8 * degree) if candidates is None else candidates
+        self.hidden = [hidden] if isinstance(hidden, str) else list(hidden)
+        for name in self.hidden:
+            if name not in self.names:
+                raise unknown("modality to hide", name, self.names or ["none"])
         _check_ranges(self)
         if root is None:
             options.setdefault("cache_dir", user_cache() / "synthetic")
@@ -140,6 +148,7 @@ class Synthetic(Dataset):
         self.latents = self._draw_latents(generator)
         features = {m: self._features(m, generator) for m in self.names}
         user, item = self._choices(generator)
+        features = {m: x for m, x in features.items() if m not in self.hidden}
         ids = pd.RangeIndex(self.num_users), pd.RangeIndex(self.num_items)
         titles = [f"item {i}" for i in range(self.num_items)]
         return Raw(Interactions(user.numpy(), item.numpy(), *ids), features, titles)

@@ -159,3 +159,15 @@ def test_registry_and_cache_folder(tmp_path, monkeypatch):
 def test_a_modality_of_a_name_that_cannot_be(name) -> None:
     with pytest.raises(MMRecError, match="gives the modality"):
         Synthetic(50, 40, modalities=[name])
+
+
+def test_what_is_hidden_still_shapes_what_users_take(tmp_path) -> None:
+    whole = small(tmp_path)
+    part = small(tmp_path, hidden=["image"])
+    assert part.modalities == ["text"]
+    assert torch.equal(part[0][INTERACTS].edge_index, whole[0][INTERACTS].edge_index)
+    assert torch.equal(part[0]["item"].x_text, whole[0]["item"].x_text)
+    alone = small(tmp_path, modalities=["text"])[0][INTERACTS].edge_index
+    assert not torch.equal(alone, whole[0][INTERACTS].edge_index)
+    with pytest.raises(MMRecError, match="unknown modality to hide 'imgae'"):
+        small(tmp_path, hidden="imgae")
