@@ -4,7 +4,9 @@ Each method has its own presets; options given here hold for all but those that 
 their own. Several --split-seed are draws of a split made anew, each with all seeds.
 Finished runs are kept and not repeated: the same command goes on where it stopped.
 With --search every method is tuned first, on validation alone, by as many trials and
-seconds as the others; what each found is trained, and its test scored once.
+seconds as the others; what each found is trained, and its test scored once. Beside
+the table lie tests and intervals of all pairs, and tables and a picture by parts of
+the users and items.
 """
 
 from __future__ import annotations
