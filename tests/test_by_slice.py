@@ -139,15 +139,23 @@ def test_tables_of_slices_by_hand(tmp_path) -> None:
     assert "<b>0.2000 (0.1000 to 0.3000)</b>" in (tmp_path / "x.html").read_text()
 
 
-def test_the_command_writes_slices_as_well(folder, tmp_path) -> None:
+def test_no_case_is_best_where_none_finds_anything() -> None:
+    (table,) = slice_tables(FOUND.assign(mean=0.0, tie=False)).values()
+    assert not table.map(lambda text: "*" in text).any(axis=None)
+
+
+def test_the_command_writes_slices_as_well(folder, tmp_path, caplog) -> None:
     out = tmp_path / "out"
     train = [o for o in SMALL if o not in ("--dim", "8")]
+    caplog.set_level("INFO")
     done = in_process(
         *("compare", "custom", "popularity", "vbpr", "--root", str(folder)),
         *("--output", str(out), *train),
     )
     assert done.returncode == 0, done.stderr
     assert f"by slice: {out / 'compare-slices.md'}" in done.stdout
+    told = {record.name.split(".")[0] for record in caplog.records}
+    assert "fontTools" not in told  # what fonts a picture holds is no news
     kinds = {p.suffix for p in out.glob("compare-slices.*")}
     assert {".csv", ".md", ".tex", ".html"} <= kinds
     found = pd.read_csv(out / "compare-slices.csv")

@@ -49,7 +49,7 @@ def marked(texts: pd.Series, means: pd.Series, ties: Collection[str]) -> pd.Seri
         means: As numbers, by case.
         ties: Cases that no test tells from the best.
     """
-    if len(texts) < 2:
+    if len(texts) < 2 or not means.any():  # nobody found anything
         return texts
     first, second, *_ = means.sort_values(ascending=False, kind="stable").index
     told = texts + [f" {TIE}" if case in ties else "" for case in texts.index]

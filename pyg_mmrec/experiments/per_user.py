@@ -57,7 +57,7 @@ def keep_users(done: Run, folder: Path) -> None:
 
 def _sliced(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables by the part of the items as one, of the metrics that are compared."""
-    names = [m for m in next(iter(parts.values())) if m.split("@")[0] in _COMPARED]
+    names = [m for m in next(iter(parts.values())) if str(m).split("@")[0] in _COMPARED]
     return pd.concat({name: table[names] for name, table in parts.items()},
                      names=[_SLICE])  # fmt: skip
 
@@ -165,9 +165,14 @@ def slices_of(
     found = _tables(folder, SLICES, cases, seeds, draws, metrics)
     runs = [table for tables in found.values() for table in tables.values()]
     names = [table.index.unique(_SLICE) for table in runs]
+
+    def within(table: pd.DataFrame, name: str) -> pd.DataFrame:
+        inside = table.index.get_level_values(_SLICE) == name
+        return table[inside].droplevel(_SLICE)
+
     return {
         str(name): {
-            case: {seed: table.xs(name, level=_SLICE) for seed, table in tables.items()}
+            case: {seed: within(table, name) for seed, table in tables.items()}
             for case, tables in found.items()
         }
         for name in names[0]
@@ -184,10 +189,11 @@ def _tables(
     columns: Sequence[str] | None = None,
 ) -> Cases:
     seeds, numbers = list(seeds), range(len(draws))
+    read_only = None if columns is None else list(columns)
 
     def table(case: str, seed: int) -> pd.DataFrame:
         places = [run_folder(folder, case, seed, draw) / file for draw in draws]
-        read = [pd.read_parquet(place, columns=columns) for place in places]
+        read = [pd.read_parquet(place, columns=read_only) for place in places]
         return pd.concat(read, keys=numbers, names=[_DRAW])
 
     return {case: {seed: table(case, seed) for seed in seeds} for case in cases}
