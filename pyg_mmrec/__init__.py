@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # editors and type checkers; kept equal to _HOMES by a test
     from pyg_mmrec.plots import plot_graph as plot_graph
     from pyg_mmrec.plots import plot_history as plot_history
     from pyg_mmrec.plots import plot_popularity as plot_popularity
+    from pyg_mmrec.plots import plot_slices as plot_slices
     from pyg_mmrec.serving.index import Index as Index
     from pyg_mmrec.training.config import TrainConfig as TrainConfig
     from pyg_mmrec.training.trainer import Trainer as Trainer
@@ -89,7 +90,7 @@ _EXPORTS = {
     "objectives": ("Objective", "Plug", "Step", "Term"),
     "plots": (
         *("plot_comparison", "plot_contribution", "plot_embeddings", "plot_graph"),
-        *("plot_history", "plot_popularity"),
+        *("plot_history", "plot_popularity", "plot_slices"),
     ),
     "serving.index": ("Index",),
     "training.config": ("TrainConfig",),

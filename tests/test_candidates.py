@@ -125,6 +125,12 @@ def test_candidates_and_slices_equal_loops(case, candidates) -> None:
         found = table.loc[name, ["users", "recall@3", "ndcg@3"]].tolist()
         assert found == pytest.approx([users, recall, ndcg], abs=1e-6), name
     assert evaluator(rows) == table.loc["all"].drop("users").to_dict()
+    each = evaluator.per_user_by_slice(rows)
+    assert list(each) == [n for n in expected if not n.startswith("users")]
+    for name, part in each.items():
+        found = [len(part), part["recall@3"].mean(), part["ndcg@3"].mean()]
+        assert found == pytest.approx(expected[name], abs=1e-6), name
+    pd.testing.assert_frame_equal(each["all"], evaluator.per_user(rows))
     scores = rows.user @ rows.item.T
     pd.testing.assert_frame_equal(
         evaluator.by_slice(lambda users: scores[users]), table

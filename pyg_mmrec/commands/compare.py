@@ -4,7 +4,9 @@ Each method has its own presets; options given here hold for all but those that 
 their own. Several --split-seed are draws of a split made anew, each with all seeds.
 Finished runs are kept and not repeated: the same command goes on where it stopped.
 With --search every method is tuned first, on validation alone, by as many trials and
-seconds as the others; what each found is trained, and its test scored once.
+seconds as the others; what each found is trained, and its test scored once. Beside
+the table lie tests and intervals of all pairs, and tables and a picture by parts of
+the users and items.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from pyg_mmrec.commands.cli import (
     add_jobs,
@@ -27,7 +31,9 @@ from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser, number
 from pyg_mmrec.datasets import OWN_NAMES, Dataset
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.evaluation.slices import BY_TRAIN
 from pyg_mmrec.experiments.assembly import configure
+from pyg_mmrec.experiments.by_slice import compare_slices, write_slices
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.fair import (
     SPACE,
@@ -40,13 +46,14 @@ from pyg_mmrec.experiments.fair import (
 )
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
-from pyg_mmrec.experiments.significance import pairs_by_metric
+from pyg_mmrec.experiments.significance import interval_note, pairs_by_metric
 from pyg_mmrec.experiments.words import case, label
-from pyg_mmrec.plots import drawn, plot_search
+from pyg_mmrec.plots import drawn, plot_search, plot_slices
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
 LEFT = AGAIN
 TESTED = [f"{m}@{k}" for k in (5, 10, 20, 50) for m in ("recall", "ndcg")]
+SLICES = "compare-slices"
 SHOWN = [*TESTED, "precision@5", "map@5"]
 
 
@@ -135,6 +142,29 @@ def open_drawn(
     return open_dataset(args.data, argparse.Namespace(**one), runs)
 
 
+def note_of(pairs: Mapping[str, pd.DataFrame]) -> str:
+    """Where the differences stand, and what their intervals are over."""
+    over = [kind for found in pairs.values() for kind in found.get("over", ())]
+    if not over:
+        return ""
+    return f"Each pair's difference is in compare-pairs.csv. {interval_note(over)}"
+
+
+def tell_slices(folder: Path, found: pd.DataFrame) -> None:
+    """Write the tables and the picture of slices, and say where they are."""
+    if found.empty:
+        return
+    shown = None
+    metric = str(found["metric"].iloc[0])
+    if BY_TRAIN in set(found["slicing"]):
+        for kind in ("pdf", "png"):
+            file = f"{SLICES}.{kind}"
+            if drawn(lambda: plot_slices(found, metric), folder / file):
+                shown = file
+    write_slices(folder, SLICES, found, shown)
+    print(f"by slice: {folder / SLICES}.md")
+
+
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
     args = read(sys.argv[1:])
@@ -157,8 +187,10 @@ def main() -> None:
     )
     pairs = pairs_by_metric(users_of(folder, cases, args.seeds, draws), TESTED)
     table = mark(tabulate(rows, SHOWN), rows, pairs)
-    print(write(folder, "compare", rows, table))
+    print(write(folder, "compare", rows, table, note_of(pairs)))
     write_formats(folder, "compare", table, pairs)
+    graphs = {draw: split[0] for draw, split in data.items()}
+    tell_slices(folder, compare_slices(folder, list(cases), args.seeds, graphs))
     if args.record is not None:
         for path in record([folder], args.record):
             print(f"wrote {path}")

@@ -40,6 +40,7 @@ def guarded(
         left: What a user is told of that Ctrl-C leaves, if anything.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # a line a font's table
     warnings.showwarning = _one_line_warning
     keep_freed_memory()
     try:

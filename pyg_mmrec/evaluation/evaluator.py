@@ -227,11 +227,7 @@ class Evaluator:
             for name, mask in users_in.items():
                 sums[name].add_some(values, mask[users])
             for name, mask in items_in.items():
-                kept = mask[item]
-                found = _accuracy(scorers, items, (row[kept], item[kept]))
-                has = torch.zeros_like(users, dtype=torch.bool)
-                has[row[kept]] = True
-                sums[name].add_some(found, has)
+                sums[name].add_some(*_within(scorers, items, (row, item), mask))
         means = {name: each.means() for name, each in sums.items()}
         told = {name: each for name, each in means.items() if each[0]}
         for metric, of_all in sets.items():
@@ -246,15 +242,48 @@ class Evaluator:
 
         What is of all users together, such as coverage, is left out.
         """
-        scorers = self._scorers(_device(rows))
-        names = [*scorers, *(f"{n}@{k}" for k in self.ks for n in self._lists.names)]
-        columns: dict[str, list[Tensor]] = {name: [] for name in names}
-        for _, items, labels in self._rankings(rows):
-            for name, value in self._values(scorers, items, labels).items():
-                columns[name].append(value)
-        index = pd.Index(self.users.cpu().numpy(), name="user")
-        table = {n: torch.cat(parts).cpu().numpy() for n, parts in columns.items()}
-        return pd.DataFrame(table, index)
+        return self._each_user(rows, {})[EVERYTHING]
+
+    def per_user_by_slice(self, rows: Ranker) -> dict[str, pd.DataFrame]:
+        """The same, ``"all"``, and for parts of the items, in one ranking.
+
+        Of a part, labels count that are in it: its means are those of
+        :meth:`by_slice`. A part has a row per user who has such a label, and a column
+        per metric of what was held out.
+
+        Args:
+            rows: As of a call.
+
+        Example:
+            >>> import torch
+            >>> from pyg_mmrec import Branch, Evaluator, Synthetic
+            >>> data = Synthetic(num_users=50, num_items=40)[0]
+            >>> evaluator = Evaluator(data, "test", ks=(20,), metrics=("recall",))
+            >>> rows = Branch(torch.randn(50, 8), torch.randn(40, 8))
+            >>> list(evaluator.per_user_by_slice(rows))
+            ['all', 'warm items', 'head items', 'tail items']
+        """
+        return self._each_user(rows, self._item_slices)
+
+    def _each_user(
+        self, rows: Ranker, item_slices: Mapping[str, Tensor]
+    ) -> dict[str, pd.DataFrame]:
+        """Each user's metrics of all and of each slice, of one pass over the users."""
+        device = _device(rows)
+        items_in = {n: mask.to(device) for n, mask in item_slices.items()}
+        scorers = self._scorers(device)
+        chunks: dict[str, list[tuple[Tensor, dict[str, Tensor]]]] = {
+            name: [] for name in (EVERYTHING, *items_in)
+        }
+        for users, items, labels in self._rankings(rows):
+            values = self._values(scorers, items, labels)
+            chunks[EVERYTHING].append((users, values))
+            for name, mask in items_in.items():
+                found, has = _within(scorers, items, labels, mask)
+                kept = {metric: value[has] for metric, value in found.items()}
+                chunks[name].append((users[has], kept))
+        tables = {name: _joined(parts) for name, parts in chunks.items()}
+        return {n: t for n, t in tables.items() if n == EVERYTHING or len(t)}
 
     def _scorers(self, device: torch.device) -> dict[str, LinkPredMetric]:
         names = [name for name in self.metrics if name in ACCURACY]
@@ -315,3 +344,24 @@ def _accuracy(
     # One hit matrix for all metrics, and their values before averaging.
     data = LinkPredMetricData(items, torch.stack(labels))
     return {name: metric._compute(data) for name, metric in scorers.items()}
+
+
+def _within(
+    scorers: Mapping[str, LinkPredMetric], items: Tensor, labels: Labels, mask: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Metrics by the labels in a part of the items, and which users have such."""
+    row, item = labels
+    kept = mask[item]
+    has = torch.zeros(items.size(0), dtype=torch.bool, device=items.device)
+    has[row[kept]] = True
+    return _accuracy(scorers, items, (row[kept], item[kept])), has
+
+
+def _joined(chunks: Sequence[tuple[Tensor, Mapping[str, Tensor]]]) -> pd.DataFrame:
+    """Metrics of users, chunk after chunk, as one table."""
+    users = torch.cat([users for users, _ in chunks]).cpu().numpy()
+    columns = {
+        name: torch.cat([values[name] for _, values in chunks]).cpu().numpy()
+        for name in chunks[0][1]
+    }
+    return pd.DataFrame(columns, pd.Index(users, name="user"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 import torch
@@ -16,6 +16,8 @@ from pyg_mmrec.graph import ITEM, USER, modalities, presence, train_edges
 EVERYTHING = "all"
 HEAD_SHARE = 0.8
 """Share of the train interactions that the items of the head hold."""
+BY_TRAIN = "users by train interactions"
+"""What :func:`user_slices` parts users by."""
 _LEFT_OUT = ("precision", "map")  # of a table as wide as a terminal
 _STARTS = (1, 5, 10, 20, 50)  # of the groups of users, by train interactions
 
@@ -41,8 +43,8 @@ def head_items(data: HeteroData) -> Tensor:
     return head
 
 
-def item_slices(data: HeteroData) -> dict[str, Tensor]:
-    """Parts of the items by name, ``[I]`` bool each.
+def item_slicings(data: HeteroData) -> dict[str, dict[str, Tensor]]:
+    """Ways to part the items, and the parts of each by name, ``[I]`` bool each.
 
     ``"warm items"`` and ``"cold items"``, with and without train interactions; ``"head
     items"`` and ``"tail items"``, see :func:`head_items`; ``"with <modality>"`` and
@@ -52,13 +54,26 @@ def item_slices(data: HeteroData) -> dict[str, Tensor]:
         data: The graph.
     """
     cold, head = cold_items(data), head_items(data)
-    found = {"warm items": ~cold, "cold items": cold}
-    found |= {"head items": head, "tail items": ~head}
+    found = {
+        "warm and cold items": {"warm items": ~cold, "cold items": cold},
+        "head and tail items": {"head items": head, "tail items": ~head},
+    }
     for name in modalities(data):
         present = presence(data, name)
         if not bool(present.all()):
-            found |= {f"with {name}": present, f"without {name}": ~present}
+            parts = {f"with {name}": present, f"without {name}": ~present}
+            found[f"items with and without {name}"] = parts
     return found
+
+
+def item_slices(data: HeteroData) -> dict[str, Tensor]:
+    """All parts of :func:`item_slicings`, by name.
+
+    Args:
+        data: The graph.
+    """
+    parts = item_slicings(data).values()
+    return {name: mask for masks in parts for name, mask in masks.items()}
 
 
 def user_slices(data: HeteroData) -> dict[str, Tensor]:
@@ -88,17 +103,24 @@ def slices_to_json(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     return found
 
 
-def slice_lines(slices: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Slices as a table of text at one cut-off, a line each, its head first.
+def shown_cutoff(metrics: Iterable[str]) -> int:
+    """The cut-off of tables that have room for one: 20, or the greatest there is.
 
-    The cut-off is 20, or the greatest that there is.
+    Args:
+        metrics: Names of metrics, such as ``"recall@20"``.
+    """
+    ks = {int(name.partition("@")[2]) for name in metrics}
+    return 20 if 20 in ks else max(ks, default=0)
+
+
+def slice_lines(slices: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Slices as a table of text at :func:`shown_cutoff`, a line each, its head first.
 
     Args:
         slices: What :func:`slices_to_json` returned.
     """
     names = [m for m in slices.get(EVERYTHING, {}) if m != "users"]
-    ks = {int(name.partition("@")[2]) for name in names}
-    k = 20 if 20 in ks else max(ks, default=0)
+    k = shown_cutoff(names)
     shown = [f"{m}@{k}" for m in ALL if f"{m}@{k}" in names and m not in _LEFT_OUT]
     wide = max((len(name) for name in slices), default=0)
     yield " " * wide + f"{'users':>9}" + "".join(f"{m:>{_width(m)}}" for m in shown)

@@ -164,13 +164,23 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write(folder: Path, name: str, rows: pd.DataFrame, table: pd.DataFrame) -> str:
+def write(
+    folder: Path, name: str, rows: pd.DataFrame, table: pd.DataFrame, note: str = ""
+) -> str:
     """Write ``name.csv``, a line per run, and ``name.md``, the table.
+
+    Args:
+        folder: Where to.
+        name: Of the files.
+        rows: What :func:`measure` returned.
+        table: The table.
+        note: What is told below it.
 
     Returns:
         The table in Markdown.
     """
     text = markdown(table) + _ranked(rows) + _drawn(rows)
+    text += f"\n{note}\n" if note else ""
     with replacing(folder / f"{name}.csv") as file:
         rows.to_csv(file, index=False)
     with replacing(folder / f"{name}.md") as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -32,18 +32,31 @@ def mark(
             :func:`~pyg_mmrec.experiments.significance.compare_pairs`.
     """
     table = table.copy()
-    means = rows.groupby("case", sort=False)
+    groups = rows.groupby("case", sort=False)
     for metric, found in pairs.items():
-        if metric not in table or len(table) < 2:
-            continue
-        order = means[metric].mean().sort_values(ascending=False).index.tolist()
-        texts = table[metric].to_dict()
-        for case in ties_with_best(found, order[0]):
-            texts[case] = f"{texts[case]} {TIE}"
-        texts[order[0]] = f"**{texts[order[0]]}**"
-        texts[order[1]] = f"*{texts[order[1]]}*"
-        table[metric] = pd.Series(texts)
+        if metric in table:
+            means = groups[metric].mean()
+            ties = ties_with_best(found, str(means.idxmax()))
+            table[metric] = marked(table[metric], means, ties)
     return table
+
+
+def marked(texts: pd.Series, means: pd.Series, ties: Collection[str]) -> pd.Series:
+    """Figures of cases with the best bold, the second italic, ties marked.
+
+    Args:
+        texts: As text, by case.
+        means: As numbers, by case.
+        ties: Cases that no test tells from the best.
+    """
+    if len(texts) < 2 or not means.any():  # nobody found anything
+        return texts
+    first, second, *_ = means.sort_values(ascending=False, kind="stable").index
+    told = texts + [f" {TIE}" if case in ties else "" for case in texts.index]
+    styles = {first: "**{}**", second: "*{}*"}
+    return pd.Series(
+        {case: styles.get(case, "{}").format(text) for case, text in told.items()}
+    )
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -24,6 +24,7 @@ DATA = "data"  # a folder, where the data grew after the training
 # last to go tells which.
 FILES = (RESULT, HISTORY, CHECKPOINT, CONFIG)
 USERS = "users.parquet"  # of a comparison: what each user's test metrics were
+SLICES = "slices.parquet"  # likewise, by the part of the items
 _EVENTS = "events.out.tfevents.*"  # of TensorBoard
 
 
@@ -107,7 +108,7 @@ def clear(folder: Path) -> None:
     Raises:
         MMRecError: If a file cannot be removed.
     """
-    files = (folder / name for name in (USERS, *FILES))
+    files = (folder / name for name in (USERS, SLICES, *FILES))
     for path in (*files, *sorted(folder.glob(_EVENTS))):
         try:
             path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 LEVEL = 0.05
 """Above which a corrected p-value makes a tie."""
 RESAMPLES = 1000
+Users = pd.DataFrame | Mapping[int, pd.DataFrame]
+"""A method's table of users, a column per metric; or several, by their seeds."""
+_USERS, _BOTH = "users", "users and seeds"
 
 
 def mean_over_seeds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -36,6 +39,11 @@ def mean_over_seeds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     total = sum(table.to_numpy() for table in tables[1:])
     mean = (tables[0].to_numpy() + total) / len(tables)
     return pd.DataFrame(mean, first, tables[0].columns)
+
+
+def by_seed(users: Users) -> Mapping[int, pd.DataFrame]:
+    """A method's tables by their seeds, of which one alone has none to tell."""
+    return {0: users} if isinstance(users, pd.DataFrame) else users
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -59,20 +67,21 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def compare_pairs(users: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
+def compare_pairs(users: Mapping[str, Users], metric: str) -> pd.DataFrame:
     """Every pair of methods, user by user.
 
     Args:
-        users: Each method's table of users, see :func:`mean_over_seeds`.
+        users: Each method's table of users, or its tables by their seeds.
         metric: A column of theirs, such as ``"recall@20"``.
 
     Returns:
-        A row per pair ``a`` and ``b``: ``difference`` of the means, its bootstrap
-        interval over users at 95 % (``low``, ``high``), ``effect`` (the mean of the
-        differences in their standard deviations, Cohen's d of pairs), p-values of
-        the paired t-test and of Wilcoxon's signed-rank test, both corrected by
-        :func:`holm` over the pairs, and whether that is a ``tie``: neither is at
-        most :data:`LEVEL`.
+        A row per pair ``a`` and ``b``: ``difference`` of the means, its interval at
+        95 % (``low``, ``high``) and what that is ``over``, see :func:`intervals`;
+        ``effect`` (the mean of the differences in their standard deviations, Cohen's
+        d of pairs), p-values of the paired t-test and of Wilcoxon's signed-rank test,
+        both over users, of each user's mean over seeds, and corrected by :func:`holm`
+        over the pairs; and whether that is a ``tie``: neither is at most
+        :data:`LEVEL`.
 
     Raises:
         MMRecError: If the tables are not of the same users.
@@ -86,34 +95,36 @@ def compare_pairs(users: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFram
         >>> table[["a", "b", "tie"]].values.tolist()
         [['a', 'b', False], ['a', 'c', True], ['b', 'c', False]]
     """
-    aligned = [table[metric] for table in users.values()]
+    tables = {name: by_seed(one) for name, one in users.items()}
+    aligned = [mean_over_seeds([*each.values()])[metric] for each in tables.values()]
     if any(not values.index.equals(aligned[0].index) for values in aligned):
         raise MMRecError(
             "methods that ranked for other users cannot be compared user by user: use "
             "the same data, split and candidates for all"
         )
-    names = list(users)
-    values = np.stack([column.to_numpy(float) for column in aligned], axis=1)
-    means = resampled_means(values)
+    pairs = list(combinations(tables, 2))
+    if not pairs:
+        return pd.DataFrame()
+    signs = [[(name == a) - (name == b) for name in tables] for a, b in pairs]
+    low, high = intervals(tables, metric, np.array(signs, dtype=float))
+    means = {name: x.to_numpy(float) for name, x in zip(tables, aligned, strict=True)}
     rows = []
-    for i, j in combinations(range(len(names)), 2):
-        change = values[:, i] - values[:, j]
-        low, high = np.percentile(means[:, i] - means[:, j], (2.5, 97.5))
+    for i, (a, b) in enumerate(pairs):
+        change = means[a] - means[b]
         spread = change.std(ddof=1) if len(change) > 1 else 0.0
         rows.append(
             {
-                "a": names[i],
-                "b": names[j],
+                "a": a,
+                "b": b,
                 "difference": change.mean(),
-                "low": low,
-                "high": high,
+                "low": low[i],
+                "high": high[i],
+                "over": _over({name: tables[name] for name in (a, b)}),
                 "effect": change.mean() / spread if spread else 0.0,
                 **_tests(change),
             }
         )
     table = pd.DataFrame(rows)
-    if table.empty:
-        return table
     for test in ("t", "wilcoxon"):
         table[test] = holm(table[test].tolist())
     table["tie"] = (table[["t", "wilcoxon"]] > LEVEL).all(axis=1)
@@ -121,7 +132,8 @@ def compare_pairs(users: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFram
 
 
 def _tests(change: np.ndarray) -> dict[str, float]:
-    if not change.any():  # nothing to test, and no method is better
+    # No method is better, or one user is all there is to tell it by.
+    if not change.any() or len(change) < 2:
         return {"t": 1.0, "wilcoxon": 1.0}
     zeros = np.zeros_like(change)
     constant = np.ptp(change) == 0.0  # the t-test would divide by nothing
@@ -129,38 +141,136 @@ def _tests(change: np.ndarray) -> dict[str, float]:
     return {"t": t, "wilcoxon": float(stats.wilcoxon(change).pvalue)}
 
 
-def resampled_means(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
-    """Means over users that are drawn with replacement, the same for all methods.
+def intervals(
+    tables: Mapping[str, Mapping[int, pd.DataFrame]],
+    metric: str,
+    weights: np.ndarray,
+    resamples: int = RESAMPLES,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap intervals at 95 % of sums of methods' means, over users and seeds.
+
+    Users are drawn with replacement, the same for all methods, and, by themselves,
+    the seeds of each method that has two or more, the same for methods that have the
+    same seeds: rows and columns of one table, as in `"The pigeonhole bootstrap"
+    <https://doi.org/10.1214/07-AOAS122>`_. So an interval covers what other users
+    and other seeds would have brought; of a method with one seed, what other users
+    would have: how much its seed matters is not known. Few seeds show less of their
+    chance than there is: of two, their spread comes out at 0.7 of what it is.
 
     Args:
-        values: A column per method, ``[U, M]``.
-        resamples: How often to draw, ``R``.
+        tables: Each method's tables of users by their seeds, all of the same users.
+        metric: A column of theirs.
+        weights: How often each method's mean counts in each of the sums, ``[n, M]``.
+        resamples: How often to draw.
 
     Returns:
-        ``[R, M]``.
+        Where they begin and where they end, ``[n]`` each; NaN of fewer than two users.
     """
-    random, num_users = np.random.default_rng(0), len(values)
-    found = np.empty((resamples, values.shape[1]))
-    for row in found:
-        drawn = random.integers(num_users, size=num_users)
-        row[:] = np.bincount(drawn, minlength=num_users) @ values / num_users
-    return found
+    values = [
+        np.stack([table[metric].to_numpy(float) for _, table in sorted(each.items())])
+        for each in tables.values()
+    ]
+    num_users = values[0].shape[1]
+    if num_users < 2:
+        nothing = np.full(len(weights), np.nan)
+        return nothing, nothing
+    groups = dict.fromkeys(tuple(sorted(t)) for t in tables.values() if len(t) > 1)
+    samples = [np.arange(num_users), *(np.arange(len(seeds)) for seeds in groups)]
+    place = {seeds: i for i, seeds in enumerate(groups)}
+    drawn_by = [place.get(tuple(sorted(each))) for each in tables.values()]
+
+    def sums(users: np.ndarray, *seeds: np.ndarray, axis: int) -> np.ndarray:
+        chosen = [None if i is None else seeds[i][0] for i in drawn_by]
+        return weights @ resampled_means(values, users[0], chosen)[:, None]
+
+    found = stats.bootstrap(
+        samples,
+        sums,
+        n_resamples=resamples,
+        batch=1,  # a draw at a time: as much memory as there are users
+        vectorized=True,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return found.low, found.high
 
 
-def mean_intervals(users: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
-    """Each method's mean and its bootstrap interval over users, at 95 %.
+def resampled_means(
+    values: Sequence[np.ndarray],
+    users: np.ndarray,
+    seeds: Sequence[np.ndarray | None],
+) -> np.ndarray:
+    """Each method's mean over drawn users and drawn seeds.
+
+    Args:
+        values: Of each method ``[S, U]``, a row per seed.
+        users: Users that were drawn, ``[U]``.
+        seeds: Rows that were drawn of each method, ``[S]``; each once if ``None``.
+
+    Returns:
+        ``[M]``.
+    """
+    count = np.bincount(users, minlength=values[0].shape[1])
+    by_row = [each @ count / len(users) for each in values]
+    return np.array([
+        (means if rows is None else means[rows]).mean()
+        for means, rows in zip(by_row, seeds, strict=True)
+    ])  # fmt: skip
+
+
+def mean_intervals(users: Mapping[str, Users], metric: str) -> pd.DataFrame:
+    """Each method's mean and its interval at 95 %, see :func:`intervals`.
 
     Args:
         users: As of :func:`compare_pairs`.
         metric: Likewise.
 
     Returns:
-        A row per method: ``mean``, ``low``, ``high``.
+        A row per method: ``mean``, ``low``, ``high``, and ``over`` what that is.
     """
-    values = np.stack([t[metric].to_numpy(float) for t in users.values()], axis=1)
-    low, high = np.percentile(resampled_means(values), (2.5, 97.5), axis=0)
-    table = {"mean": values.mean(axis=0), "low": low, "high": high}
+    tables = {name: by_seed(one) for name, one in users.items()}
+    means = [mean_over_seeds([*each.values()])[metric] for each in tables.values()]
+    low, high = intervals(tables, metric, np.eye(len(tables)))
+    table = {
+        "mean": [float(values.to_numpy(float).mean()) for values in means],
+        "low": low,
+        "high": high,
+        "over": [_over({name: each}) for name, each in tables.items()],
+    }
     return pd.DataFrame(table, pd.Index(list(users), name="case"))
+
+
+def _over(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> str:
+    """What an interval of some methods is over."""
+    several = [name for name, each in tables.items() if len(each) > 1]
+    if not several:
+        return _USERS
+    return _BOTH if len(several) == len(tables) else f"{_BOTH} of {several[0]}"
+
+
+def covered(over: Iterable[str]) -> str:
+    """What intervals are over, each of which tells its own."""
+    kinds = set(over)
+    return kinds.pop() if len(kinds) == 1 else f"{_BOTH} where there are several"
+
+
+def interval_note(over: Iterable[str]) -> str:
+    """What the intervals of a table mean, as a sentence or two.
+
+    Args:
+        over: What each is over.
+    """
+    kind = covered(over)
+    drawn = "users drawn with replacement, the same for all"
+    if kind == _USERS:
+        return (
+            f"Intervals at 95 % are over users alone (bootstrap: {drawn}): what "
+            f"another seed would bring is not known."
+        )
+    return (
+        f"Intervals at 95 % are over {kind} (bootstrap: {drawn}, and seeds likewise; "
+        f"few seeds show less of their chance than there is)."
+    )
 
 
 def ties_with_best(pairs: pd.DataFrame, best: str) -> set[str]:
@@ -172,17 +282,23 @@ def ties_with_best(pairs: pd.DataFrame, best: str) -> set[str]:
 
 
 def pairs_by_metric(
-    users: Mapping[str, pd.DataFrame], metrics: Sequence[str]
+    users: Mapping[str, Users], metrics: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
     """:func:`compare_pairs` by each of the metrics that were measured.
 
     Nothing, and a warning, where methods ranked for different users.
     """
-    tables = list(users.values())
-    if any(not table.index.equals(tables[0].index) for table in tables):
+    if not same_users(users):
         logger.warning(
             "the methods ranked for different users (other candidates?): no tests"
         )
         return {}
-    known = set(tables[0].columns) if tables else set()
+    first = next(iter(users.values()), pd.DataFrame())
+    known = set(next(iter(by_seed(first).values())))
     return {m: compare_pairs(users, m) for m in metrics if m in known}
+
+
+def same_users(users: Mapping[str, Users]) -> bool:
+    """Whether methods ranked for the same users."""
+    tables = [next(iter(by_seed(each).values())) for each in users.values()]
+    return all(table.index.equals(tables[0].index) for table in tables)

@@ -9,6 +9,7 @@ from pyg_mmrec.plots.heat import plot_heat
 from pyg_mmrec.plots.history import plot_history
 from pyg_mmrec.plots.popularity import plot_popularity
 from pyg_mmrec.plots.search import plot_search
+from pyg_mmrec.plots.slices import plot_slices
 from pyg_mmrec.plots.style import drawn, save
 from pyg_mmrec.plots.variants import plot_sweeps, plot_variants
 
@@ -23,6 +24,7 @@ __all__ = [
     "plot_history",
     "plot_popularity",
     "plot_search",
+    "plot_slices",
     "plot_sweeps",
     "plot_variants",
     "save",

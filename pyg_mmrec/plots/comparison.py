@@ -11,7 +11,10 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.per_user import user_metrics
 from pyg_mmrec.experiments.significance import (
+    Users,
+    by_seed,
     compare_pairs,
+    covered,
     mean_intervals,
     ties_with_best,
 )
@@ -31,17 +34,17 @@ _LOOKS = {
 
 @styled
 def plot_comparison(
-    runs: pd.DataFrame | Mapping[str, Run | pd.DataFrame], metric: str = "recall@20"
+    runs: pd.DataFrame | Mapping[str, Run | Users], metric: str = "recall@20"
 ) -> Figure:
     """Methods beside each other, the best on top.
 
-    Of runs, each mean over users with its bootstrap interval at 95 %, and whether a
-    paired test tells it from the best
+    Of runs, each mean over users with its bootstrap interval at 95 %, over seeds as
+    well where there are several, and whether a paired test tells it from the best
     (:func:`~pyg_mmrec.experiments.significance.compare_pairs`). Of a table of seeds,
     each mean over seeds, its standard deviation, and every single run.
 
     Args:
-        runs: Runs by name, or their tables of users; or what
+        runs: Runs by name, or their tables of users, or these by their seeds; or what
             :func:`~pyg_mmrec.experiments.measure` returned, the rows of the ``.csv``
             that ``compare`` wrote: ``case``, ``seed`` and metrics on test.
         metric: The metric to draw.
@@ -74,8 +77,8 @@ def plot_comparison(
     )
 
 
-def _by_user(users: Mapping[str, pd.DataFrame], metric: str) -> Figure:
-    for table in users.values():
+def _by_user(users: Mapping[str, Users], metric: str) -> Figure:
+    for table in (table for each in users.values() for table in by_seed(each).values()):
         if metric not in table:
             raise unknown("metric of these runs", metric, table.columns)
     pairs = compare_pairs(users, metric)
@@ -94,7 +97,7 @@ def _by_user(users: Mapping[str, pd.DataFrame], metric: str) -> Figure:
                 xerr=[part["mean"] - part["low"], part["high"] - part["mean"]],
                 markersize=5, markerfacecolor=color if filled else "white",
             )  # fmt: skip
-    axes.set_xlabel(f"{metric} on test, mean and 95 % over users")
+    axes.set_xlabel(f"{metric} on test, mean and 95 % over {covered(table['over'])}")
     legend_above(figure, axes, len(_LOOKS))
     return figure
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import tabulate
 from pyg_mmrec.experiments.formats import TIE_NOTE, mark
-from pyg_mmrec.experiments.significance import mean_over_seeds, pairs_by_metric
+from pyg_mmrec.experiments.significance import covered, pairs_by_metric
 from pyg_mmrec.plots import plot_comparison
 from pyg_mmrec.report.blocks import (
     Block,
@@ -68,14 +68,14 @@ def comparison_section(
 
 def users_by_case(
     runs: Sequence[Reported], found: Mapping[str, Findings]
-) -> dict[str, pd.DataFrame]:
-    """Each case's metrics of users, the mean over its seeds."""
-    tables: dict[str, list[pd.DataFrame]] = {}
+) -> dict[str, dict[int, pd.DataFrame]]:
+    """Each case's metrics of users, by its seeds."""
+    tables: dict[str, dict[int, pd.DataFrame]] = {}
     for run in runs:
         users = found[run.name].users
         if users is not None:
-            tables.setdefault(run.case, []).append(users)
-    return {case: mean_over_seeds(parts) for case, parts in tables.items()}
+            tables.setdefault(run.case, {})[run.told["seed"]] = users
+    return tables
 
 
 def _row(run: Reported) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def _pairs(pairs: pd.DataFrame, best: str) -> tuple[str, list[Block]]:
          Cell(_chance(p["wilcoxon"]), number=True), Cell("tie" if p["tie"] else "")]
         for p in pairs.to_dict("records")
     ]  # fmt: skip
-    head = ["pair", "difference", "95 % over users", "effect", "p (t)", "p (Wilcoxon)",
-            ""]  # fmt: skip
+    head = ["pair", "difference", f"95 % over {covered(pairs['over'])}", "effect",
+            "p (t)", "p (Wilcoxon)", ""]  # fmt: skip
     note = (
         "Differences of the means over users; effects in standard deviations of the "
         "users' differences; p-values after Holm, over all pairs."

@@ -221,7 +221,7 @@ def test_intervals_are_those_of_the_pairs() -> None:
     assert table.loc["a", ["mean", "low", "high"]].tolist() == pytest.approx(
         pair[["difference", "low", "high"]].tolist()
     )
-    assert table.loc["none"].tolist() == [0, 0, 0]
+    assert table.loc["none", ["mean", "low", "high"]].tolist() == [0, 0, 0]
 
 
 def test_a_page_that_is_no_report_stays(place, tmp_path) -> None:
