@@ -2,8 +2,9 @@
 
 Runs lie as those of compare do, CASE/seedN in the output folder; those that are there
 are not repeated. Each exhibit is written as NAME.md, which names command, commits and
-seeds, and its picture as PDF and PNG; the figures of all runs as NAME.csv. The exhibit
-"claims" judges what each paper claims of its parts.
+seeds, and its picture as PDF and PNG; the figures of all runs as NAME.csv, of which
+--redraw draws it again where the runs are gone. The exhibit "claims" judges what each
+paper claims of its parts.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from pyg_mmrec.config import Parser
 from pyg_mmrec.datasets import Dataset, Synthetic
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.exhibits import claims
-from pyg_mmrec.exhibits.described import Counts, Exhibit, Looked
-from pyg_mmrec.exhibits.looks import PLANTED
+from pyg_mmrec.exhibits.described import Counts, Exhibit, Looked, Shares
+from pyg_mmrec.exhibits.kept import merged
+from pyg_mmrec.exhibits.looks import PLANTED, shares
 from pyg_mmrec.exhibits.papers import EXHIBITS
 from pyg_mmrec.exhibits.tables import Measured, counts, picture, shortened, tables
 from pyg_mmrec.experiments.comparison import measure
+from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.loading import load_run
-from pyg_mmrec.experiments.outputs import USERS
+from pyg_mmrec.experiments.outputs import RESULT, USERS
 from pyg_mmrec.experiments.per_user import run_folder
 from pyg_mmrec.experiments.words import case
 from pyg_mmrec.files import replacing
@@ -45,7 +48,7 @@ USAGE = "NAME DATASET [METHOD ...] [--seeds N ...] [options of training], or --l
 CLAIMS = "claims"
 TWO = ("image", "text")  # modalities of the papers
 # Of the command line, what says where and how, not what.
-ASIDE = {"--root": 1, "--output": 1, "--jobs": 1, "--no-progress": 0}
+ASIDE = {"--root": 1, "--output": 1, "--jobs": 1, "--no-progress": 0, "--redraw": 0}
 
 
 def add_own(parser: Parser) -> None:
@@ -56,6 +59,9 @@ def add_own(parser: Parser) -> None:
     add("data", metavar="DATASET", help="name of a data set, or a folder")
     add("methods", nargs="*", metavar="METHOD", help="further methods, where that fits")
     add("--list", action="store_true", help="the exhibits, and what each trains")
+    add("--redraw", action="store_true",
+        help="train nothing: draw from NAME.csv in the output folder, and from the "
+             "runs that lie there, which take the place of its rows")  # fmt: skip
     add_seeds(parser)
     add_jobs(parser)
 
@@ -86,16 +92,22 @@ def read(argv: list[str]) -> argparse.Namespace:
     first = next(iter(exhibit.cases(TWO) if exhibit else ["rearm"]), "popularity")
     method = case(first.partition("@")[0])["method"]
     args = parse(argv[1], argv, method=method, extend=add_own)
-    looked = exhibit.what if exhibit and isinstance(exhibit.what, Looked) else None
     if exhibit is None:
         claims.chosen(args.methods)
-    elif args.methods and not (looked and looked.more):
-        raise MMRecError(f"{name} is of what it names alone: leave out {args.methods}")
-    if looked and len(args.seeds) > 1:
-        raise MMRecError(f"{name} looks into the runs of one seed (got {args.seeds})")
-    if looked and looked.planted and argv[1] != "synthetic":
-        raise MMRecError(f"{name} is of planted data: figures.py {name} synthetic")
+    else:
+        check(name, exhibit.beside(args.methods), args)
+    if args.redraw and (exhibit is None or isinstance(exhibit.what, Looked | Counts)):
+        raise MMRecError(f"{name} is of more than its .csv holds: leave out --redraw")
     return args
+
+
+def check(name: str, exhibit: Exhibit, args: argparse.Namespace) -> None:
+    """Refuse what an exhibit that looks into runs cannot be of."""
+    what = exhibit.what
+    if isinstance(what, Looked | Shares) and len(args.seeds) > 1:
+        raise MMRecError(f"{name} looks into the runs of one seed (got {args.seeds})")
+    if isinstance(what, Shares) and what.planted and args.data != "synthetic":
+        raise MMRecError(f"{name} is of planted data: figures.py {name} synthetic")
 
 
 def data_for(only: str, args: argparse.Namespace, whole: Dataset) -> Dataset:
@@ -137,19 +149,60 @@ def trained(
     return pd.concat(rows), {name: seen[name.partition("@")[2]] for name in names}
 
 
+def loaded(
+    seen: dict[str, Dataset], args: argparse.Namespace, folder: Path
+) -> dict[str, Run]:
+    """The trained models of the one seed, by their cases."""
+    [seed] = args.seeds
+    return {n: load_run(run_folder(folder, n, seed), data) for n, data in seen.items()}
+
+
+def figures_of(
+    exhibit: Exhibit,
+    names: list[str],
+    args: argparse.Namespace,
+    data: Dataset,
+    folder: Path,
+) -> pd.DataFrame:
+    """All figures that an exhibit draws, a row a run: trains what is missing."""
+    rows, seen = trained(names, args, data, folder, exhibit.apart)
+    if isinstance(exhibit.what, Shares):
+        told = shares(loaded(seen, args, folder))
+        rows = rows.merge(told, on="case", validate="one_to_one")
+    return rows
+
+
+def kept_figures(
+    exhibit: Exhibit, args: argparse.Namespace, data: Dataset, folder: Path
+) -> pd.DataFrame:
+    """The same of the kept table, and of the runs that lie in the folder."""
+    wanted = exhibit.cases(data.modalities)
+    names = list(dict.fromkeys(shortened(name, data.name) for name in wanted))
+
+    def there(name: str, seed: int) -> bool:
+        return (run_folder(folder, name, seed) / RESULT).exists()
+
+    found = [name for name in names if all(there(name, seed) for seed in args.seeds)]
+    fresh = figures_of(exhibit, found, args, data, folder) if found else pd.DataFrame()
+    return merged(folder / f"{args.name}.csv", fresh, names, args.seeds)
+
+
 def shown(
     exhibit: Exhibit, args: argparse.Namespace, data: Dataset, folder: Path
 ) -> tuple[Figure | None, list[str], pd.DataFrame]:
     """The picture, what stands below it, and the runs."""
+    names = exhibit.cases(data.modalities)
     if isinstance(exhibit.what, Counts):
         return None, [counts(data)], pd.DataFrame()
-    names = [*exhibit.cases(data.modalities), *args.methods]
-    rows, seen = trained(names, args, data, folder, exhibit.apart)
     if isinstance(exhibit.what, Looked):
-        [seed] = args.seeds
-        runs = {n: load_run(run_folder(folder, n, seed), d) for n, d in seen.items()}
-        figure, text = exhibit.what.draw(runs, data)
+        rows, seen = trained(names, args, data, folder, exhibit.apart)
+        figure, text = exhibit.what.draw(loaded(seen, args, folder), data)
+        figure.supxlabel("one seed", fontsize=9)
         return figure, [f"```\n{text}\n```\n"], rows
+    if args.redraw:
+        rows = kept_figures(exhibit, args, data, folder)
+    else:
+        rows = figures_of(exhibit, names, args, data, folder)
     measured = Measured(rows, data.name, data.modalities)
     return picture(exhibit, measured), tables(exhibit, measured), rows
 
@@ -208,7 +261,7 @@ def main() -> None:
         texts, rows = judged(args, data, folder)
     else:
         title = f"{exhibit.title}, on {data.name}"
-        figure, texts, rows = shown(exhibit, args, data, folder)
+        figure, texts, rows = shown(exhibit.beside(args.methods), args, data, folder)
         title += f": {exhibit.shows}"
     seen = f"On {' + '.join(data.modalities)}, test, " if len(rows) else ""
     parts = [

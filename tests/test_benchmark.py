@@ -191,6 +191,24 @@ def test_rows_of_another_run_are_drawn_beside(tmp_path) -> None:
     assert growing.curves(table)["open"]["edges"].tolist() == [10, 20]
 
 
+def test_growth_of_one_size_has_whole_axes() -> None:
+    """A line as long as one point, off by rounding, left an axis no width at all."""
+    size = 100_000_000
+    value = next(v for v in np.arange(6.41, 7, 1e-5) if v * size / size != v)
+    rows = [Row("growth", f"{way}, {size} interactions", value, value, value, 1, 1e9)
+            for way in ("open again", "lightgcn")]  # fmt: skip
+    panels = growing.plot_growth(report.frame(rows)).axes
+    for axes in panels:
+        (line,) = axes.get_lines()
+        low, high = axes.get_ylim()
+        assert high / low > 2
+        assert axes.get_xlabel() == "interactions"
+        assert len(line.get_xdata()) == 1
+    more = [*rows, replace(rows[0], case=f"open again, {10 * size} interactions")]
+    last = growing.plot_growth(report.frame(more)).axes[-1]
+    assert "dotted" in last.get_xlabel()
+
+
 def test_cases_are_timed_in_turn() -> None:
     calls: list[str] = []
     cases = [Case(name, lambda name=name: calls.append(name)) for name in "ab"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shlex
+import shutil
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,10 @@ from pyg_mmrec.commands.cli import rehearse
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.exhibits import claims
 from pyg_mmrec.exhibits.described import (
+    Counts,
+    Exhibit,
+    Looked,
+    Sweeps,
     Variants,
     case_named,
     printed,
@@ -24,12 +31,14 @@ from pyg_mmrec.exhibits.described import (
 )
 from pyg_mmrec.exhibits.looks import mean_changes
 from pyg_mmrec.exhibits.papers import EXHIBITS
+from pyg_mmrec.exhibits.tables import Measured, picture, tables
 from pyg_mmrec.experiments.words import case, shortest
 
 pytest.importorskip("matplotlib")
 
 SCRIPT = Path(__file__).parents[1] / "scripts/figures.py"
-PAGES = sorted((SCRIPT.parent / "results/figures").glob("*.md"))
+RESULTS = SCRIPT.parent / "results"
+KEPT = sorted({path.stem for path in (RESULTS / "figures").iterdir()})
 SMALL = "--epochs 1 --dim 8 --batch-size 64 --no-progress --device cpu"
 
 
@@ -77,7 +86,7 @@ def test_every_case_can_be(name) -> None:
         ("sand-halves", "image, generic and text, generic"),
         ("rearm-refinement", "all other pairs"),
         ("br_mrs-users vbpr", "synergy"),
-        ("mde-parts", "baby, printed: recall@5"),
+        ("mde-parts", "baby, printed | sports, printed"),
         ("mgnm-modalities", "`mgnm@image`"),
         ("mde-tradeoff", "| variant B | `mde:trade_off=independent` |"),
     ],
@@ -85,8 +94,8 @@ def test_every_case_can_be(name) -> None:
 def test_an_exhibit(figures, folder, tmp_path, name, told) -> None:
     out = tmp_path / "out"
     name, _, more = name.partition(" ")
-    printed = figures(f"{name} {folder} {more} {SMALL} --output {out}")
-    assert told in printed
+    said = figures(f"{name} {folder} {more} {SMALL} --output {out}")
+    assert told in said
     for kind in ("pdf", "png"):
         assert (out / f"{name}.{kind}").stat().st_size > 1000
     page = (out / f"{name}.md").read_text()
@@ -199,18 +208,127 @@ def test_mean_changes_beside_all_pairs_at_once() -> None:
         assert found[name] == pytest.approx(want, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "page",
-    sorted((SCRIPT.parent / "results/figures").glob("*.md")),
-    ids=lambda p: p.stem,
-)
-def test_a_kept_exhibit_is_of_clean_commits_and_its_own_command(page) -> None:
-    text = page.read_text()
+def kept(stem: str) -> tuple[str, Exhibit | None]:
+    """The page of a kept exhibit, and what it is of, if not of claims."""
+    text = (RESULTS / f"figures/{stem}.md").read_text()
+    words = shlex.split(re.findall("`python scripts/figures.py ([^`]*)`", text)[-1])
+    assert stem.startswith(words[0])
+    if words[0] == "claims":
+        return text, None
+    methods = takewhile(lambda word: not word.startswith("-"), words[2:])
+    return text, EXHIBITS[words[0]].beside([*methods])
+
+
+@pytest.mark.parametrize("stem", KEPT)
+def test_a_kept_exhibit_is_whole_and_of_clean_commits_and_its_own_command(stem) -> None:
+    page = RESULTS / f"figures/{stem}.md"
+    text, exhibit = kept(stem)
     assert "-dirty" not in text
     assert "None" not in text
-    name = text.split("`python scripts/figures.py ")[1].split()[0]
-    assert name in (*EXHIBITS, "claims")
-    assert page.stem.startswith(name)
-    if "![" in text:
+    if exhibit is None or not isinstance(exhibit.what, Counts):
+        assert page.with_suffix(".csv").exists()
+    if page.with_suffix(".png").exists() or page.with_suffix(".pdf").exists():
+        assert f"![{stem}]({stem}.png)" in text
         assert page.with_suffix(".png").stat().st_size < 150_000
         assert page.with_suffix(".pdf").exists()
+        assert f"](figures/{stem}.md)" in (RESULTS / "figures.md").read_text()
+
+
+@pytest.mark.parametrize("stem", KEPT)
+def test_a_kept_exhibit_tells_what_its_csv_holds(stem) -> None:
+    text, exhibit = kept(stem)
+    if exhibit is None or isinstance(exhibit.what, Looked | Counts):
+        return  # of more than the figures of its runs
+    rows = pd.read_csv(RESULTS / f"figures/{stem}.csv")
+    dataset = re.findall(r"^# .*?, on ([\w-]+):", text)[0]
+    modalities = re.findall("^On (.*), test, `", text, re.MULTILINE)[0].split(" + ")
+    measured = Measured(rows, dataset, modalities)
+    for table in tables(exhibit, measured):
+        assert table in text
+    lines = {axes.get_title().count("\n") for axes in picture(exhibit, measured).axes}
+    assert len(lines) == 1  # titles as high as each other
+
+
+@pytest.mark.parametrize("stem", [stem for stem in KEPT if stem.endswith("-methods")])
+def test_kept_tables_of_methods_are_of_the_recorded_runs(stem) -> None:
+    lines = (RESULTS / "tiktok.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    known = {
+        (record["case"], record["seed"]): record["test"]
+        for record in records
+        if record.get("candidates", "all") == "all"
+    }
+    for row in pd.read_csv(RESULTS / f"figures/{stem}.csv").to_dict("records"):
+        test = known[row["case"], row["seed"]]
+        found = {metric: row[metric] for metric in test if metric in row}
+        assert len(found) > 4
+        assert found == pytest.approx({m: test[m] for m in found}, abs=1e-6), row[
+            "case"
+        ]
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_tables_have_every_metric_that_is_printed(name) -> None:
+    exhibit = EXHIBITS[name]
+    what = exhibit.what
+    if isinstance(what, Variants):
+        theirs, panels = printed(exhibit.paper, what.table), 1
+    elif isinstance(what, Sweeps):
+        theirs, panels = printed(exhibit.paper, what.panels[0].table), len(what.panels)
+    else:
+        return
+    assert {*theirs["metric"]} <= {*what.metrics}
+    cases = exhibit.cases(("image", "text"))
+    figures = dict.fromkeys(theirs["metric"], 0.5) | {"GB": 1, "s/epoch": 2}
+    rows = pd.DataFrame([{"case": c, "seed": 0, **figures} for c in cases])
+    told = tables(exhibit, Measured(rows, "tiktok", ("image", "text")))
+    for metric in theirs["metric"].unique():
+        spoken = {"memory_gb": "memory, GB", "seconds_per_epoch": "seconds an epoch"}
+        heads = [table.splitlines()[0] for table in told]
+        words = spoken.get(metric, metric)
+        mine = [head for head in heads if f"{words} | case | tiktok |" in head]
+        assert len(mine) == panels
+        for dataset in theirs["dataset"].unique():
+            assert all(f"| {dataset}, printed |" in head for head in mine)
+
+
+def test_an_exhibit_is_drawn_again_without_its_runs(figures, folder, tmp_path) -> None:
+    out = tmp_path / "out"
+    line = f"mde-parts {folder} {SMALL} --output {out}"
+    figures(line)
+    first = {kind: (out / f"mde-parts.{kind}").read_text() for kind in ("md", "csv")}
+    for run in out.glob("mde-*/"):
+        shutil.rmtree(run)
+    other = first["csv"].replace("\nmde,0,1,", "\nmde,0,7,")  # its run is there
+    assert other != first["csv"]
+    (out / "mde-parts.csv").write_text(other)
+    figures(f"{line} --redraw")
+    for kind, text in first.items():
+        assert (out / f"mde-parts.{kind}").read_text() == text
+    lines = other.splitlines(keepends=True)
+    (out / "mde-parts.csv").write_text("".join(lines[:2]))
+    with pytest.raises(MMRecError, match="no figures of 'mde"):
+        figures(f"{line} --redraw")
+    for broken in ("", "a,b\n1,2\n"):
+        (out / "mde-parts.csv").write_text(broken)
+        with pytest.raises(MMRecError, match="is no table"):
+            figures(f"{line} --redraw")
+    (out / "mde-parts.csv").unlink()
+    with pytest.raises(MMRecError, match=r"there is no .*mde-parts\.csv"):
+        figures(f"{line} --redraw")
+    with pytest.raises(MMRecError, match="more than its .csv holds"):
+        figures(f"sand-halves {folder} --redraw")
+
+
+def test_shares_are_drawn_again_without_their_runs(figures, folder, tmp_path) -> None:
+    out = tmp_path / "out"
+    line = f"br_mrs-kinds {folder} vbpr {SMALL} --output {out}"
+    assert "| VBPR | `vbpr` |" in figures(line)
+    page = (out / "br_mrs-kinds.md").read_text()
+    rows = pd.read_csv(out / "br_mrs-kinds.csv")
+    shares = rows[[name for name in rows if name.startswith("share ")]]
+    assert shares.sum(axis=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    for name in rows["case"]:
+        shutil.rmtree(out / name)
+    figures(f"{line} --redraw")
+    assert (out / "br_mrs-kinds.md").read_text() == page

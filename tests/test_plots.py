@@ -29,6 +29,7 @@ from pyg_mmrec.plots import (
 from pyg_mmrec.plots.contribution import table_of
 from pyg_mmrec.plots.density import circle_density
 from pyg_mmrec.plots.graph import neighbours
+from pyg_mmrec.plots.kinds import looks
 from pyg_mmrec.plots.style import shortened
 from pyg_mmrec.transforms import KNN
 
@@ -198,7 +199,9 @@ def test_a_heat_map_is_even_about_nothing() -> None:
     axes, bar = plot_heat(table, [(0, 0)], [(1, 2), (0, 1)], "what").axes
     assert axes.images[0].get_clim() == (-0.2, 0.2)
     assert [patch.get_xy() for patch in axes.patches] == [(-0.46, -0.46)]
-    assert sorted(lines_of(axes)) == [([2, 1], [1, 0])]
+    stars, rises = lines_of(axes)
+    assert stars == ([2, 1], [1, 0])
+    assert rises == (pytest.approx([0.28, 2.28]), pytest.approx([-0.28, 0.72]))
     assert bar.get_ylabel() == "what"
 
 
@@ -329,6 +332,10 @@ def test_variants_share_their_names() -> None:
     x, y = lines_of(left)[0]
     assert (x, y) == (pytest.approx([0.2, 0.5]), [2, 1])
     assert lines_of(right)[0] == ([0.4], [0])
+    empty = {axes: [(t.get_text(), t.get_position()[1]) for t in axes.texts]
+             for axes in (left, right)}  # fmt: skip
+    assert empty == {left: [("no figure", 0)],
+                     right: [("no figure", 1), ("no figure", 2)]}  # fmt: skip
     with pytest.raises(MMRecError, match="no figures"):
         plot_variants({})
 
@@ -347,8 +354,27 @@ def test_sweeps_keep_the_order_of_the_values() -> None:
     assert len(figure.legends) == 1
 
 
-def test_no_two_kinds_of_users_look_alike() -> None:
-    kinds = [f"kind {i}" for i in range(13)]  # of four modalities
+def test_no_two_kinds_of_users_look_alike_in_grey() -> None:
+    names = ("text", "image", "audio", "genre")
+    kinds = [f"unique_{m}{end}" for end in ("", "_fused") for m in names]
+    kinds += ["synergy", "redundant", "degradation", "partial", "partial_fused"]
     table = pd.DataFrame({"share": 1 / 14}, [*kinds, "missed"])
-    bars = plot_contribution({"a": table}).axes[0].patches
-    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 13
+    (axes,) = plot_contribution({"a": table}).axes
+    assert axes.get_xlim() == (0, 100)
+    assert len({bar.get_facecolor() for bar in axes.patches}) == 13
+    greys: dict[str, list[float]] = {}
+    for bar in axes.patches:
+        grey = np.array(bar.get_facecolor()[:3]) @ (0.299, 0.587, 0.114)
+        greys.setdefault(bar.get_hatch() or "", []).append(grey)
+    assert [len(of_hatch) for of_hatch in greys.values()] == [2, 2, 2, 2, 5]
+    for of_hatch in greys.values():
+        assert np.diff(sorted(of_hatch)).min() > 0.12
+
+
+def test_a_kind_of_users_looks_the_same_in_every_picture() -> None:
+    alone = looks(["unique_image", "synergy", "unique_image_fused"])
+    beside = looks(["unique_audio", "unique_genre", "unique_text", *alone])
+    assert {kind: beside[kind] for kind in alone} == alone
+    many = looks([f"unique_m{i}" for i in range(7)])  # some fall on one hatch
+    assert len({look.hatch for look in many.values()}) == 7
+    assert len(looks([f"unique_m{i}" for i in range(9)])) == 9

@@ -33,6 +33,7 @@ from pyg_mmrec.plots.style import grid, look, new_figure, styled
 from pyg_mmrec.transforms import CoOccurrence
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PART = "growth"
@@ -269,11 +270,17 @@ def plot_growth(table: pd.DataFrame) -> Figure:
             edges, values = curve["edges"], curve[column]
             if values.notna().any():
                 axes.loglog(edges, values, label=name, **look(i))
+        axes.set(xlabel="interactions", ylabel=label)
         if lines:
-            first = max(lines.values(), key=len)
-            edges, least = first["edges"], first[column].iloc[0]
-            axes.loglog(edges, least * edges / edges.iloc[0], ":", color="0.5")
+            _proportional(axes, max(lines.values(), key=len), column)
             axes.legend(fontsize="x-small")
-        axes.set(xlabel="interactions (dotted: proportional)", ylabel=label)
         grid(axes)
     return figure
+
+
+def _proportional(axes: Axes, longest: pd.DataFrame, column: str) -> None:
+    """What grows as the data do, dotted; of one size there is nothing to compare."""
+    edges, least = longest["edges"], longest[column].iloc[0]
+    if len(edges) > 1:
+        axes.loglog(edges, least * edges / edges.iloc[0], ":", color="0.5")
+        axes.set_xlabel("interactions (dotted: proportional)")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
 from pyg_mmrec.datasets import Dataset
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.experiments.literature import published
 
@@ -33,7 +34,7 @@ class Variants:
     Args:
         rows: Cases by the names that the paper prints for them, or what gives them
             from the modalities at hand; those of ``table`` if ``None``.
-        metrics: What its columns are; the first two are drawn.
+        metrics: What its tables are of; the first two are drawn.
         table: The table of :func:`~pyg_mmrec.published` that prints figures of them.
     """
 
@@ -86,11 +87,28 @@ class Sweeps:
 
     Args:
         panels: The options.
-        metrics: What the columns of their tables are; the first is drawn.
+        metrics: What their tables are of; the first is drawn.
     """
 
     panels: Sequence[Sweep]
     metrics: Sequence[str] = RECALL
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of the users by what serves them, a bar each.
+
+    Args:
+        rows: Cases by their names in the picture.
+        sort: See :func:`~pyg_mmrec.plot_contribution`.
+        more: Whether further methods can be named.
+        planted: Whether its data are made for it.
+    """
+
+    rows: Rows
+    sort: bool = True
+    more: bool = False
+    planted: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,14 +118,10 @@ class Looked:
     Args:
         names: Cases that it needs.
         draw: The picture, and what it says in numbers.
-        more: Whether further methods can be named.
-        planted: Whether its data are made for it.
     """
 
     names: Sequence[str]
     draw: Look
-    more: bool = False
-    planted: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +144,7 @@ class Exhibit:
     paper: str
     where: str
     shows: str
-    what: Variants | Sweeps | Looked | Counts
+    what: Variants | Sweeps | Shares | Looked | Counts
     apart: bool = False
 
     @property
@@ -153,9 +167,36 @@ class Exhibit:
         elif isinstance(what, Sweeps):
             names = [c for p in what.panels for c in p.cases(modalities).values()]
             names += [c for p in what.panels for c in p.levels.values()]
+        elif isinstance(what, Shares):
+            names = [*what.rows.values()]
         else:
             names = [] if isinstance(what, Counts) else [*what.names]
         return list(dict.fromkeys(names))
+
+    def beside(self, methods: Sequence[str]) -> Exhibit:
+        """The same with further methods beside its own.
+
+        Args:
+            methods: Their names.
+
+        Raises:
+            MMRecError: If it is of what it names alone.
+        """
+        what = self.what
+        if not methods:
+            return self
+        if not isinstance(what, Shares) or not what.more:
+            raise MMRecError(
+                f"{self.title} is of what it names alone: leave out {[*methods]}"
+            )
+        rows = {**what.rows, **{printed_name(name): name for name in methods}}
+        return replace(self, what=replace(what, rows=rows))
+
+
+def printed_name(method: str) -> str:
+    """A method's name as the papers print it; its own where none does."""
+    names = published()["method"].unique()
+    return next((name for name in names if case_named("", name) == method), method)
 
 
 def case_named(paper: str, name: str) -> str:

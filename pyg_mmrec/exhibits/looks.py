@@ -14,9 +14,10 @@ from pyg_mmrec.exhibits.described import Drawn
 from pyg_mmrec.experiments.experiment import Run
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, USER, train_edges
 from pyg_mmrec.objectives.generic_unique import generic_unique
-from pyg_mmrec.plots import plot_contribution, plot_density, plot_heat
+from pyg_mmrec.plots import plot_density, plot_heat
 from pyg_mmrec.plots.contribution import table_of
 
+SHARE = "share "  # before a kind of users, in the columns of a .csv
 Runs = Mapping[str, Run]
 Change = Callable[[Tensor], Tensor]
 _SMALL = {"num_users": 500, "num_items": 200, "degree": 30.0}
@@ -135,18 +136,13 @@ def _chosen(train: Tensor, test: Tensor) -> tuple[list[int], list[int]]:
     return users.tolist(), sorted(items)
 
 
-def users_by_kind(runs: Runs, dataset: Dataset, sort: bool = True) -> Drawn:
-    """Shares of users by what serves them, for each of the runs.
+def shares(runs: Runs) -> pd.DataFrame:
+    """The share of users of each kind, a row a run and a column a kind.
 
     Args:
-        runs: The runs, by their names.
-        dataset: What they are of.
-        sort: See :func:`~pyg_mmrec.plot_contribution`.
+        runs: The runs, by their cases.
     """
-    tables = {name: table_of(done) for name, done in runs.items()}
-    shares = pd.DataFrame({n: 100 * t["share"] for n, t in tables.items()})
-    shares = shares.fillna(0.0).rename(
-        columns=lambda name: name.removeprefix("br_mrs:")
-    )
-    text = f"shares of users, %:\n{shares.round(1).to_string()}"
-    return plot_contribution(tables, sort), text
+    found = {case: table_of(done)["share"] for case, done in runs.items()}
+    kinds = dict.fromkeys(kind for table in found.values() for kind in table.index)
+    table = pd.DataFrame(found).T.reindex(columns=[*kinds]).fillna(0.0)
+    return table.add_prefix(SHARE).rename_axis("case").reset_index()

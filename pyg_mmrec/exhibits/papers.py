@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from pyg_mmrec.exhibits import looks
 from pyg_mmrec.exhibits.described import (
@@ -15,13 +14,14 @@ from pyg_mmrec.exhibits.described import (
     Looked,
     Modalities,
     Rows,
+    Shares,
     Sweep,
     Sweeps,
     Variants,
 )
 
 # Which seven the draft's table has is not known: these have branches by modality.
-BACKBONES = ("vbpr", "mmgcn", "grcn", "dualgnn", "freedom", "lgmrec", "mgcn")
+BACKBONES = ("VBPR", "MMGCN", "GRCN", "DualGNN", "FREEDOM", "LGMRec", "MGCN")
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 FLEXIBLE = {
     "SAND_a": "sand:align=solosim:distance=mi",
@@ -42,9 +42,20 @@ OTHERS = {  # of the terms of BR-MRS
     "BR-MRS CHNS only": "br_mrs-chns_only",
     "BR-MRS synergy only": "br_mrs-synergy_only",
 }
-TERMS = ("br_mrs", "br_mrs-hard", "br_mrs-synergy", "br_mrs-terms")
-WEIGHTS = ("br_mrs:synergy_weight=0.01", "br_mrs:synergy_weight=1.0", "br_mrs",
-           "br_mrs:hard_weight=0.01", "br_mrs:hard_weight=1.0")  # fmt: skip
+TERMS = {name: OTHERS[name] for name in [*OTHERS][:4]}
+WEIGHTS = {
+    "weight of synergy 0.01": "br_mrs:synergy_weight=0.01",
+    "weight of synergy 1": "br_mrs:synergy_weight=1.0",
+    "BR-MRS": "br_mrs",
+    "weight of hard negatives 0.01": "br_mrs:hard_weight=0.01",
+    "weight of hard negatives 1": "br_mrs:hard_weight=1.0",
+}
+PLANTED_TASTES = {
+    f"{name}, taste {taste}": f"{OTHERS[name]}@{kind}"
+    for kind, taste in (("shared", "shared"), ("unique", "of the image"),
+                        ("together", "of both together"))
+    for name in ("BR-MRS", "w/o both")
+}  # fmt: skip
 
 
 def _alone(names: Modalities) -> Rows:
@@ -72,7 +83,8 @@ def _plugged(plug: str, backbones: Sequence[str]) -> Rows:
     rows: dict[str, str] = {}
     terms = plug.upper().replace("_", "-")
     for name in backbones:
-        rows |= {name: name, f"{name} + {terms}": f"{name}+{plug}"}
+        method = name.lower()
+        rows |= {name: method, f"{name} + {terms}": f"{method}+{plug}"}
     return rows
 
 
@@ -173,8 +185,10 @@ EXHIBITS = {
         Variants(metrics=("recall@5",), table="table2-ablation"),
     ),
     "mde-tradeoff": Exhibit(
-        "mde", "figure 2", "preferences fixed for all (A), free weights (B), its own",
-        Sweeps((Sweep("weight of the text, or the first modality (A)", _fixed,
+        "mde", "figure 2",
+        "preferences fixed for all (A), by the weight of the text or else of the first "
+        "modality, free weights (B), its own",
+        Sweeps((Sweep("weight of text or first (A)", _fixed,
                       (0.1, 0.3, 0.5, 0.7, 0.9), levels=LEARNED),), ("recall@5",)),
     ),
     "br_mrs-plugged": Exhibit(
@@ -195,22 +209,20 @@ EXHIBITS = {
     "br_mrs-users": Exhibit(
         "br_mrs", "shares of users",
         "users by what serves them, with each term off; METHOD adds others",
-        Looked(TERMS, looks.users_by_kind, more=True),
+        Shares(TERMS, more=True),
     ),
     "br_mrs-kinds": Exhibit(
         "br_mrs", "shares of users of any method",
         "users by what serves them; METHOD adds others",
-        Looked(("br_mrs",), looks.users_by_kind, more=True),
+        Shares({"BR-MRS": "br_mrs"}, more=True),
     ),
     "br_mrs-weighed": Exhibit(
         "br_mrs", "shares of users by weight", "the same against the terms' weights",
-        Looked(WEIGHTS, partial(looks.users_by_kind, sort=False)),
+        Shares(WEIGHTS, sort=False),
     ),
     "br_mrs-types": Exhibit(
         "br_mrs", "synthetic users",
         "users whose taste is planted: shared, unique to a modality, of both together",
-        Looked(tuple(f"{t}@{kind}" for kind in looks.PLANTED
-                     for t in ("br_mrs", "br_mrs-terms")), looks.users_by_kind,
-               planted=True),
+        Shares(PLANTED_TASTES, sort=False, planted=True),
     ),
 }  # fmt: skip

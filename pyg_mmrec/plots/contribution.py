@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,20 +11,14 @@ import pandas as pd
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.contribution import modality_contribution
 from pyg_mmrec.experiments.experiment import Run
-from pyg_mmrec.plots.style import COLORS, legend_above, new_figure, styled
+from pyg_mmrec.plots.kinds import looks
+from pyg_mmrec.plots.style import legend_above, new_figure, styled
 from pyg_mmrec.training.likeness import ranked_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_KINDS = ("unique", "synergy", "redundant", "degradation", "partial")
-# Told apart in grey as well: of neighbours in a bar one is light, or hatched.
-_FILLS = (
-    ("#0072B2", ""), ("#E69F00", ""), ("#56B4E9", "///"), ("#F5D08A", "..."),
-    ("#009E73", ""), ("#CCCCCC", "xxx"), ("#D55E00", ""), ("#CC79A7", "\\\\"),
-    ("#333333", ""), ("#FFFFFF", "oo"), ("#F0E442", ""), ("#B8D8E8", "++"),
-    ("#8C6D31", ""), ("#E8E8F8", "--"),
-)  # fmt: skip
+_EDGE: Any = {"edgecolor": "black", "linewidth": 0.5}
 
 
 @styled
@@ -83,11 +77,12 @@ def table_of(one: Run | pd.DataFrame) -> pd.DataFrame:
 def _single(table: pd.DataFrame) -> Figure:
     shown = table.drop(index="missed").iloc[::-1]
     figure, axes = new_figure(6.0, 0.8 + 0.32 * len(table))
+    fills = looks(shown.index)
     bars = axes.barh(
-        words(shown.index),
-        100 * shown["share"],
-        color=[COLORS[_KINDS.index(name.split("_")[0])] for name in shown.index],
-    )
+        words(shown.index), 100 * shown["share"], **_EDGE,
+        color=[fill.color for fill in fills.values()],
+        hatch=[fill.hatch for fill in fills.values()],
+    )  # fmt: skip
     axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
     axes.margins(x=0.12)
     served, users = int(shown["users"].sum()), table["users"].sum()
@@ -111,14 +106,16 @@ def _stacked(tables: Mapping[str, pd.DataFrame], sort: bool) -> Figure:
         shares = shares.iloc[:, ::-1]
     figure, axes = new_figure(7.0, 1.6 + 0.3 * shares.shape[1])
     left = np.zeros(shares.shape[1])
-    for i, kind in enumerate(shares.index):
-        color, hatch = _FILLS[i % len(_FILLS)]
+    for kind, (color, hatch) in looks(shares.index).items():
         axes.barh(
             shares.columns, shares.loc[kind], left=left, label=words([kind])[0],
-            color=color, hatch=hatch, edgecolor="black", linewidth=0.5, height=0.7,
+            color=color, hatch=hatch, height=0.7, **_EDGE,
         )  # fmt: skip
         left += shares.loc[kind].to_numpy()
-    axes.set(xlabel="share of users, %", ylim=(-0.6, shares.shape[1] - 0.4))
+    axes.set(
+        xlabel="share of users, %; nothing is found for the rest",
+        xlim=(0, 100), ylim=(-0.6, shares.shape[1] - 0.4),
+    )  # fmt: skip
     legend_above(figure, axes, 4)
     return figure
 

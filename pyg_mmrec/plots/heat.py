@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES = 0.34  # of a cell
+_CORNER = (0.28, -0.28)  # of a cell, from its middle: a star leaves it free
+_PLUS: Any = {"marker": "+", "color": "black", "markersize": 5, "linestyle": "none"}
 Pair = tuple[int, int]
 
 
@@ -25,6 +27,8 @@ def plot_heat(
     label: str = "change",
 ) -> Figure:
     """A table as a heat map, with some cells framed and some marked.
+
+    What rose has a plus in its corner, for in grey a rise looks like a fall.
 
     Args:
         table: Values, a row per user and a column per item.
@@ -38,15 +42,15 @@ def plot_heat(
         >>> table = pd.DataFrame([[0.1, -0.2]], ["u1"], ["i1", "i2"])
         >>> figure = plot_heat(table, framed=[(0, 0)], marked=[(0, 1)])
         >>> [text.get_text() for text in figure.legends[0].get_texts()]
-        ['train', 'test']
+        ['train', 'test', 'rose']
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
     high, wide = table.shape
-    figure, axes = new_figure(2.6 + _INCHES * wide, 2.3 + _INCHES * high)
+    figure, axes = new_figure(2.6 + _INCHES * wide, 1.9 + _INCHES * high)
     most = float(np.abs(table.to_numpy()).max()) or 1.0
-    image = axes.imshow(table, cmap="PuOr_r", vmin=-most, vmax=most, aspect="equal")
+    image = axes.imshow(table, cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
     for row, column in framed:
         axes.add_patch(
             Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, lw=1.8)
@@ -57,6 +61,9 @@ def plot_heat(
         axes.plot(
             columns, rows, "*", color="white", markeredgecolor="black", markersize=9
         )
+    rose = np.argwhere(table.to_numpy() > 0)
+    if len(rose):
+        axes.plot(rose[:, 1] + _CORNER[0], rose[:, 0] + _CORNER[1], **_PLUS)
     names = [shortened(str(name), 22, lines=1) for name in table.columns]
     axes.set_xticks(range(wide), names, rotation=55, ha="right", fontsize=7)
     axes.set_yticks(range(high), [str(name) for name in table.index], fontsize=7)
@@ -65,5 +72,6 @@ def plot_heat(
     frame = Rectangle((0, 0), 1, 1, fill=False, lw=1.8, label="train")
     star = Line2D([], [], marker="*", color="white", markeredgecolor="black",
                   markersize=9, linestyle="none", label="test")  # fmt: skip
-    figure.legend(handles=[frame, star], loc="outside upper center", ncols=2)
+    plus = Line2D([], [], label="rose", **_PLUS)
+    figure.legend(handles=[frame, star, plus], loc="outside upper center", ncols=3)
     return figure

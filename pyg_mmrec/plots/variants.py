@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Panels = Mapping[str, pd.Series]
 _TITLE = 27  # characters of a line of it
+_BETWEEN = 0.09  # inches beside a panel, so that ticks of two do not run together
 _LEVELS = ("--", ":", "-.")
 
 
@@ -56,6 +57,12 @@ def plot_variants(panels: Panels, columns: int = 3, label: str = "") -> Figure:
         axes.errorbar(
             mean, at, xerr=spread, fmt="o", color=COLORS[0], markersize=5, capsize=2.5
         )
+        for name in names:  # an empty line would read as one that is off the axis
+            if name not in mean.index:
+                axes.text(
+                    0.5, place[name], "no figure", color="0.45", fontsize=8,
+                    ha="center", va="center", transform=axes.get_yaxis_transform(),
+                )  # fmt: skip
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.margins(x=0.12)
@@ -125,7 +132,7 @@ def plot_sweeps(
         axes.margins(x=0.08, y=0.15)
         axes.locator_params(axis="y", nbins=5)
 
-    size = 2.35 * min(columns, len(panels)) + 0.4, 2.15
+    size = 2.3 * min(columns, len(panels)) + 0.4, 2.15
     figure = _grid(panels, columns, size, draw)
     figure.supylabel(label, fontsize=9)
     _legend(figure)
@@ -158,6 +165,7 @@ def _grid(
         size[0], size[1] * lines + 0.5, nrows=lines, ncols=wide, squeeze=False,
         **subplots,
     )  # fmt: skip
+    figure.get_layout_engine().set(w_pad=_BETWEEN)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis, (title, values) in zip(axes.flat, panels.items(), strict=False):
