@@ -14,7 +14,13 @@ from pyg_mmrec.dropout import dropout
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, REV_INTERACTS, TRAINED, USER, EdgeType
 from pyg_mmrec.operators import sparse_dense
-from pyg_mmrec.sparse import Entries, full_precision, row_starts, sparse_csr
+from pyg_mmrec.sparse import (
+    Entries,
+    degrees,
+    full_precision,
+    row_starts,
+    sparse_csr,
+)
 
 
 class Adjacency:
@@ -133,7 +139,7 @@ class Adjacency:
         edges, num_nodes = self.union.edge_index, sum(self.size)
         loops = torch.arange(num_nodes, device=edges.device).expand(2, -1)
         edges = torch.cat([edges, loops], dim=1)
-        degree = torch.bincount(edges[1], minlength=num_nodes)
+        degree = degrees(edges[1], num_nodes)
         weight = degree.to(torch.get_default_dtype())[edges].prod(0).rsqrt()
         looped = Adjacency(edges, weight, (num_nodes, num_nodes))
         if not self.one_way:
@@ -150,7 +156,7 @@ class Adjacency:
         with degrees as in :attr:`looped`, sources first.
         """
         edges = self.looped.edge_index
-        degree = torch.bincount(edges[1], minlength=sum(self.size))
+        degree = degrees(edges[1], sum(self.size))
         weight = degree.reciprocal()[edges[1]]
         return Adjacency(edges, weight, self.looped.size)
 
@@ -189,7 +195,7 @@ class Adjacency:
             \mathbf{D}^{-1/2} \mathbf{A}
         """
         centre = self.edge_index[1]
-        degree = torch.bincount(centre, minlength=self.size[1])
+        degree = degrees(centre, self.size[1])
         weight = degree.to(torch.get_default_dtype())[centre].rsqrt()
         return Adjacency(self.edge_index, weight, self.size)
 
@@ -201,7 +207,7 @@ class Adjacency:
             \mathbf{D}^{-1} \mathbf{A}
         """
         centre = self.edge_index[1]
-        degree = torch.bincount(centre, minlength=self.size[1])
+        degree = degrees(centre, self.size[1])
         weight = degree.to(torch.get_default_dtype()).reciprocal()[centre]
         return Adjacency(self.edge_index, weight, self.size)
 
@@ -342,7 +348,7 @@ def neighbour_mean(
         ``[C]`` bool.
     """
     edge_index = edge_index[:, present[edge_index[0]]]
-    count = torch.bincount(edge_index[1], minlength=num_nodes)
+    count = degrees(edge_index[1], num_nodes)
     x = x.float()
     ones = x.new_ones(edge_index.size(1))
     total = Adjacency(edge_index, ones, (x.size(0), num_nodes)).matmul(x)

@@ -118,8 +118,13 @@ def sparse_csr(
         )
 
 
+def degrees(index: Tensor, num_nodes: int) -> Tensor:
+    """How often each node occurs, ``[num_nodes]``."""
+    # As a bincount, which would wait for the device to tell the greatest.
+    count = torch.zeros(num_nodes, dtype=torch.long, device=index.device)
+    return count.scatter_add_(0, index, torch.ones_like(index))
+
+
 def row_starts(row: Tensor, num_rows: int) -> Tensor:
     """Where the entries of each row start once they are sorted, ``[num_rows + 1]``."""
-    # As a bincount, which would wait for the device to tell the greatest.
-    start = torch.zeros(num_rows + 1, dtype=torch.long, device=row.device)
-    return start.scatter_add_(0, row + 1, torch.ones_like(row)).cumsum(0)
+    return degrees(row + 1, num_rows + 1).cumsum(0)

@@ -13,9 +13,10 @@ from torch_geometric.transforms import Compose
 
 from pyg_mmrec.adjacency import Adjacency, adjacency
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER
-from pyg_mmrec.sampling import relations
+from pyg_mmrec.sampling import distinct
+from pyg_mmrec.sampling.distinct import Occurring
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
-from pyg_mmrec.sampling.relations import distinct, draw, draw_distinct, ranges
+from pyg_mmrec.sampling.relations import Draw, End, draw_distinct, ranges
 from pyg_mmrec.sampling.sampler import NeighborBatchSampler
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
@@ -27,14 +28,17 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(-1, 6))
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(1, 13))
 def test_draws_are_different_and_as_many_as_there_are(counts, k) -> None:
     start = torch.tensor([0, *counts]).cumsum(0)
     rows = torch.arange(len(counts) - 1, -1, -1)
-    entries = draw(start, rows, k or 1, seeded()).tolist()
+    drawing = Draw(End(start, torch.arange(sum(counts))), rows, k)
+    sizes = drawing.sizes.tolist()
+    assert sizes == [sum(min(k, n) for n in counts), sum(n > k for n in counts)]
+    entries = drawing.entries(sizes, seeded()).tolist()
     for row in rows.tolist():
         count = counts[row]
-        length = count if k < 0 else min(k or 1, count)
+        length = min(k, count)
         drawn, entries = entries[:length], entries[length:]
         assert len(set(drawn)) == length
         assert all(start[row] <= entry < start[row + 1] for entry in drawn)
@@ -46,14 +50,19 @@ def test_draws_are_different_and_as_many_as_there_are(counts, k) -> None:
 def test_ranges_are_those_of_a_loop(pairs) -> None:
     want = [n for start, count in pairs for n in range(start, start + count)]
     start, count = torch.tensor(pairs, dtype=torch.long).view(-1, 2).T
-    assert ranges(start, count).tolist() == want
+    assert ranges(start, count, len(want)).tolist() == want
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 99), max_size=40), st.sampled_from([100, 10_000]))
 def test_different_values_are_in_order(values, size) -> None:
-    found = distinct(torch.tensor(values, dtype=torch.long), size)
-    assert found.tolist() == sorted(set(values))
+    found = Occurring.of(torch.tensor(values, dtype=torch.long), size)
+    assert (found.ordered is None) == (size <= 8 * len(values))
+    assert int(found.count) == len(set(values))
+    assert found.values(len(set(values))).tolist() == sorted(set(values))
+    known = torch.arange(size) % 3 - 1  # every third has no place
+    left = sorted({value for value in values if value % 3 == 0})
+    assert found.without(known).values(len(left)).tolist() == left
 
 
 @pytest.mark.parametrize(("count", "k"), [(5, 2), (7, 3), (4, 4), (9, 1)])
@@ -103,7 +112,7 @@ def around(data: HeteroData, seeds: dict, hops: int) -> tuple[dict, dict]:
 @pytest.mark.parametrize("table", [0, 8])
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_all_neighbours_are_those_of_a_loop(graph, hops, table, monkeypatch) -> None:
-    monkeypatch.setattr(relations, "_TABLE", table)
+    monkeypatch.setattr(distinct, "_TABLE", table)
     data = whole(graph)
     sampler = NeighborSampler(data, [-1] * hops)
     for seeds in ({USER: [3, 0], ITEM: [5]}, {ITEM: [1]}, {USER: [2]}):
@@ -187,6 +196,25 @@ def test_only_the_named_relations_are_in_a_subgraph(graph) -> None:
     assert relations_of(data, None) == data.edge_types
 
 
+def test_users_draw_the_items_of_every_relation_with_items(graph) -> None:
+    """What MMSSL makes up was drawn by items alone, and users were left without."""
+    data, made = whole(graph), (USER, "generated_image", ITEM)
+    users = torch.arange(40)
+    data[made].edge_index = torch.stack([users, users % 30])
+    data[made].edge_weight = torch.rand(40, generator=seeded())
+    part = NeighborSampler(data, [-1])({USER: torch.tensor([7, 31])})
+    assert edges_of(part, made) == {(7, 7), (31, 1)}
+    assert torch.equal(part[made].edge_weight, data[made].edge_weight[part[made].e_id])
+
+
+def test_a_type_that_no_relation_reaches_stays_out(graph) -> None:
+    data = whole(graph)
+    data["tag"].x = torch.eye(3)
+    part = NeighborSampler(data, [-1, 2])({USER: torch.tensor([7])}, seeded())
+    assert part["tag"].num_nodes == 0
+    assert part["tag"].x.shape == (0, 3)
+
+
 def test_attributes_of_edges_follow(graph) -> None:
     data = whole(graph)
     data[INTERACTS].time = torch.arange(data[INTERACTS].edge_index.size(1))
@@ -202,7 +230,7 @@ def test_tables_and_sorting_find_the_same(hops, seed) -> None:
     found = []
     for table in (0, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(relations, "_TABLE", table)
+            patch.setattr(distinct, "_TABLE", table)
             sampler = NeighborSampler(data, hops)
             found.append(sampler({USER: torch.tensor([2, 30])}, seeded(seed)))
     for kind in data.edge_types:

@@ -13,7 +13,7 @@ from pyg_mmrec.errors import DivergedError, MMRecError
 from pyg_mmrec.methods import Recommender, available, get
 from pyg_mmrec.methods.mvgae import Reconstruction
 from pyg_mmrec.methods.parts.mentor import FeatureMasking
-from pyg_mmrec.objectives.step import distinct
+from pyg_mmrec.sampling.distinct import distinct
 from pyg_mmrec.sampling.sampler import Batch, FixedBatch
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.losses import Losses

@@ -20,7 +20,7 @@ from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.contract.elsewhere import POSSIBLE, elsewhere, train
 from pyg_mmrec.contract.joining import new_nodes
 from pyg_mmrec.contract.kept import Broken, close, require, same
-from pyg_mmrec.contract.small import make_graph, small
+from pyg_mmrec.contract.small import make_graph, make_halves, small
 from pyg_mmrec.embeddings import Branch, dense
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, set_interactions, train_edges
@@ -139,7 +139,7 @@ def masks(method: str) -> None:
 
 
 def subgraph(method: str) -> None:
-    """A sampled subgraph of all nodes, by PyG's ``n_id``, gives the same."""
+    """A subgraph, by PyG's ``n_id``, gives its nodes what the whole graph does."""
     model, data, _ = small(method, make_graph())
     model.eval()
     part_of = copy.copy(data)
@@ -150,23 +150,36 @@ def subgraph(method: str) -> None:
         "a subgraph of all nodes gives other embeddings: look tables up by n_id, as "
         "pyg_mmrec.nn.NodeEmbedding does",
     )
-    if model.whole_graph:
+    if model.whole_graph or not model.objectives():
         return
     generator = torch.Generator().manual_seed(4)
     order = {
         kind: torch.randperm(int(data[kind].num_nodes), generator=generator)
         for kind in (USER, ITEM)
     }
-    sampler = NeighborSampler(data, [-1], relations_of(data, model.reads))
-    whole = [
-        Branch(x.user[order[USER]], x.item[order[ITEM]]) for x in _tables(model, data)
-    ]
-    part = _tables(model, sampler(order))
     require(
-        close(list(chain(*whole)), list(chain(*part))),
+        _as_whole(model, data, order),
         "a sampled subgraph of all nodes, in another order, gives other embeddings: "
         "what it reads has to follow n_id, or 'whole_graph' to say why it cannot",
     )
+    model, data, _ = small(method, make_halves())
+    half = {kind: torch.arange(int(data[kind].num_nodes) // 2) for kind in (USER, ITEM)}
+    require(
+        _as_whole(model.eval(), data, half),
+        "users and items that nothing connects to the others have other embeddings "
+        "without them: leave out what is summed over, or drawn from, all nodes at "
+        "once, or let 'whole_graph' say that it cannot, as a sentence goes on after "
+        "the method's name",
+    )
+
+
+def _as_whole(model: Recommender, data: HeteroData, nodes: dict[str, Tensor]) -> bool:
+    """Whether the subgraph of some nodes gives them what the whole graph does."""
+    sampler = NeighborSampler(data, [-1], relations_of(data, model.reads))
+    part = sampler(nodes)
+    user, item = part[USER].n_id, part[ITEM].n_id
+    whole = [Branch(x.user[user], x.item[item]) for x in _tables(model, data)]
+    return close(list(chain(*whole)), list(chain(*_tables(model, part))))
 
 
 def _tables(model: Recommender, data: HeteroData) -> list[Branch]:
@@ -174,6 +187,7 @@ def _tables(model: Recommender, data: HeteroData) -> list[Branch]:
     with torch.no_grad():
         out = model(data)
         branches = [(out.user, out.item), *out.modal.values()]
+        branches += chain(*out.groups.values())
         return [Branch(dense(user), dense(item)) for user, item in branches]
 
 

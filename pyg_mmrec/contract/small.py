@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.config import override
 from pyg_mmrec.experiments.assembly import configure
-from pyg_mmrec.graph import ITEM, interaction_graph
+from pyg_mmrec.graph import INTERACTS, ITEM, USER, interaction_graph, modalities
 from pyg_mmrec.methods import Recommender, get
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.config import TrainConfig
@@ -53,6 +53,32 @@ def make_graph(
             data[ITEM][f"mask_{name}"] = mask
             x = x * mask.unsqueeze(-1)
         data[ITEM][f"x_{name}"] = x
+    return data
+
+
+def make_halves() -> HeteroData:
+    """Two graphs of :func:`make_graph` as one, which nothing connects.
+
+    Features of one half's items point away from the other's, so that the nearest
+    items, and those that users like best by features, are of the same half. They are
+    small, so that no softmax of them is all or nothing.
+    """
+    halves = [make_graph(seed=seed) for seed in (0, 1)]
+    first = [int(halves[0][kind].num_nodes) for kind in (USER, ITEM)]
+    apart = torch.tensor(first)[:, None]
+
+    def joined(key: str) -> torch.Tensor:
+        one, other = (half[INTERACTS][key] for half in halves)
+        return torch.cat([one, other + apart], dim=1)
+
+    data = interaction_graph(
+        2 * first[0],
+        2 * first[1],
+        *map(joined, ("edge_index", "val_label_index", "test_label_index")),
+    )
+    for name in modalities(halves[0]):
+        one, other = (half[ITEM][f"x_{name}"] for half in halves)
+        data[ITEM][f"x_{name}"] = torch.cat([one + 6, other - 6]) / 40
     return data
 
 

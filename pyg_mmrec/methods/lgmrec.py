@@ -89,6 +89,7 @@ class LGMRec(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global"})
+    whole_graph = "sums all items into its hyperedges, which a subgraph lacks"
     parallel = Columns()
     # The authors', whose dropout is given as the share that is kept.
     presets = {

@@ -103,6 +103,7 @@ class MGNM(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "global", "layers"})
+    whole_graph = "sums all items into its hyperedges, which a subgraph lacks"
     parallel = Alone("memberships in its hypergraphs learn from all columns at once")
     # The paper's, Tables IV to VI. It states neither alpha, omega nor lambda.
     presets = {

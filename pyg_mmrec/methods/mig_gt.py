@@ -109,6 +109,10 @@ class MIGGT(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"feats", "modal"})
+    whole_graph = (
+        "norms features by all items at once and attends to items drawn from all, "
+        "which a subgraph lacks"
+    )
     parallel = Alone(
         "entries of whole tables are dropped out, which processes would draw unlike"
     )

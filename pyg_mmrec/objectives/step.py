@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.embeddings import Branch, Embeddings, RowBranch, Rows, select
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.sampling.distinct import distinct
 from pyg_mmrec.sampling.sampler import Batch, FixedBatch, SizedBatch
 
 Nodes = Literal["distinct", "positive", "all"]
@@ -51,31 +52,6 @@ class Model(Protocol):
 
     def eval(self) -> Any:
         """Switch its dropout off."""
-
-
-def distinct(
-    index: Tensor, size: int, count: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """What occurs in an index, sorted, and where each of its entries stands in that.
-
-    As :meth:`torch.Tensor.unique` with ``return_inverse``, without a sort.
-
-    Args:
-        index: From 0 to ``size - 1``, of any shape.
-        size: How many values it could have.
-        count: How many it has, where that is known: nothing waits for the device then.
-            Of a greater one, the values that are missing are ``size - 1``.
-    """
-    occurs = torch.zeros(size, dtype=torch.bool, device=index.device)
-    occurs.index_fill_(0, index.flatten(), True)
-    if count is None:
-        values = occurs.nonzero().squeeze(-1)
-    else:
-        nth = torch.arange(1, count + 1, device=index.device)
-        values = torch.searchsorted(occurs.cumsum(0), nth).clamp_(max=size - 1)
-    place = torch.empty(size, dtype=torch.long, device=index.device)
-    place[values] = torch.arange(values.numel(), device=index.device)
-    return values, place[index]
 
 
 def mean_of(values: Tensor, real: Tensor | None) -> Tensor:
@@ -134,9 +110,6 @@ class Step:
             return self
         if num_neg not in self._narrower:
             batch = self.batch._replace(neg=self.batch.neg[:, :num_neg])
-            if isinstance(self.batch, SizedBatch) and isinstance(batch, SizedBatch):
-                batch.num_users = self.batch.num_users
-                batch.num_items = self.batch.num_items
             self._narrower[num_neg] = step = replace(self, batch=batch)
             step.__dict__["_unique_users"] = self._unique_users  # the same
         return self._narrower[num_neg]

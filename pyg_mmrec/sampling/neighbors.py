@@ -13,7 +13,10 @@ from torch_geometric.data.storage import EdgeStorage, NodeStorage
 from pyg_mmrec.adjacency import adjacency, keep
 from pyg_mmrec.deferred import deferred
 from pyg_mmrec.graph import INTERACTS, LABELS, REV_INTERACTS, EdgeType
-from pyg_mmrec.sampling.relations import Cut, Relation, distinct, draw
+from pyg_mmrec.sampling.distinct import Occurring
+from pyg_mmrec.sampling.relations import Cut, Draw, Relation
+
+_ALL = 2**31  # more edges than any node has
 
 
 class NeighborSampler:
@@ -21,13 +24,15 @@ class NeighborSampler:
 
     As `GraphSAGE <https://arxiv.org/abs/1706.02216>`_: at hop :math:`h` each node that
     the last hop found draws at most ``num_neighbors[h]`` of the edges that end at it,
-    without replacement, in every relation. A node draws once. What is drawn of the
-    interactions counts in both directions, for methods propagate over one relation
-    both ways. Weights of edges are divided by the chance that either end drew them, so
-    that sums over neighbours are on average those of the whole graph.
+    without replacement, in every relation. A node draws once. Users draw items as items
+    do users, and what either drew counts in both directions, for methods propagate over
+    one relation both ways. Weights of edges are divided by the chance that either end
+    drew them, so that sums over neighbours are on average those of the whole graph.
 
-    It is vectorised and draws on the device of the graph; the host waits for sizes
-    alone. Unlike PyG's own loaders it needs no compiled extension.
+    It is vectorised and draws on the device of the graph, and nothing is sent there.
+    The host waits for sizes alone: twice a hop, for how many edges are drawn and for
+    how many nodes are new, of all relations at once, and once for how many edges there
+    are in the end. Unlike PyG's own loaders it needs no compiled extension.
 
     Args:
         data: The graph.
@@ -55,7 +60,7 @@ class NeighborSampler:
         relations: Iterable[EdgeType] | None = None,
     ) -> None:
         self.data = data
-        self.num_neighbors = list(num_neighbors)
+        self._hops = [_ALL if k < 0 else k for k in num_neighbors]
         kinds = data.edge_types if relations is None else [INTERACTS, *relations]
         self._relations = {
             kind: _relation(data, kind)
@@ -90,18 +95,8 @@ class NeighborSampler:
         nodes = {kind: [index] for kind, index in fresh.items()}
         drawn: dict[EdgeType, list[Tensor]] = {kind: [] for kind in self._relations}
         self._enter(nodes)
-        for k in self.num_neighbors:
-            found: dict[str, list[Tensor]] = {kind: [empty] for kind in self._place}
-            for kind, relation in self._relations.items():
-                src, _, dst = kind
-                entry = draw(relation.start, fresh[dst], k, generator)
-                found[src].append(relation.source.index_select(0, entry))
-                drawn[kind].append(entry)
-                if kind == INTERACTS:
-                    entry = draw(relation.start_t, fresh[src], k, generator)
-                    found[dst].append(relation.centre.index_select(0, entry))
-                    drawn[kind].append(relation.back.index_select(0, entry))
-            fresh = {kind: self._unseen(kind, parts) for kind, parts in found.items()}
+        for k in self._hops:
+            fresh = self._unseen(self._draw(fresh, k, drawn, generator))
             for kind, index in fresh.items():
                 nodes[kind].append(index)
             self._enter(nodes)
@@ -112,6 +107,36 @@ class NeighborSampler:
             self._place[kind].index_fill_(0, left, -1)
         return part
 
+    def _draw(
+        self,
+        fresh: Mapping[str, Tensor],
+        k: int,
+        drawn: Mapping[EdgeType, list[Tensor]],
+        generator: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        """Draw edges around some nodes: those at their other ends, as often as drawn.
+
+        Args:
+            fresh: The nodes.
+            k: Edges of each in each relation.
+            drawn: What was drawn so far, to which it is added.
+            generator: Source of the draws.
+        """
+        draws = []
+        for kind, relation in self._relations.items():
+            src, _, dst = kind
+            draws.append((kind, src, Draw(relation.by_centre, fresh[dst], k)))
+            if _both_ways(kind):
+                draws.append((kind, dst, Draw(relation.by_source, fresh[src], k)))
+        found = {kind: [index[:0]] for kind, index in fresh.items()}
+        read = torch.stack([draw.sizes for _, _, draw in draws]).tolist()
+        for (kind, other, draw), sizes in zip(draws, read, strict=True):
+            entry, end = draw.entries(sizes, generator), draw.end
+            found[other].append(end.other.index_select(0, entry))
+            place = end.place
+            drawn[kind].append(entry if place is None else place.index_select(0, entry))
+        return {kind: torch.cat(parts) for kind, parts in found.items()}
+
     def _enter(self, nodes: Mapping[str, list[Tensor]]) -> None:
         """Give the nodes found last their places, behind the others'."""
         for kind, parts in nodes.items():
@@ -120,10 +145,17 @@ class NeighborSampler:
             place = torch.arange(first, last, device=self._device)
             self._place[kind].index_copy_(0, parts[-1], place)
 
-    def _unseen(self, kind: str, found: Sequence[Tensor]) -> Tensor:
-        place = self._place[kind]
-        index = distinct(torch.cat(list(found)), place.numel())
-        return index[place.index_select(0, index) < 0]
+    def _unseen(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of some nodes that have no place yet, each once."""
+        fresh = {
+            kind: Occurring.of(index, place.numel()).without(place)
+            for (kind, place), index in zip(
+                self._place.items(), found.values(), strict=True
+            )
+        }
+        counts = torch.stack([nodes.count for nodes in fresh.values()]).tolist()
+        pairs = zip(fresh.items(), counts, strict=True)
+        return {kind: nodes.values(count) for (kind, nodes), count in pairs}
 
     def _subgraph(
         self,
@@ -135,18 +167,24 @@ class NeighborSampler:
         for kind, index in nodes.items():
             part[kind].n_id, part[kind].num_nodes = index, index.numel()
             _copy_rows(self.data[kind], part[kind], index)
-        for kind, relation in self._relations.items():
-            src, _, dst = kind
+        found = {
+            kind: relation.occurring(torch.cat(drawn[kind]))
+            for kind, relation in self._relations.items()
+        }
+        counts = torch.stack([entries.count for entries in found.values()]).tolist()
+        for (kind, entries), count in zip(found.items(), counts, strict=True):
+            (src, _, dst), relation = kind, self._relations[kind]
             ends = nodes[src], nodes[dst]
             cut = relation.cut(
-                torch.cat(drawn[kind]),
+                entries,
+                count,
                 ends,
                 (self._place[src], self._place[dst]),
                 (
-                    self._missed(ends[0], sizes[src], relation.start_t)
-                    if kind == INTERACTS
+                    self._missed(ends[0], sizes[src], relation.by_source.start)
+                    if _both_ways(kind)
                     else torch.ones(ends[0].numel(), device=self._device),
-                    self._missed(ends[1], sizes[dst], relation.start),
+                    self._missed(ends[1], sizes[dst], relation.by_centre.start),
                 ),
             )
             self._fill(part, kind, cut)
@@ -157,9 +195,8 @@ class NeighborSampler:
 
     def _missed(self, nodes: Tensor, sizes: Sequence[int], start: Tensor) -> Tensor:
         """How likely it is that each node did not draw one of its edges."""
-        hops = [2**31 if k < 0 else k for k in self.num_neighbors]
-        length = torch.tensor(sizes, device=nodes.device)
-        count = torch.tensor([*hops, 0], device=nodes.device).repeat_interleave(length)
+        counts = zip(sizes, [*self._hops, 0], strict=True)
+        count = torch.cat([torch.full((n,), k, device=nodes.device) for n, k in counts])
         degree = start.index_select(0, nodes + 1) - start.index_select(0, nodes)
         return (1 - count / degree.clamp(min=1)).clamp(min=0)
 
@@ -170,6 +207,12 @@ class NeighborSampler:
         store.edge_weight = found.edge_weight  # PyG leaves out what is None
         deferred(store).defer("e_id", partial(_rows, self._relations[of], cut.entry))
         _copy_rows(self.data[of], store)
+
+
+def _both_ways(kind: EdgeType) -> bool:
+    """Whether both ends draw the edges of a relation: those between users and items."""
+    src, _, dst = kind
+    return src != dst
 
 
 def _rows(relation: Relation, entry: Tensor, index: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,34 +12,23 @@ from torch import Tensor
 
 from pyg_mmrec.adjacency import Adjacency
 from pyg_mmrec.blocks import blocks
+from pyg_mmrec.sampling.distinct import Occurring, marked
 from pyg_mmrec.sparse import Entries, row_starts
 
 Pair = tuple[Tensor, Tensor]
-# A table of all values costs a pass over them; a sort costs some ten of what it sorts.
-_TABLE = 8
 
 
-def distinct(values: Tensor, size: int) -> Tensor:
-    """Different values, in order.
+def ranges(start: Tensor, count: Tensor, total: int) -> Tensor:
+    """All numbers of some ranges, one range after the other.
 
     Args:
-        values: Integers from 0 to ``size`` - 1.
-        size: Their bound.
+        start: First number of each.
+        count: How many numbers each has.
+        total: Sum of those counts.
     """
-    if size > _TABLE * values.numel():
-        return values.unique()
-    return _table(values, size).nonzero().squeeze(-1)
-
-
-def _table(values: Tensor, size: int) -> Tensor:
-    found = torch.zeros(size, dtype=torch.bool, device=values.device)
-    return found.index_fill_(0, values, True)
-
-
-def ranges(start: Tensor, count: Tensor) -> Tensor:
-    """All numbers of some ranges, one range after the other."""
-    shift = (start - count.cumsum(0) + count).repeat_interleave(count)
-    return shift.add_(torch.arange(shift.numel(), device=shift.device))
+    shift = start - count.cumsum(0) + count
+    shift = shift.repeat_interleave(count, output_size=total)
+    return shift.add_(torch.arange(total, device=shift.device))
 
 
 def draw_distinct(
@@ -68,32 +58,61 @@ def draw_distinct(
     return picks
 
 
-def draw(
-    start: Tensor, node: Tensor, k: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """Entries of some rows of a CSR, at most ``k`` of each, without replacement.
+class End(NamedTuple):
+    """The entries of a relation by one of its ends.
 
     Args:
-        start: Where each row's entries start, and the last one's end.
-        node: The rows.
-        k: How many; all if ``-1``.
-        generator: Source of the draws.
-
-    Returns:
-        Positions of entries, row after row.
+        start: Where each node's entries start, and the last one's end.
+        other: Which node is at the other end of each entry.
+        place: Where each entry stands in the matrix; ``None``: here.
     """
-    first = start.index_select(0, node)
-    degree = start.index_select(0, node + 1) - first
-    if k < 0:
-        return ranges(first, degree)
-    taken = degree.clamp(max=k)
-    entries = ranges(first, taken)
-    large = (degree > k).nonzero().squeeze(-1)
-    if not large.numel():
-        return entries
-    picks = draw_distinct(degree[large], k, generator) + first[large]
-    place = (taken.cumsum(0) - k)[large] + torch.arange(k, device=node.device)[:, None]
-    return entries.index_copy_(0, place.flatten(), picks.flatten())
+
+    start: Tensor
+    other: Tensor
+    place: Tensor | None = None
+
+
+class Draw:
+    """Entries of some nodes, of each at most so many, without replacement.
+
+    Args:
+        end: The relation by their end.
+        node: The nodes.
+        k: How many.
+
+    Attributes:
+        sizes: How many entries are drawn and how many nodes have more, ``[2]``, for the
+            host to read before :meth:`entries`.
+    """
+
+    def __init__(self, end: End, node: Tensor, k: int) -> None:
+        self.end = end
+        self.k = k
+        self._first = end.start.index_select(0, node)
+        self._degree = end.start.index_select(0, node + 1) - self._first
+        self._taken = self._degree.clamp(max=k)
+        self._large = self._degree > k
+        self.sizes = torch.stack([self._taken.sum(), self._large.count_nonzero()])
+
+    def entries(
+        self, sizes: Sequence[int], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Positions of entries, node after node.
+
+        Args:
+            sizes: What :attr:`sizes` holds.
+            generator: Source of the draws.
+        """
+        total, num_large = sizes
+        entries = ranges(self._first, self._taken, total)
+        if not num_large:
+            return entries
+        large = marked(self._large, num_large)
+        picks = draw_distinct(self._degree[large], self.k, generator)
+        picks += self._first[large]
+        nth = torch.arange(self.k, device=large.device)
+        place = (self._taken.cumsum(0) - self.k)[large] + nth[:, None]
+        return entries.index_copy_(0, place.flatten(), picks.flatten())
 
 
 class Cut(NamedTuple):
@@ -120,10 +139,10 @@ class Relation:
 
     def __init__(self, whole: Adjacency) -> None:
         self.whole = whole
-        self.start, self.source, self.value = whole.entries
-        self.start_t, self.centre, _ = whole.entries_t
-        # Where each entry of the transposed matrix stands in the matrix.
-        self.back = _by_source(self.source, whole.size[0])
+        start, source, self.value = whole.entries
+        start_t, centre, _ = whole.entries_t
+        self.by_centre = End(start, source)
+        self.by_source = End(start_t, centre, _by_source(source, whole.size[0]))
 
     @cached_property
     def edge(self) -> Tensor:
@@ -131,19 +150,30 @@ class Relation:
         source, centre = self.whole.edge_index
         return (centre * self.whole.size[0] + source).argsort(stable=True)
 
-    def cut(self, drawn: Tensor, nodes: Pair, place: Pair, missed: Pair) -> Cut:
+    def occurring(self, drawn: Tensor) -> Occurring:
+        """Which entries of the matrix were drawn, any number of times each.
+
+        Args:
+            drawn: Their positions, which may be sorted in place.
+        """
+        return Occurring.of(drawn, self.value.numel())
+
+    def cut(
+        self, drawn: Occurring, count: int, nodes: Pair, place: Pair, missed: Pair
+    ) -> Cut:
         """The drawn entries, as a relation of a subgraph.
 
         Args:
-            drawn: Positions of entries of the matrix, any number of times each.
-            nodes: The subgraph's sources and centres.
+            drawn: What :meth:`occurring` found.
+            count: How many they are.
+            nodes: The subgraph's sources and centres, both ends of all that is drawn.
             place: Where each source and centre of the whole stands among them.
             missed: How likely it is that a source, and a centre, did not draw an edge.
         """
-        few = self.source.numel() > _TABLE * drawn.numel()
-        there, back = (self._by_sorting if few else self._by_table)(drawn, nodes, place)
+        way = self._by_table if drawn.ordered is None else self._by_sorting
+        there, back = way(drawn, count, nodes, place)
         num_src, num_dst = (index.numel() for index in nodes)
-        centre = _repeated(there.start)
+        centre = _repeated(there.start, count)
         weight = values = self.value.index_select(0, there.entry)
         values_t = self.value.index_select(0, back.entry)
         if self.whole.edge_weight is not None:
@@ -160,31 +190,34 @@ class Relation:
         )
         return Cut(found, there.entry)
 
-    def _by_table(self, drawn: Tensor, nodes: Pair, place: Pair) -> tuple[_Rows, _Rows]:
-        """Mark what is drawn among all entries, once by either end."""
-        taken = _table(drawn, self.source.numel())
-        entry, start = _marked(taken, self.start, nodes[1])
-        source = place[0].index_select(0, self.source.index_select(0, entry))
-        taken = taken.index_select(0, self.back)
-        entry_t, start_t = _marked(taken, self.start_t, nodes[0])
-        centre = place[1].index_select(0, self.centre.index_select(0, entry_t))
-        entry_t = self.back.index_select(0, entry_t)
+    def _by_table(
+        self, drawn: Occurring, count: int, nodes: Pair, place: Pair
+    ) -> tuple[_Rows, _Rows]:
+        """Marked among all entries, once by either end."""
+        forth, back = self.by_centre, self.by_source
+        assert back.place is not None
+        entry, start = _marked(drawn.mask, count, forth.start, nodes[1])
+        source = place[0].index_select(0, forth.other.index_select(0, entry))
+        taken = drawn.mask.index_select(0, back.place)
+        entry_t, start_t = _marked(taken, count, back.start, nodes[0])
+        centre = place[1].index_select(0, back.other.index_select(0, entry_t))
+        entry_t = back.place.index_select(0, entry_t)
         return _Rows(start, source, entry), _Rows(start_t, centre, entry_t)
 
     def _by_sorting(
-        self, drawn: Tensor, nodes: Pair, place: Pair
+        self, drawn: Occurring, count: int, nodes: Pair, place: Pair
     ) -> tuple[_Rows, _Rows]:
         """The same, in time that grows with what is drawn, not with all entries."""
-        drawn = drawn.unique()
-        bounds = torch.stack([self.start[nodes[1]], self.start[nodes[1] + 1]])
-        first, last = torch.searchsorted(drawn, bounds)
-        entry = drawn.index_select(0, ranges(first, last - first))
+        entries, (row_start, other, _) = drawn.values(count), self.by_centre
+        bounds = torch.stack([row_start[nodes[1]], row_start[nodes[1] + 1]])
+        first, last = torch.searchsorted(entries, bounds)
+        entry = entries.index_select(0, ranges(first, last - first, count))
         start = _starts(last - first)
-        source = place[0].index_select(0, self.source.index_select(0, entry))
+        source = place[0].index_select(0, other.index_select(0, entry))
         order = source.argsort(stable=True)
         there = _Rows(start, source, entry)
         start_t = row_starts(source, nodes[0].numel())
-        centre_t = _repeated(start).index_select(0, order)
+        centre_t = _repeated(start, count).index_select(0, order)
         return there, _Rows(start_t, centre_t, entry.index_select(0, order))
 
 
@@ -203,24 +236,28 @@ def _by_source(source: Tensor, size: int) -> Tensor:
 
 def _chance(rows: _Rows, missed: Pair) -> Tensor:
     """How likely it is that a row or a column drew each entry."""
-    row = missed[0].repeat_interleave(rows.start.diff())
+    row = missed[0].repeat_interleave(
+        rows.start.diff(), output_size=rows.column.numel()
+    )
     return 1 - row * missed[1].index_select(0, rows.column)
 
 
-def _marked(taken: Tensor, start: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-    """Marked entries of some rows, row after row, and where each row starts."""
+def _marked(
+    taken: Tensor, count: int, start: Tensor, node: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The marked entries, of nodes node after node, and where each node's start."""
     before = F.pad(taken.cumsum(0), (1, 0))
     first = before.index_select(0, start.index_select(0, node))
-    count = before.index_select(0, start.index_select(0, node + 1)) - first
-    entry = taken.nonzero().squeeze(-1).index_select(0, ranges(first, count))
-    return entry, _starts(count)
+    length = before.index_select(0, start.index_select(0, node + 1)) - first
+    entry = marked(taken, count).index_select(0, ranges(first, length, count))
+    return entry, _starts(length)
 
 
 def _starts(count: Tensor) -> Tensor:
     return F.pad(count.cumsum(0), (1, 0))
 
 
-def _repeated(start: Tensor) -> Tensor:
-    """The row of each entry."""
+def _repeated(start: Tensor, count: int) -> Tensor:
+    """The row of each of so many entries."""
     row = torch.arange(start.numel() - 1, device=start.device)
-    return row.repeat_interleave(start.diff())
+    return row.repeat_interleave(start.diff(), output_size=count)

@@ -17,6 +17,7 @@ from torch_geometric.utils import coalesce
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, LABELS, REV_INTERACTS, USER, train_edges
 from pyg_mmrec.parallel.processes import Ranks
+from pyg_mmrec.sampling.distinct import distinct, firsts, in_order
 from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 
 AHEAD = 16
@@ -48,6 +49,12 @@ class SizedBatch(Batch):
     num_users: int
     num_items: dict[int, int]
     """By the number of negatives beside each positive: none, one, or all."""
+
+    def _replace(self, **kwargs: Any) -> SizedBatch:
+        """The same with other ids, of as many users and items."""
+        other = super()._replace(**kwargs)
+        other.num_users, other.num_items = self.num_users, self.num_items
+        return other
 
 
 class FixedBatch(Batch):
@@ -142,11 +149,8 @@ def _occurring(index: Tensor, size: int) -> Tensor:
 
 def _distinct(keys: Tensor) -> Tensor:
     """Different keys, in order; the tensor may be sorted in place."""
-    if keys.device.type != "cpu":
-        return keys.unique()
-    keys.numpy().sort()  # a fifth of the time of torch's, and no memory
-    fresh = torch.ones(keys.numel(), dtype=torch.bool)
-    torch.ne(keys[1:], keys[:-1], out=fresh[1:])
+    keys = in_order(keys)
+    fresh = firsts(keys)
     return keys if bool(fresh.all()) else keys[fresh]
 
 
@@ -202,11 +206,14 @@ class BatchSampler:
             view: The graph of this epoch, which every batch comes with.
             generator: Source of the order and of the negatives.
         """
-        batches = self._batches(generator)
-        if self.edges.device.type != "cpu":  # there, nothing waits
-            batches = self._sized(batches)
-        for batch in batches:
+        for batch in self._drawn(generator):
             yield view, batch
+
+    def _drawn(self, generator: torch.Generator | None) -> Iterator[Batch]:
+        """Batches, with their sizes where a device would be waited for to tell them."""
+        batches = self._batches(generator)
+        on_cpu = self.edges.device.type == "cpu"
+        return batches if on_cpu else self._sized(batches)
 
     def _sized(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same with their sizes, which are read once for several."""
@@ -274,6 +281,8 @@ class NeighborBatchSampler(BatchSampler):
         super().__init__(data, batch_size, num_neg, exclude, ranks)
         self.num_neighbors = list(num_neighbors)
         self.reads = reads
+        # Neighbours are drawn between batches, by the same generator.
+        self.ahead = 1
         self._neighbors: NeighborSampler | None = None
 
     def epoch(
@@ -285,16 +294,27 @@ class NeighborBatchSampler(BatchSampler):
                 view, self.num_neighbors, relations_of(view, self.reads)
             )
         own = self._own(generator)
-        for user, pos, neg in self._batches(generator):
-            if not user.numel():  # the last batch has fewer than there are processes
-                yield view, Batch(user, pos, neg)
+        for batch in self._drawn(generator):
+            if not batch.user.numel():  # fewer than there are processes
+                yield view, batch
                 continue
-            users, user = user.unique(return_inverse=True)
-            items, item = torch.cat([pos[:, None], neg], dim=1).unique(
-                return_inverse=True
-            )
+            users, user, items, item = self._seeds(batch)
             part = self._neighbors({USER: users, ITEM: items}, own)
-            yield part, Batch(user, item[:, 0], item[:, 1:])
+            yield part, batch._replace(user=user, pos=item[:, 0], neg=item[:, 1:])
+
+    def _seeds(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch's users, each once, and where they stand in it; its items as well."""
+        both = torch.cat([batch.pos[:, None], batch.neg], dim=1)
+        if not isinstance(batch, SizedBatch):
+            # Sorting a batch takes less than a table of all nodes.
+            users, items = (x.unique(return_inverse=True) for x in (batch.user, both))
+            return *users, *items
+        num_users, num_items = self._num_nodes
+        count = batch.num_items[self.num_neg]
+        return (
+            *distinct(batch.user, num_users, batch.num_users),
+            *distinct(both, num_items, count),
+        )
 
     def _own(self, generator: torch.Generator | None) -> torch.Generator | None:
         """What neighbours are drawn by; batches are the same for all processes."""

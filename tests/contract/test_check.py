@@ -52,6 +52,9 @@ BROKEN = {
     "exact resume": (FORWARD, (
         "        self.calls = getattr(self, 'calls', 0) + self.training\n"
     ) + FORWARD),
+    "subgraph": (OUT, (
+        "        return Embeddings(out.user, out.item - out.item.mean(0))\n"
+    )),
     "new nodes": (OUT, (
         "        return Embeddings(out.user - out.user.mean(0), out.item)\n"
     )),
@@ -116,3 +119,13 @@ def test_a_table_that_cannot_grow_is_told(check, tmp_path) -> None:
     found = contract.check(get(str(path)).name, "new nodes")
     assert "NodeEmbedding" in found
     assert "Error" not in found
+
+
+@pytest.mark.parametrize("method", ["lgmrec", "mgnm", "mig_gt"])
+def test_what_reads_all_items_at_once_is_told(method, monkeypatch) -> None:
+    """A subgraph of all nodes did not tell, and they were trained on parts."""
+    assert contract.check(method, "subgraph") == ""
+    reason = get(method).whole_graph
+    assert reason.endswith(", which a subgraph lacks")
+    monkeypatch.setattr(get(method), "whole_graph", "")
+    assert "nothing connects to the others" in contract.check(method, "subgraph")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,6 +13,7 @@ from pyg_mmrec.contract.elsewhere import (
     DEVICE,
     POSSIBLE,
     MixedDevices,
+    Wait,
     elsewhere,
     train,
 )
@@ -20,28 +24,49 @@ from pyg_mmrec.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not POSSIBLE, reason="torch before 2.5")
 TRAINED = [m for m in available() if get(m).objectives is not Recommender.objectives]
+SAMPLED = [m for m in TRAINED if not get(m).whole_graph]
 # What waits for the device in a step, and why; of any other method, nothing.
 CRITIC = "methods/parts/mmssl.py: block"
 WAITS = {"mmssl": [("_unique2", CRITIC)] * 4}  # rows of its critic's own part
+# What a step on a sampled subgraph reads beside that: sizes, whatever the relations.
+HOPS = (3, 2)
+READS = [
+    "sampling/sampler.py: _sized",  # the batch's users and items, each once
+    *["sampling/neighbors.py: _draw"] * len(HOPS),  # edges drawn
+    *["sampling/neighbors.py: _unseen"] * len(HOPS),  # nodes that are new
+    "sampling/neighbors.py: _subgraph",  # edges, each once
+]
+# Items' neighbours among those of a subgraph, found in its first propagation: how many
+# candidates there are in each block of rows.
+NEAREST = {
+    ("nonzero", "nn/latent_graph.py: find_neighbours"),  # items with the modality
+    ("nonzero", "ranking/nearest.py: top_k_rows"),
+    ("_to_copy", "ranking/nearest.py: _nonzero"),
+    ("_local_scalar_dense", "ranking/nearest.py: add_columns"),
+    ("index", "ranking/nearest.py: add_columns"),
+    ("unique_consecutive", "ranking/nearest.py: add_columns"),
+    ("repeat_interleave", "ranking/nearest.py: add_columns"),
+}
+FOUND_ANEW = {"lattice": NEAREST, "micro": NEAREST}
 
 
-def trainer_of(method: str) -> Trainer:
+def trainer_of(method: str, **options: Any) -> Trainer:
     model, data, config = small(method, make_graph(missing=0.2))
-    return Trainer(model, data, config=config)
+    return Trainer(model, data, config=replace(config, **options))
 
 
 def losses(rows: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize("method", TRAINED)
-def test_it_trains_there_as_here_and_waits_for_nothing(method, monkeypatch) -> None:
+def waits_of(method: str, monkeypatch, **options: Any) -> list[Wait]:
+    """Waits of the second epoch there, which learns what it learns here."""
     monkeypatch.setattr("pyg_mmrec.dropout._SLOW", frozenset())  # masks as there
-    here = trainer_of(method)
+    here = trainer_of(method, **options)
     sampler = here.make_sampler(max(t.objective.num_neg for t in here.terms))
     want = losses([here.train_epoch(epoch, sampler) for epoch in (1, 2)])
     with elsewhere() as mode:
-        there = trainer_of(method)
+        there = trainer_of(method, **options)
         found = losses(train(there, mode))
         waits = list(mode.waits)
         rows = there.model.rows(there.data)
@@ -50,14 +75,33 @@ def test_it_trains_there_as_here_and_waits_for_nothing(method, monkeypatch) -> N
     for a, b in zip(rows, here.model.rows(here.data), strict=True):
         assert a.device == DEVICE
         assert torch.allclose(a.held, b, atol=1e-5)
+    return [w for w in waits if w.epoch == 2]
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_it_trains_there_as_here_and_waits_for_nothing(method, monkeypatch) -> None:
+    waits = waits_of(method, monkeypatch)
     # Matrices are built in the first step.
-    steps = [w for w in waits if w.epoch == 2 and w.step > 1]
-    steps = [w for w in steps if w.phase not in ("", "sampling")]
+    steps = [w for w in waits if w.step > 1 and w.phase not in ("", "sampling")]
     expected = [wait for wait in WAITS.get(method, []) for _ in range(2)]
     assert sorted((w.operation, w.where) for w in steps) == sorted(expected)
     # Batches are drawn several at once: one read for all, at the first of them.
-    sampled = [w for w in waits if w.epoch == 2 and w.phase == "sampling"]
-    assert {w.step for w in sampled} <= {1}
+    assert {w.step for w in waits if w.phase == "sampling"} <= {1}
+
+
+@pytest.mark.parametrize("method", SAMPLED)
+def test_on_subgraphs_it_waits_for_sizes_alone(method, monkeypatch) -> None:
+    """Counts of edges were once sent there, and each size was read by itself."""
+    waits = waits_of(method, monkeypatch, num_neighbors=HOPS)
+    for step in (1, 2, 3):
+        found = [w for w in waits if w.step == step]
+        drawn = [(w.operation, w.where) for w in found if w.phase == "sampling"]
+        assert sorted(drawn) == sorted(("_to_copy", where) for where in READS)
+        others = [(w.operation, w.where) for w in found if w.phase != "sampling"]
+        anew = FOUND_ANEW.get(method, set())
+        assert {wait for wait in others if wait in anew} == anew
+        left = [wait for wait in others if wait not in anew]
+        assert sorted(left) == sorted(WAITS.get(method, []))
 
 
 @pytest.mark.parametrize("method", available())

@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
 from pyg_mmrec.adjacency import adjacency
+from pyg_mmrec.contract import small
 from pyg_mmrec.embeddings import Branch, Embeddings
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.graph import INTERACTS
+from pyg_mmrec.graph import INTERACTS, USER
 from pyg_mmrec.methods import get
 from pyg_mmrec.methods.parts.mmssl import (
     Adversarial,
@@ -21,9 +22,10 @@ from pyg_mmrec.methods.parts.mmssl import (
     made_up_rows,
     observed_rows,
 )
-from pyg_mmrec.nn.modality_graphs import incidence
+from pyg_mmrec.nn.modality_graphs import incidence, modality_relation
 from pyg_mmrec.objectives import Step
 from pyg_mmrec.objectives.basic import fusion_contrast
+from pyg_mmrec.sampling.neighbors import NeighborSampler, relations_of
 from pyg_mmrec.sampling.sampler import Batch, BatchSampler
 from pyg_mmrec.training.trainer import Trainer
 
@@ -231,3 +233,20 @@ def test_the_critic_takes_ids_of_a_subgraph(graph) -> None:
     before = weights(trainer.objectives["adversarial"])
     trainer.step(part, batch)
     assert not same(before, weights(trainer.objectives["adversarial"]))
+
+
+def test_users_of_a_subgraph_have_what_was_made_up_for_them() -> None:
+    """Items alone drew these edges: of a user's, most were missing."""
+    model, data, config = small("mmssl", make_graph())
+    trainer = Trainer(model, data, config=config)
+    view = trainer.view()
+    for term in trainer.terms:
+        term.objective.on_epoch_start(model, view, 1)
+    users = torch.tensor([3, 17, 8])
+    part = NeighborSampler(view, [-1], relations_of(view, model.reads))({USER: users})
+    for modality in model.modalities:
+        edges = part[modality_relation(modality)].edge_index
+        assert torch.bincount(edges[0], minlength=3)[:3].tolist() == [3, 3, 3]  # k
+    whole, found = (model(graph).groups["preference"][1:] for graph in (view, part))
+    for a, b in zip(whole, found, strict=True):
+        assert torch.allclose(a.user[users], b.user[:3], atol=1e-6)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pyg_mmrec import Synthetic
 from pyg_mmrec.embeddings import Embeddings, LazyRows, RowBranch
 from pyg_mmrec.methods import get
-from pyg_mmrec.objectives.step import Step, distinct
+from pyg_mmrec.objectives.step import Step
+from pyg_mmrec.sampling.distinct import distinct
 from pyg_mmrec.sampling.sampler import Batch
 
 
