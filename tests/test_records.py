@@ -12,11 +12,15 @@ import pytest
 from pyg_mmrec import MMRecError, Synthetic, run
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.commands.train import read
+from pyg_mmrec.config import to_dict
+from pyg_mmrec.experiments.assembly import configure
+from pyg_mmrec.experiments.earlier import command_today, earlier_options
 from pyg_mmrec.experiments.leaderboard import (
     leaderboard,
     published_figure,
     verdict,
 )
+from pyg_mmrec.experiments.literature import SEEN, published
 from pyg_mmrec.experiments.records import add_records, read_records, record_of
 from pyg_mmrec.experiments.summary import (
     check_document,
@@ -64,6 +68,59 @@ def test_a_record_tells_the_command_that_makes_it_again(runs) -> None:
     )
     assert args.overrides == {"seed": 0, "lr": 0.02, "epochs": 2, "ks": [10, 20]}
     assert found["date"].count("-") == 2
+
+
+def test_a_record_tells_all_options_and_no_search_where_there_was_none(runs) -> None:
+    found = record_of(runs / "freedom", get("freedom"))
+    configs = configure("freedom", "synthetic", {"lr": 0.02, "epochs": 2})
+    usual = {name: v for config in configs for name, v in to_dict(config).items()}
+    aside = {"seed", "device", "progress", "track", "candidates"}
+    wanted = {name: v for name, v in usual.items() if name not in aside}
+    assert found["options"] == wanted | {"ks": [10, 20]}
+    assert found["search"] is None
+
+
+def test_an_option_younger_than_a_run_is_in_its_command(runs, monkeypatch) -> None:
+    """A preset that sets it would else make the command another run's."""
+    config = runs / "lightgcn0" / "config.json"
+    told = json.loads(config.read_text())
+    default = told["config"].pop("num_layers")
+    config.write_text(json.dumps(told))
+    young = {"synthetic": {"num_layers": default + 1}}
+    monkeypatch.setattr(get("lightgcn"), "presets", young)
+    found = record_of(runs / "lightgcn0", get("lightgcn"))
+    assert found["options"]["num_layers"] == default
+    assert f"--num-layers {default}" in found["command"]
+    assert earlier_options(found) == {}
+
+
+def test_a_row_of_an_earlier_preset_is_marked(runs, tmp_path, monkeypatch) -> None:
+    (table,) = record([runs], tmp_path / "kept")
+    path = table.with_suffix(".jsonl")
+    assert "` ‡" not in table.read_text()
+    then = get("lightgcn").Config().l2
+    presets = get("lightgcn").presets | {"synthetic": {"l2": 0.5}}
+    monkeypatch.setattr(get("lightgcn"), "presets", presets)
+    found = {r["seed"]: r for r in read_records(path) if r["method"] == "lightgcn"}
+    assert earlier_options(found[1]) == {"l2": then}
+    words = shlex.split(command_today(found[1]))
+    assert read(words[2:]).overrides["l2"] == then
+    page = leaderboard(path)
+    assert page.count("`lightgcn` ‡ |") == 2  # in the table, and by its command
+    assert f"--l2 {then:g}` |" in page
+    assert "`freedom+feature_bpr:lr=0.02` |" in page
+    other = found[1] | {"method": "of_somebody_else"}
+    assert earlier_options(other) == {}
+    with pytest.raises(MMRecError, match="of an earlier preset: train it again"):
+        summary(["lightgcn"], ["synthetic"], "recall@20", tmp_path / "kept")
+
+
+def test_a_number_is_told_with_all_its_digits(tmp_path) -> None:
+    given = {"lr": 0.0012345678901234, "epochs": 1, "seed": 0}
+    data = Synthetic(num_users=50, num_items=40)
+    run(data, "lightgcn", output=tmp_path, progress=False, **given)
+    command = record_of(tmp_path, get("lightgcn"))["command"]
+    assert read(shlex.split(command)[2:]).overrides == given
 
 
 def test_every_kind_of_option_is_told_as_a_command_line_reads_it(tmp_path) -> None:
@@ -117,6 +174,15 @@ def test_what_is_published_is_of_the_own_paper_first() -> None:
     assert verdict(0.105, 0.1) == "reproduced (+5%)"
     assert verdict(0.12, 0.1) == "above (+20%)"
     assert verdict(0.09, 0.1) == "below (-10%)"
+
+
+def test_what_published_methods_saw_is_told() -> None:
+    assert set(published()["dataset"]) == set(SEEN)
+    page = (RESULTS / "sports.md").read_text()
+    assert "| 0.1106 | image + text | reproduced" in page  # mgcn
+    assert "| 0.0864 | ids alone | reproduced" in page  # lightgcn
+    page = (RESULTS / "tiktok.md").read_text()
+    assert "| image + audio + text | " in page
 
 
 def test_another_split_stands_beside_nothing_published(tmp_path) -> None:
@@ -186,6 +252,23 @@ def test_kept_figures_are_of_a_commit_and_a_command_of_today(path: Path) -> None
         assert len(found["commit"]) == 40, f"{found['case']}: not of a clean commit"
         args = read(shlex.split(found["command"])[2:])
         assert args.method == found["method"], json.dumps(found)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_a_pages_commands_give_the_options_of_its_rows(path: Path) -> None:
+    """By the presets of today: a row of an earlier one is marked, and names it."""
+    page = path.with_suffix(".md").read_text()
+    for found in read_records(path):
+        command = command_today(found)
+        args = read(shlex.split(command)[2:])
+        configs = configure(args.method, found["dataset"], args.overrides, args.ablate)
+        today = {name: v for config in configs for name, v in to_dict(config).items()}
+        told = {name: today.get(name) for name in found["options"]}
+        assert told == found["options"], found["case"]
+        assert set(today) - set(told) <= {"seed", "device", "progress", "track",
+                                          "candidates"}, found["case"]  # fmt: skip
+        if earlier_options(found):
+            assert f"| `{found['case']}` ‡ | `{command}` |" in page
 
 
 def test_a_documents_tables_are_written_from_records(runs, tmp_path) -> None:

@@ -21,6 +21,7 @@ from pyg_mmrec.commands import train
 from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import DivergedError, MMRecError
+from pyg_mmrec.experiments.records import read_records
 from pyg_mmrec.experiments.space import Dimension, read_dimension, read_space
 from pyg_mmrec.experiments.trials import best_options, finished
 from pyg_mmrec.experiments.tune import search
@@ -471,7 +472,8 @@ def test_a_search_ends_with_its_seconds(dataset, tmp_path) -> None:
 def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
     line = (
         f"compare {folder} bpr lightgcn --search 2 --epochs 1 --no-progress "
-        f"--device cpu --output {tmp_path / 'out'} --space lr=1e-3,1e-2"
+        f"--device cpu --output {tmp_path / 'out'} --record {tmp_path / 'kept'} "
+        f"--space lr=1e-3,1e-2"
     )
     code, told, errors = command(f"{line} lightgcn.num_layers=1,2")
     assert code == 0, errors
@@ -485,6 +487,15 @@ def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
     assert "num_layers" not in rows["case"][0]
     assert "At most 2 trials and any time each" in told
     assert (out / "search.png").exists()
+    (kept,) = (tmp_path / "kept").glob("*.jsonl")
+    told_of = {record["method"]: record["search"] for record in read_records(kept)}
+    assert told_of["lightgcn"].pop("seconds") >= 0
+    assert told_of["lightgcn"] == {
+        "options": ["lr", "num_layers"], "trials": 2, "most_trials": 2,
+        "most_seconds": None,
+    }  # fmt: skip
+    assert told_of["bpr"]["options"] == ["lr"]
+    assert "(lr, num_layers by 2 trials, " in kept.with_suffix(".md").read_text()
     for bad, words in (
         ("--budget 5", "give --search"),
         ("--search 2 --space vbpr.lr=1,2", "not compared"),

@@ -112,7 +112,7 @@ def searched(
     print(write_search(folder, curves, args.search, args.budget))
     for kind in ("pdf", "png"):
         drawn(lambda: plot_search(curves), folder / f"search.{kind}")
-    return winners(cases, studies)
+    return winners(cases, studies, args.search, args.budget)
 
 
 def check_different(cases: Cases, dataset: str) -> None:

@@ -94,6 +94,7 @@ def run(
     overwrite: bool = False,
     hooks: Sequence[Hook] = (),
     score_test: bool = True,
+    search: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Run:
     """Train a method on a data set and evaluate it.
@@ -115,6 +116,7 @@ def run(
         overwrite: Remove the run in ``output``, if there is one.
         hooks: See :meth:`Trainer.fit <pyg_mmrec.training.trainer.Trainer.fit>`.
         score_test: Likewise.
+        search: What found its options, in JSON values; told with it, changes nothing.
         **overrides: Fields of the method's ``Config`` or of ``TrainConfig``.
 
     Raises:
@@ -150,6 +152,8 @@ def run(
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
         description = described(trainer, dataset, plugs, ablate)
+        if search is not None:
+            description["search"] = dict(search)
         _check_alike(description)
         trainer.scored(score_test)  # what cannot be is told while nothing is written
         done = folder is not None and accept(

@@ -12,7 +12,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown_rows
 from pyg_mmrec.experiments.space import Dimension, Value, read_space
-from pyg_mmrec.experiments.trials import best_options, trial_rows
+from pyg_mmrec.experiments.trials import best_options, finished, spent, trial_rows
 from pyg_mmrec.experiments.tune import search
 from pyg_mmrec.files import replacing
 
@@ -108,13 +108,33 @@ def study_folder(folder: Path, case: str) -> Path:
     return folder / "search" / case.replace(":", ",")
 
 
-def winners(cases: Cases, studies: Mapping[str, optuna.Study]) -> dict[str, Any]:
-    """Each case with the options that its search found, named by them."""
+def winners(
+    cases: Cases,
+    studies: Mapping[str, optuna.Study],
+    trials: int,
+    seconds: float | None,
+) -> dict[str, Any]:
+    """Each case with the options that its search found, named by them.
+
+    Args:
+        cases: See :func:`spaces_of`.
+        studies: Of :func:`search_all`.
+        trials: The limit.
+        seconds: Likewise.
+
+    Returns:
+        Arguments of :func:`~pyg_mmrec.run`, with what the search was among them.
+    """
     found = {}
     for name, options in cases.items():
-        best = best_options(studies[name])
+        study, best = studies[name], best_options(studies[name])
         words = [f"{k}={_spelled(v)}" for k, v in best.items()]
-        found[":".join([name, *words])] = {**options, **best}
+        told = {
+            "options": sorted(best), "trials": len(finished(study)),
+            "seconds": round(spent(study)), "most_trials": trials,
+            "most_seconds": seconds,
+        }  # fmt: skip
+        found[":".join([name, *words])] = {**options, **best, "search": told}
     return found
 
 

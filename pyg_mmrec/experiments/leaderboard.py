@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.experiments.comparison import markdown_rows, mean_and_deviation
+from pyg_mmrec.experiments.earlier import command_today, earlier_options
 from pyg_mmrec.experiments.environment import short_commit
-from pyg_mmrec.experiments.literature import published
+from pyg_mmrec.experiments.literature import SEEN, published
 from pyg_mmrec.experiments.records import (
     MONITOR,
     Record,
@@ -20,6 +21,7 @@ from pyg_mmrec.experiments.records import (
     rule_of,
 )
 from pyg_mmrec.files import replacing
+from pyg_mmrec.methods import get
 
 METRICS = ("recall@5", "recall@10", "recall@20", "recall@50", "ndcg@10", "ndcg@20")
 TOLERANCE = 0.05  # within which a published figure counts as reproduced
@@ -31,13 +33,15 @@ Written by `pyg-mmrec record` from the runs in [`{file}`]({file}): no figure her
 is typed by hand. Full ranking over all items but a user's train positives, unless
 a heading says cold or warm items; the epoch chosen on validation {monitor}, test
 scored once; mean ± standard deviation over seeds. *Published* is test {monitor} of
-the method's own paper, else of the first of the five that prints it: reproduced
-within {tolerance:.0%}, else above or below. Papers that saw other modalities are not
-like for like: the heading of a table says what was seen here. Seconds are as they
-happened, on a machine that did other work as well; MB is the peak of the process, and
-of what it trained before. {mark}: the best epoch was the last one.
+the method's own paper, else of the first of six that prints it: reproduced within
+{tolerance:.0%}, else above or below. *Seen there* is what that paper gave the method,
+and the heading of a table what is seen here: where they differ, figures of methods that
+read features are not like for like. Seconds are as they happened, on a machine that did
+other work as well; MB is the peak of the process, and of what it trained before.
+{late}: the best epoch was the last one. {earlier}: of an earlier preset, whose options
+the command names; by that of today it has not been trained.
 """
-_MARK = "†"
+_LATE, _EARLIER = "†", "‡"
 
 
 def write_leaderboard(path: Path) -> Path:
@@ -58,8 +62,9 @@ def write_leaderboard(path: Path) -> Path:
 def leaderboard(path: Path) -> str:
     """The tables of a file of records, in Markdown, best first."""
     head = _HEAD.format(
-        name=path.stem, file=path.name, monitor=MONITOR, tolerance=TOLERANCE, mark=_MARK
-    )
+        name=path.stem, file=path.name, monitor=MONITOR, tolerance=TOLERANCE,
+        late=_LATE, earlier=_EARLIER,
+    )  # fmt: skip
     parts = [head]
     for conditions, records in _tables(read_records(path)).items():
         cases = _ranked(records)
@@ -157,7 +162,7 @@ def _ranked(records: Iterable[Record]) -> dict[str, list[Record]]:
 def _columns(records: Sequence[Record]) -> list[str]:
     return [
         "rank", "", "seeds", *METRICS, "validation", "best epoch", "s / epoch", "MB",
-        "parameters", "published", "",
+        "parameters", "published", "seen there", "",
     ]  # fmt: skip
 
 
@@ -169,7 +174,7 @@ def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
     ours = mean(r["test"][MONITOR] for r in runs)
     return [
         str(rank),
-        f"`{case}`",
+        _name(case, runs),
         " ".join(dict.fromkeys(str(r["seed"]) for r in runs)),
         *(scored(runs, m) for m in METRICS),
         scored(runs, MONITOR, "valid"),
@@ -177,24 +182,45 @@ def _row(rank: int, case: str, runs: Sequence[Record]) -> list[str]:
         f"{mean(r['seconds_per_epoch'] for r in runs):.1f}",
         f"{max(r['peak_memory_bytes'] for r in runs) / 2**20:.0f}",
         f"{first['parameters']:,}",
-        "" if theirs is None else f"{theirs:.4f}",
-        "" if theirs is None else verdict(ours, theirs),
+        *_beside(ours, theirs, first),
     ]
+
+
+def _name(case: str, runs: Sequence[Record]) -> str:
+    return f"`{case}`" + (f" {_EARLIER}" if any(map(earlier_options, runs)) else "")
+
+
+def _beside(ours: float, theirs: float | None, record: Record) -> list[str]:
+    """What is published, what was read for it, and how ours compares."""
+    if theirs is None:
+        return ["", "", ""]
+    reads = get(record["method"]).uses_features
+    seen = " + ".join(SEEN[record["dataset"]]) if reads else "ids alone"
+    return [f"{theirs:.4f}", seen, verdict(ours, theirs)]
 
 
 def _epoch(record: Record) -> str:
     last = 0 < record["best_epoch"] == record["epochs"]
-    return f"{record['best_epoch']}{_MARK if last else ''}"
+    return f"{record['best_epoch']}{_LATE if last else ''}"
 
 
 def _origin(case: str, runs: Sequence[Record]) -> list[str]:
-    first = runs[0]
+    first = next(filter(earlier_options, runs), runs[0])
     versions = first["versions"]
     return [
-        f"`{case}`",
-        f"`{first['command']}`",
+        _name(case, runs),
+        f"`{command_today(first)}`{_searched(first.get('search'))}",
         ", ".join({short_commit(r.get("commit")): None for r in runs}),
         ", ".join({r["date"]: None for r in runs}),
         f"{first['device']}, {first['threads']} thread(s), torch {versions['torch']}, "
         f"PyG {versions['torch_geometric']}",
     ]
+
+
+def _searched(search: Mapping[str, Any] | None) -> str:
+    if search is None:
+        return ""
+    return (
+        f" ({', '.join(search['options'])} by {search['trials']} trials, "
+        f"{search['seconds']} s of training)"
+    )

@@ -18,6 +18,9 @@ SIZES = {
 }
 """Users, items and interactions, as REARM, SAND and MGNM print them; REARM and SAND
 have those of the first three."""
+_BOTH = ("image", "text")
+SEEN = {**dict.fromkeys(SIZES, _BOTH), "tiktok": ("image", "audio", "text")}
+"""Modalities that the papers' methods read there, where they read any."""
 # Of two parts, the one kept is the other one's ablation.
 _KEPT_ALONE = {"BR-MRS CHNS only": "synergy", "BR-MRS synergy only": "hard"}
 

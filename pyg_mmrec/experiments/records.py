@@ -1,7 +1,8 @@
 """Figures of finished runs, kept as lines of JSON: what tables of results are of.
 
 A record tells a run's figures and all that they depend on: the command that gives
-them again, the commit, the seed, threads, device and versions.
+them again, all options, the search that found some of them, the commit, the seed,
+threads, device and versions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.outputs import CONFIG, RESULT, read_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import Recommender
-from pyg_mmrec.training.identity import FIELDS
+from pyg_mmrec.training.identity import FIELDS, options_then
 from pyg_mmrec.training.schema import Kinds, check_fields
 
 Record = dict[str, Any]
@@ -50,6 +51,7 @@ _RESULT: dict[str, Kinds] = {
     "versions": dict,
 }
 _KEPT = (*_RESULT, "branches", "commit")
+_LINE: dict[str, Kinds] = {**_RESULT, "case": str, "command": str, "options": dict}
 
 
 def finished_runs(folder: Path) -> list[Path]:
@@ -91,6 +93,7 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
         )
     changed = changed_options(told, method)
     arguments = told["source"].get("arguments", {})
+    options = options_then(told, method).items()
     ended = datetime.fromtimestamp((folder / RESULT).stat().st_mtime, timezone.utc)
     return {
         **{name: _rounded(result[name]) for name in _KEPT if name in result},
@@ -98,6 +101,8 @@ def record_of(folder: Path, method: type[Recommender]) -> Record:
         "split": arguments.get("split"),
         "candidates": told["train_config"].get("candidates") or "all",
         "command": command_of(told, changed),
+        "options": {name: of for name, of in options if name not in _ASIDE},
+        "search": told.get("search"),
         "date": result.get("date") or ended.date().isoformat(),
     }
 
@@ -130,10 +135,9 @@ def changed_options(
         method: Its method.
     """
     usual = usual_options(told, method)
-    given = {**method.current_options(told["config"]), **told["train_config"]}
     return {
         name: value
-        for name, value in given.items()
+        for name, value in options_then(told, method).items()
         if name not in _ASIDE and name in usual and value != usual[name]
     }
 
@@ -179,14 +183,17 @@ def command_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         **changed,
     }
     for name, value in options.items():
-        flag = name.replace("_", "-")
-        if value is None and name not in changed:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value != []:
-            words += [f"--{flag}", *_words(value)]
+        if value is not None or name in changed:
+            words += option_words(name, value)
     return shlex.join(words)
+
+
+def option_words(name: str, value: Any) -> list[str]:
+    """An option as words of a command line, none for an empty list."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [] if value == [] else [f"--{flag}", *_words(value)]
 
 
 def _as_given(value: Any) -> list[str]:
@@ -214,7 +221,10 @@ def _words(value: Any) -> list[str]:
 def _word(value: Any) -> str:
     if isinstance(value, (Mapping, list, tuple)):
         return ",".join(_words(value))
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if not isinstance(value, float):
+        return str(value).lower()
+    short = f"{value:g}"  # which a search's draws are not
+    return short if float(short) == value else repr(value)
 
 
 def rule_of(split: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -256,7 +266,7 @@ def read_records(path: Path) -> list[Record]:
             record = json.loads(line)
         except ValueError as error:
             raise MMRecError(f"{where} is no record of a run ({error})") from error
-        check_fields(record, {**_RESULT, "case": str, "command": str}, where)
+        check_fields(record, _LINE, where)
         found.append(record)
     return found
 

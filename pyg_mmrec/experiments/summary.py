@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown_rows
+from pyg_mmrec.experiments.earlier import earlier_options
 from pyg_mmrec.experiments.leaderboard import is_whole, published_figure, scored
 from pyg_mmrec.experiments.records import Record, read_records
 from pyg_mmrec.files import replacing
@@ -82,8 +83,8 @@ def summary(
         results: Where records lie.
 
     Raises:
-        MMRecError: If a method has no record on a data set, none of the metric, or
-            several that differ in the modalities seen.
+        MMRecError: If a method has no record on a data set, none of the metric, one of
+            an earlier preset, or several that differ in the modalities seen.
     """
     kept = {name: _whole(results / f"{name}.jsonl") for name in datasets}
     rows = [[""]]
@@ -112,6 +113,11 @@ def _runs(
     runs = [record for record in records if record["case"] == method]
     if any(metric not in run["test"] for run in runs):
         raise MMRecError(f"records of {method} on {dataset} have no test {metric}")
+    if any(map(earlier_options, runs)):
+        raise MMRecError(
+            f"a record of {method} on {dataset} is of an earlier preset: train it "
+            f"again, or leave it out of the table"
+        )
     seen = {tuple(run["modalities"]) for run in runs}
     if len(seen) != 1:
         told = "; ".join(" + ".join(one) for one in sorted(seen)) or "no run"

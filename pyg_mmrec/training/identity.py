@@ -161,6 +161,21 @@ def check_same_data(
         )
 
 
+def options_then(told: Mapping[str, Any], method: type[Recommender]) -> dict[str, Any]:
+    """All options of a run by the names of today.
+
+    One that is younger than the run was at its default then, unless its method tells
+    what it did before.
+
+    Args:
+        told: What :func:`describe` told of the run, by the names of its time.
+        method: Its method.
+    """
+    young = {**default_values(method.Config), **default_values(TrainConfig), **_BEFORE}
+    mine, train = method.current_options(told["config"]), renamed(told["train_config"])
+    return {**young, **mine, **train}
+
+
 def check_same(
     then: Mapping[str, Any],
     now: Mapping[str, Any],
@@ -168,9 +183,6 @@ def check_same(
     method: type[Recommender],
 ) -> None:
     """Refuse to go on with the run of another experiment.
-
-    An option that is younger than the run was at its default then, unless its method
-    tells what it did before.
 
     Args:
         then: What :func:`describe` told of the run, by the names of its time.
@@ -182,9 +194,7 @@ def check_same(
         MMRecError: Naming what differs.
     """
     check_fields(then, FIELDS, str(where))
-    young = {**default_values(method.Config), **default_values(TrainConfig), **_BEFORE}
-    told = {**method.current_options(then["config"]), **renamed(then["train_config"])}
-    old = {**young, **told, "method": then["method"]}
+    old = {**options_then(then, method), "method": then["method"]}
     new = {**now["config"], **now["train_config"], "method": now["method"]}
     differ = [n for n in ("method", *new) if n not in FREE and old.get(n) != new[n]]
     for name in differ:

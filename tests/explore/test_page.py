@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,11 +13,11 @@ import pytest
 
 from pyg_mmrec import Folder
 from pyg_mmrec import run as train
+from tests.browser import Watched, browsing, needs_browser
 from tests.explore.test_explorer import PIXEL
 
 pytest.importorskip("gradio")
 SECONDS = 300
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def free_port() -> int:
@@ -40,9 +39,8 @@ def shop(folder, tmp_path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+@needs_browser
 def test_a_browser_shows_who_gets_what_and_why(shop, tmp_path) -> None:
-    api = pytest.importorskip("playwright.sync_api")
     port = free_port()
     line = [sys.executable, "-m", "pyg_mmrec", "explore", str(shop), "--no-browser"]
     line += ["--port", str(port)]
@@ -54,12 +52,8 @@ def test_a_browser_shows_who_gets_what_and_why(shop, tmp_path) -> None:
         other = subprocess.run(line, capture_output=True, text=True, timeout=SECONDS)
         assert other.returncode == 2
         assert "cannot be listened at" in other.stderr
-        with api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=BROWSER, args=["--no-sandbox"]
-            )
-            look_around(browser.new_page(), f"http://127.0.0.1:{port}", shots)
-            browser.close()
+        with browsing() as page:
+            look_around(page, f"http://127.0.0.1:{port}", shots)
     finally:
         process.terminate()
         process.wait(120)
@@ -67,15 +61,7 @@ def test_a_browser_shows_who_gets_what_and_why(shop, tmp_path) -> None:
 
 def look_around(page, address: str, shots: Path) -> None:
     page.set_default_timeout(1000 * SECONDS)
-    outside: list[str] = []
-    errors: list[str] = []
-
-    def asked(request) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            outside.append(request.url)
-
-    page.on("request", asked)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    watched = Watched(page, address)
     page.goto(address)
     page.wait_for_selector("text=Paths in the graph")
     assert page.locator(".card:visible").count() == 12 + 6
@@ -103,4 +89,4 @@ def look_around(page, address: str, shots: Path) -> None:
     page.wait_for_selector("img.drawing:visible")
     assert re.search(r"recall\s+0\.\d+", page.inner_text("body"))
     page.screenshot(path=shots / "run.png", full_page=True)
-    assert (outside, errors) == ([], [])
+    assert (watched.outside, watched.errors) == ([], [])

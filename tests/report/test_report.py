@@ -21,39 +21,12 @@ from pyg_mmrec.plots.contribution import table_of
 from pyg_mmrec.report.findings import best_items, check_served, example_users
 from pyg_mmrec.report.page import write_report
 from pyg_mmrec.report.reported import read_runs
+from tests.report.conftest import BAD, SMALL
 
 pytest.importorskip("bokeh")
 
-SMALL = {"epochs": 2, "dim": 8, "batch_size": 64, "progress": False, "device": "cpu"}
-BAD = "<script>alert(1)</script>"
 SECTIONS = ("Runs", "Data", "Comparison", "Curves", "Slices", "Modalities",
             "Embeddings", "Examples", "Options", "Time and memory")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory) -> Path:
-    """A data set whose titles try to be more than text, and three runs on it."""
-    place = tmp_path_factory.mktemp("kept")
-    rng = np.random.default_rng(0)
-    shop = place / "shop"
-    shop.mkdir()
-    rows = [
-        (f"u{u}", f"i{i}") for u in range(30) for i in rng.choice(40, 8, replace=False)
-    ]
-    table = pd.DataFrame(rows, columns=["user", "item"])
-    table.to_csv(shop / "interactions.csv", index=False)
-    titles = {"item": [f"i{i}" for i in range(40)], "title": [BAD] * 40}
-    pd.DataFrame(titles).to_csv(shop / "items.csv", index=False)
-    for name in ("image", "text"):
-        features = pd.DataFrame(rng.normal(size=(40, 6)))
-        features.insert(0, "item", titles["item"])
-        features.to_csv(shop / f"{name}.csv", index=False)
-    data = Folder(shop)
-    train(data, "vbpr", output=place / "runs/vbpr", **SMALL)
-    for seed in (0, 1):
-        out = place / f"runs/lightgcn/seed{seed}"
-        train(data, "lightgcn", output=out, seed=seed, **SMALL)
-    return place
 
 
 @pytest.fixture
