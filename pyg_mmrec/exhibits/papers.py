@@ -125,7 +125,8 @@ EXHIBITS = {
     ),
     "rearm-refinement": Exhibit(
         "rearm", "figure 5",
-        "change of interaction probability by refinement; train framed, test starred",
+        "change of interaction probability by refinement; train framed, test starred, "
+        "rises with a plus",
         Looked(("rearm", "rearm-ref"), looks.refinement),
     ),
     "sand-methods": Exhibit(

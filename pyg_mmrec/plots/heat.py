@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 _INCHES = 0.34  # of a cell
 _CORNER = (0.28, -0.28)  # of a cell, from its middle: a star leaves it free
-_PLUS: Any = {"marker": "+", "color": "black", "markersize": 5, "linestyle": "none"}
+# Seen on any cell.
+_WHITE: Any = {"color": "white", "markeredgecolor": "black", "linestyle": "none"}
+_STAR: Any = {"marker": "*", "markersize": 9, **_WHITE}
+_PLUS: Any = {"marker": "P", "markersize": 6, **_WHITE}
 Pair = tuple[int, int]
 
 
@@ -58,9 +61,7 @@ def plot_heat(
     stars = [*marked]
     if stars:
         rows, columns = zip(*stars, strict=True)
-        axes.plot(
-            columns, rows, "*", color="white", markeredgecolor="black", markersize=9
-        )
+        axes.plot(columns, rows, **_STAR)
     rose = np.argwhere(table.to_numpy() > 0)
     if len(rose):
         axes.plot(rose[:, 1] + _CORNER[0], rose[:, 0] + _CORNER[1], **_PLUS)
@@ -70,8 +71,7 @@ def plot_heat(
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label=label, shrink=0.8)
     frame = Rectangle((0, 0), 1, 1, fill=False, lw=1.8, label="train")
-    star = Line2D([], [], marker="*", color="white", markeredgecolor="black",
-                  markersize=9, linestyle="none", label="test")  # fmt: skip
+    star = Line2D([], [], label="test", **_STAR)
     plus = Line2D([], [], label="rose", **_PLUS)
     figure.legend(handles=[frame, star, plus], loc="outside upper center", ncols=3)
     return figure
