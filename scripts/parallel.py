@@ -5,6 +5,11 @@ torchrun --nproc-per-node 2 scripts/parallel.py 100000 1000000 --methods lightgc
 
 A number makes data of as many interactions; an epoch of those is a row of the
 benchmark's part growth as well, which draws it by --beside FILE.
+
+torchrun --nproc-per-node 2 scripts/parallel.py --equal
+
+What they train, and take on from each other, is held against what one trains; on
+planted data, for all methods that processes can share out.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from pyg_mmrec import guard
 if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
+import argparse
 import os
 import sys
 import tempfile
@@ -21,25 +27,35 @@ from pathlib import Path
 
 import torch
 
-from pyg_mmrec.benchmark import report
+from pyg_mmrec.benchmark import equality, report
 from pyg_mmrec.benchmark.growth import data_of, folder_of
 from pyg_mmrec.benchmark.processes import Shared, grown, measure, table
 from pyg_mmrec.benchmark.timing import Row
 from pyg_mmrec.commands.guarded import guarded
-from pyg_mmrec.config import Distinct, Parser, a_word, number
-from pyg_mmrec.datasets import Dataset, Folder, load
+from pyg_mmrec.config import Parser, a_word, number
+from pyg_mmrec.datasets import Dataset, Folder, Synthetic, load
+from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.parallel.processes import Ranks, together
+
+USERS, ITEMS = 100, 60
+EQUAL = (
+    f"{USERS} planted users, {ITEMS} items; lengths of differences to one process over "
+    f"the lengths of what it has, the largest of all terms or parameters: of the first "
+    f"batch's gradients, of {equality.EPOCHS} epochs' losses, of weights at the end; "
+    f"figures are validation's of each epoch and all of validation and test at the end"
+)
 
 
 def parse() -> Parser:
     parser = Parser(description=__doc__)
     add, whole = parser.add_argument, number(int, min=1, max=1_000_000)
     add(
-        "data", nargs="+", action=Distinct, metavar="DATA",
+        "data", nargs="*", metavar="DATA",
         help="data sets, or numbers of interactions to make",
     )  # fmt: skip
-    add("--methods", nargs="+", default=["lightgcn"], metavar="NAME")
+    add("--methods", nargs="+", default=None, metavar="NAME")
+    add("--equal", action="store_true", help="how equal results are, not times")
     add("--root", default="data", help="folder of the data sets (default: data)")
     add("--turns", type=whole, default=5, help="how often each is timed (default: 5)")
     add("--steps", type=whole, default=6, help="steps of a turn (default: 6)")
@@ -64,31 +80,66 @@ def open_data(name: str, root: str, ranks: Ranks, folder: str) -> Dataset:
     return ranks.in_turn(lambda: load(name, root))
 
 
+def read() -> argparse.Namespace:
+    """The arguments of the process.
+
+    Raises:
+        MMRecError: If they name no data to time on, or some not to.
+    """
+    args = parse().parse_args()
+    if bool(args.data) == args.equal or len(set(args.data)) < len(args.data):
+        raise MMRecError(
+            f"steps are timed on data, each named once, and --equal makes its own "
+            f"(got {' '.join(args.data) or 'none'}): name some, or give --equal"
+        )
+    return args
+
+
+def timed(args: argparse.Namespace, ranks: Ranks, folder: str) -> tuple[list[Row], str]:
+    """Rows of growth, and the table, at the first process."""
+    found: list[Shared] = []
+    rows: list[Row] = []
+    for name in args.data:
+        data, methods = open_data(name, args.root, ranks, folder), args.methods
+        more = measure(data, methods or ["lightgcn"], ranks, args.turns, args.steps)
+        if not ranks.first:  # which have no times of one process
+            continue
+        print(table(more), flush=True)
+        found += more
+        rows += [grown(each, int(name)) for each in more if name.isdigit()]
+    return rows, table(found) if found else ""
+
+
+def compared(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
+    """The table of what is equal, at the first process."""
+    root = Path(ranks.told(folder)[0])
+    data = Synthetic(num_users=USERS, num_items=ITEMS, root=root)
+    methods = args.methods or equality.shared_out()
+    found = equality.measure(data, methods, ranks, root)
+    return equality.table(found) if found else ""
+
+
 def main() -> None:
     with together() as ranks, tempfile.TemporaryDirectory() as folder:
-        args = parse().parse_args()
+        args = read()
         at, before = commit(), os.getloadavg()[0]
-        found: list[Shared] = []
         rows: list[Row] = []
-        for name in args.data:
-            data = open_data(name, args.root, ranks, folder)
-            more = measure(data, args.methods, ranks, args.turns, args.steps)
-            if not ranks.first:  # which have no times of one process
-                continue
-            print(table(more), flush=True)
-            found += more
-            rows += [grown(each, int(name)) for each in more if name.isdigit()]
+        head = report.machine(torch.device("cpu"))
+        if args.equal:
+            first = compared(args, ranks, folder)
+            print(first, flush=True)
+            head += f"; {EQUAL}"
+        else:
+            rows, first = timed(args, ranks, folder)
+            load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
+            head += f"; load of the machine {load}"
         ranks.told(0)  # the first has made the folder that others read
         if not ranks.first or args.record is None:
             return
-        head = (
-            f"{report.machine(torch.device('cpu'))}; load of the machine {before:.1f} "
-            f"before, {os.getloadavg()[0]:.1f} after"
-        )
         command = ["torchrun", "--nproc-per-node", str(ranks.size)]
         command += ["scripts/parallel.py", *sys.argv[1:]]
         path = Path(args.record)
-        report.record(path, rows, head, command, at=at, first=table(found))
+        report.record(path, rows, head, command, at=at, first=first)
         print(f"wrote {path}")
 
 

@@ -7,8 +7,9 @@ wait: what slows the machine for a while slows both of a turn.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from pyg_mmrec.benchmark import growth
 from pyg_mmrec.benchmark.epochs import chosen, parsed
 from pyg_mmrec.benchmark.first_steps import Training
+from pyg_mmrec.benchmark.report import device_name
 from pyg_mmrec.benchmark.report import seconds as as_seconds
 from pyg_mmrec.benchmark.timing import Row, row
 from pyg_mmrec.datasets import Dataset
@@ -30,14 +32,41 @@ from pyg_mmrec.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Counted(Ranks):
-    """Processes that count the bytes they send for whole rows."""
+    """Processes that count the bytes of the tensors they send.
 
-    sent: list[int] = field(default_factory=list, compare=False)
+    Args:
+        sent: Bytes by the name of what sends them.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter, compare=False)
+
+    @property
+    def in_steps(self) -> int:
+        """Bytes of steps: a broadcast is of an epoch's start, a gather of its end."""
+        return self.sent["all_gather"] + self.sent["sum"]
 
     def all_gather(self, x: Tensor) -> Tensor:
-        """See :class:`~pyg_mmrec.parallel.processes.Ranks`."""
-        self.sent.append(x.numel() * x.element_size() * (self.size - 1))
+        """Its own goes to each of the others."""
+        self._count("all_gather", x, self.size - 1)
         return super().all_gather(x)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """In a ring: a part of it to be added up by each, and each part's sum."""
+        self._count("sum", x, 2 * (self.size - 1) / self.size)
+        return super().sum(x)
+
+    def gather(self, x: Tensor) -> list[Tensor]:
+        """Its own goes to the first."""
+        self._count("gather", x, 0 if self.first else 1)
+        return super().gather(x)
+
+    def broadcast(self, x: Tensor) -> None:
+        """The first one's goes to each of the others."""
+        self._count("broadcast", x, self.size - 1 if self.first else 0)
+        super().broadcast(x)
+
+    def _count(self, name: str, x: Tensor, times: float) -> None:
+        self.sent[name] += round(x.numel() * x.element_size() * times)
 
 
 @dataclass
@@ -60,6 +89,7 @@ class Shared:
             of the batch each would exchange.
         state: Bytes of parameters and of the optimiser's state of one process.
         state_each: Those of each of several.
+        device: Where it was measured.
     """
 
     data: str
@@ -75,6 +105,7 @@ class Shared:
     gradients: int
     state: int
     state_each: int
+    device: str
 
     @property
     def cpu_ratio(self) -> float:
@@ -148,10 +179,11 @@ def _measured(
         several=[wall for wall, _ in each[1:]],
         cpu=[cpu for _, cpu in one[1:]],
         cpu_each=[cpu for _, cpu in each[1:]],
-        sent=sum(counted.sent) / taken,
+        sent=counted.in_steps / taken,
         gradients=0 if alone is None else _bytes(alone.trainer, moments=False),
         state=0 if alone is None else _bytes(alone.trainer),
         state_each=_bytes(together.trainer),
+        device=device_name(together.trainer.device),
     )
 
 
@@ -187,7 +219,8 @@ def grown(found: Shared, interactions: int) -> Row:
     several, one = ([found.steps * x for x in t] for t in (found.several, found.one))
     step, alone = (as_seconds(median(t)) for t in (found.several, found.one))
     note = f"{step} a step of {found.steps}, {alone} by one process"
-    return row(growth.PART, case, several, one, note=note)
+    made = row(growth.PART, case, several, one, note=note)
+    return replace(made, device=found.device)
 
 
 def table(rows: Sequence[Shared]) -> str:

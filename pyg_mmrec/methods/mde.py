@@ -22,7 +22,8 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 
 
@@ -107,8 +108,11 @@ class MDE(Recommender):
         conv: str = option("WeightedConv", "layer, by its name in PyG")
 
     provides = frozenset({"ego", "feats", "modal", "amplify_item", "align_item"})
-    parallel = Alone(
-        "channels of all items are scaled to one length, which takes whole rows"
+    parallel = Columns(
+        whole=(
+            *("preference", "gates", "share_user", "share_item"),
+            *("amplify_item", "align_item"),
+        )
     )
     before = {"user_norm": 0.0}
     # The paper gives none: chosen on validation, that of sports on a part of it.
@@ -150,6 +154,7 @@ class MDE(Recommender):
             if c.feature_offset
             else None
         )
+        self.across = Across()
 
     @classmethod
     def graph(cls, config: Any) -> BaseTransform:
@@ -164,15 +169,16 @@ class MDE(Recommender):
 
     def forward(self, data: HeteroData) -> Embeddings:
         """Channels of all modalities, side by side ``[N, M d]``, not yet fused."""
-        names, dim = self.modalities, self.config.dim
+        names, dim = self.modalities, self.across.width(self.config.dim)
+        total = self.across.total
         feats = self._encoded(data)
         item = torch.cat(list(feats.values()), dim=-1)
         if self.offset is not None:
             item = item + self.offset(data)
-        item = normalize_blocks(item, dim, self.config.feature_norm)
+        item = normalize_blocks(item, dim, self.config.feature_norm, total)
         user = start = self.user(data)
         if self.config.user_norm:
-            start = normalize_blocks(user, dim, self.config.user_norm)
+            start = normalize_blocks(user, dim, self.config.user_norm, total)
         out = self.interactions.bipartite(start, item, adjacency(data, INTERACTS))
         edges = adjacency(data, relation(USER, "co_occurs"))
         final = self._step(self.users, out.user, edges)

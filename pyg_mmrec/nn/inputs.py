@@ -16,6 +16,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import ITEM, USER, features, modalities, stored_features
 from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv.propagate import ItemMeans
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.rows import Columnwise
 
 
@@ -193,9 +194,9 @@ class Projector(Columnwise):
             )
         return {name: 0 for name, _ in self.named_parameters()}
 
-    def narrow(self, parts: int) -> None:
+    def narrow(self, ranks: Ranks) -> None:
         """The maps make a part of the columns."""
-        self.dim //= parts
+        self.dim //= ranks.size
 
     def forward(self, data: HeteroData) -> Mapping[str, Tensor]:
         """Projected features of each modality."""

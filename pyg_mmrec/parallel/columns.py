@@ -175,7 +175,7 @@ def split(model: Method, terms: Mapping[str, Any], ranks: Ranks, prefix: str) ->
         parameter = model.get_parameter(name)
         parameter.data = plan.own(name, parameter.data)
     for name in narrow:
-        cast(Columnwise, model.get_submodule(name)).narrow(ranks.size)
+        cast(Columnwise, model.get_submodule(name)).narrow(ranks)
     model.register_forward_hook(Together(ranks, width, declared.whole))
     return Split(ranks, width, {prefix + name: dim for name, dim in dims.items()})
 

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from pyg_mmrec.dropout import dropout
 from pyg_mmrec.embeddings import Branch, Embeddings, LazyRows, RowBranch, Rows
-from pyg_mmrec.parallel.processes import Ranks, here
+from pyg_mmrec.parallel.processes import Ranks
 
 
 class Columnwise(nn.Module):
@@ -43,11 +43,11 @@ class Columnwise(nn.Module):
             for own, dim in part.column_dims().items()
         }
 
-    def narrow(self, parts: int) -> None:
-        """Take note that one of so many equal parts of the columns is left."""
+    def narrow(self, ranks: Ranks) -> None:
+        """Take note that of the columns an equal part is left to each process."""
         for part in self.children():
             if isinstance(part, Columnwise):
-                part.narrow(parts)
+                part.narrow(ranks)
 
 
 class Across(Columnwise):
@@ -59,39 +59,40 @@ class Across(Columnwise):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts = 1
+        self.ranks = Ranks()
 
-    def narrow(self, parts: int) -> None:
+    def narrow(self, ranks: Ranks) -> None:
         """Columns are met in the other processes."""
-        self.parts *= parts
+        self.ranks = ranks
 
     def width(self, dim: int) -> int:
         """Columns at hand of a block of so many."""
-        return dim // self.parts
+        return dim // self.ranks.size
 
     @property
     def total(self) -> Callable[[Tensor], Tensor] | None:
         """Adds up what processes have; ``None`` for one. It has no gradient."""
-        return None if self.parts == 1 else here().sum
+        return None if self.ranks.size == 1 else self.ranks.sum
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over the columns of each row, ``[N, d]`` to ``[N, 1]``."""
         x = x.sum(-1, keepdim=True)
-        return x if self.parts == 1 else _Total.apply(x, here())
+        return x if self.ranks.size == 1 else _Total.apply(x, self.ranks)
 
     def shared(self, x: Tensor) -> Tensor:
         """What every process has whole, to be used with its own columns.
 
         Its gradient is the sum over all columns.
         """
-        return x if self.parts == 1 else _Shared.apply(x, here())
+        return x if self.ranks.size == 1 else _Shared.apply(x, self.ranks)
 
     def dropout(self, x: Tensor, p: float, training: bool) -> Tensor:
         """Entries of a table dropped out as those of the whole, ``[N, d]``."""
-        if self.parts == 1 or not training:
+        size, rank = self.ranks.size, self.ranks.rank
+        if size == 1 or not training:
             return dropout(x, p, training)
-        whole = dropout(x.new_ones(x.size(0), x.size(1) * self.parts), p)
-        return x * whole.chunk(self.parts, dim=1)[here().rank]
+        whole = dropout(x.new_ones(x.size(0), x.size(1) * size), p)
+        return x * whole.chunk(size, dim=1)[rank]
 
 
 class _Total(torch.autograd.Function):

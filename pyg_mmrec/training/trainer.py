@@ -374,6 +374,14 @@ class Trainer:
     def step(self, data: HeteroData, batch: Any) -> Tensor:
         """One optimisation step; returns the terms' values, unweighted, ``[T]``."""
         assert self.optimizer is not None
+        values = self.gradients(data, batch)
+        with self.phase("optimiser"):
+            self.optimizer.step()
+        return values
+
+    def gradients(self, data: HeteroData, batch: Any) -> Tensor:
+        """Gradients of a batch's loss, its parts put together; returns as a step."""
+        assert self.optimizer is not None
         count = batch.user.numel()
         values = self._gradients(data, batch) if count else self._nothing()
         if self.batches.size > 1:
@@ -381,8 +389,6 @@ class Trainer:
                 groups = self.optimizer.param_groups
                 trained = [p for group in groups for p in group["params"]]
                 values = exchange(trained, values, count, self.batches)
-        with self.phase("optimiser"):
-            self.optimizer.step()
         return values
 
     def _nothing(self) -> Tensor:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from pyg_mmrec.benchmark.equality import gradients
+from pyg_mmrec.benchmark.processes import Counted
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import plug
-from pyg_mmrec.parallel.batches import Batches, exchange
+from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.parallel.columns import Columns, Split, check
 from pyg_mmrec.parallel.processes import Ranks, here
 from pyg_mmrec.training.trainer import Trainer
@@ -49,43 +51,10 @@ def trained(name: str) -> dict[str, Any]:
         "weights": state["weights"]["model"],
         "best": state["best_weights"]["model"],
         "moments": state["optimizer"],
-        "figures": {**result.valid, **result.test},
-        "slices": result.slices,
+        "figures": result.slices,
         "own": sum(p.numel() for p in trainer.model.parameters()),
         "rows": [x.clone() for x in trainer.model.rows(trainer.data)],
     }
-
-
-def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Whole gradients of the first batch's losses, without a step."""
-    from pyg_mmrec.objectives import Step
-    from pyg_mmrec.seeding import epoch_generator, seeded
-
-    sampler = trainer.make_sampler(max(t.objective.num_neg for t in trainer.terms))
-    generator = epoch_generator(0, 1, trainer.device)
-    trainer.model.train()
-    with seeded(0):
-        data, batch = next(iter(sampler.epoch(trainer.data, generator)))
-        count = batch.user.numel()
-        step = Step(trainer.model, data, trainer._forward(data), batch)
-        steps = [step.with_negatives(t.objective.num_neg) for t in trainer.terms]
-        pairs = zip(trainer.terms, steps, strict=True)
-        values = [t.weight * t.objective(s) for t, s in pairs]
-        sum(values).backward()
-    if trainer.batches.size > 1:
-        exchange(
-            [p for group in trainer.optimizer.param_groups for p in group["params"]],
-            torch.stack(values).detach(),
-            count,
-            trainer.batches,
-        )
-    found = {}
-    for key, parameter in trainer.model.named_parameters():
-        grad = parameter.grad
-        if grad is not None:
-            found[key] = trainer.split.whole(f"model.{key}", grad)
-    trainer.model.zero_grad()
-    return found
 
 
 def all_trained(names: list[str]) -> dict[str, dict[str, Any]]:
@@ -99,7 +68,7 @@ def together(tmp_path_factory) -> list[dict[str, dict[str, Any]]]:
 
 
 def close(found: Any, wanted: Any, within: float = 1e-6) -> None:
-    """Nested tensors and numbers agree, beside the greatest of each."""
+    """Nested tensors and numbers agree, beside the length of each."""
     if isinstance(wanted, dict):
         assert found.keys() == wanted.keys()
         for key in wanted:
@@ -107,8 +76,13 @@ def close(found: Any, wanted: Any, within: float = 1e-6) -> None:
     else:
         found, wanted = torch.as_tensor(found), torch.as_tensor(wanted)
         assert found.shape == wanted.shape
-        scale = max(1.0, float(wanted.abs().max()))
-        assert float((found - wanted).abs().max()) <= within * scale
+        found, wanted = found.double(), wanted.double()
+        assert float((found - wanted).norm()) <= within * float(wanted.norm())
+
+
+def moved(moments: dict[str, Any]) -> set[str]:
+    """Parameters that a gradient moves, and not its rounding alone."""
+    return {key for key, each in moments.items() if each["exp_avg"].norm() > 1e-9}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -120,9 +94,11 @@ def test_two_processes_train_what_one_does(name, together) -> None:
     # What has no gradient but for rounding is moved by that, as Adam scales it up.
     close(first["weights"], alone["weights"], 3e-5)
     close(first["best"], alone["best"], 3e-5)
-    close(first["moments"], alone["moments"])
+    moving = moved(alone["moments"])
+    assert moved(first["moments"]) == moving
+    for key in moving:
+        close(first["moments"][key], alone["moments"][key], 1e-5)
     assert first["figures"] == second["figures"] == alone["figures"]
-    assert first["slices"] == alone["slices"]
     for found, wanted in zip(first["rows"], alone["rows"], strict=True):
         close(found, wanted, 3e-5)
 
@@ -168,6 +144,62 @@ def test_options_that_need_whole_rows_are_refused(
     terms = [*model.objectives(), *(term for name in plugs for term in plug(name))]
     with pytest.raises(MMRecError, match=reason):
         check(model, {t.name: t.objective for t in terms}, Ranks(0, 2, 0))
+
+
+@pytest.mark.parametrize("method", ["diffmm", "mmssl", "sand"])
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("vbpr", "reads whole tables, not rows of them"),
+        ("dragon", "is no mean over interactions"),
+    ],
+)
+def test_terms_that_train_something_themselves_are_refused(
+    method, host, reason, graph
+) -> None:
+    terms = Trainer(*small(method, graph)[:2]).terms
+    inner = {t.name: t.objective for t in terms if t.objective.inner_optimizer}
+    assert inner
+    model, _, _ = small(host, graph)
+    with pytest.raises(MMRecError) as error:
+        check(model, inner, Ranks(0, 2, 0))
+    told = str(error.value)
+    assert f"its term {next(iter(inner))!r} {reason}" in told
+    assert "start it without torchrun" in told
+    assert "\n" not in told
+
+
+def sent(shape: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
+    """Bytes by what sends them, of one message each, and of batches' sums."""
+    counted, x = Counted(**vars(here())), torch.ones(shape)
+    counted.all_gather(x)
+    counted.sum(x)
+    counted.gather(x)
+    counted.broadcast(x)
+    found = dict(counted.sent)
+    sums = []
+    for method in ("layergcn", "dragon"):
+        model, data, train = small(method, make_graph())
+        counted.sent.clear()
+        gradients(Trainer(model, data, config=train, ranks=counted))
+        sums.append(counted.sent["sum"])
+    return found, sums
+
+
+def test_every_message_is_counted(tmp_path) -> None:
+    found = in_processes(f"{__name__}:sent", tmp_path, 2, (5, 3))
+    x = 5 * 3 * 4
+    assert [told for told, _ in found] == [
+        {"all_gather": x, "sum": x, "gather": 0, "broadcast": x},
+        {"all_gather": x, "sum": x, "gather": x, "broadcast": 0},
+    ]
+    # A number by the node and its gradient's: for the lengths of ids, and in each layer
+    # for cosines and lengths.
+    numbers = 70 * (2 + 4 * get("layergcn").Config().num_layers)
+    # All gradients, the terms' values, and how many interactions they are of.
+    model, _, _ = small("dragon", make_graph())
+    every = sum(p.numel() for p in model.parameters()) + len(model.objectives()) + 1
+    assert [sums for _, sums in found] == [[4 * numbers, 4 * every]] * 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

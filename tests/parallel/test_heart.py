@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
+import torch
 import torch.distributed as dist
+from scipy import sparse
 
 from pyg_mmrec.parallel import heart
 
@@ -35,6 +38,26 @@ def test_a_silent_process_ends_the_others(beats, ended, monkeypatch) -> None:
     thread.join(60)
     assert ends == (["hung"] if ended else [])
     assert store.add("beats/0", 0) < 0
+
+
+@pytest.mark.parametrize("work", ["products", "sorting", "sparse"])
+def test_a_long_operation_lets_it_beat(work, monkeypatch) -> None:
+    x = torch.randn(1500, 1500)
+    rows = sparse.random(6000, 6000, 0.02, "csr", np.float32, random_state=0)
+    done = {
+        "products": lambda: x @ x @ x @ x,
+        "sorting": lambda: torch.randn(4_000_000).sort(),
+        "sparse": lambda: rows @ rows[:, :2000],
+    }[work]
+    monkeypatch.setattr(heart, "EVERY", 0.02)
+    store = dist.HashStore()
+    with heart.watched(store, 0, 1, "hung"):
+        while store.add("beats/0", 0) == 0:
+            time.sleep(0.01)
+        before = store.add("beats/0", 0)
+        done()
+        beats = store.add("beats/0", 0) - before
+    assert beats >= 3
 
 
 def test_one_alone_tells() -> None:

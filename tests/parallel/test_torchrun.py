@@ -30,6 +30,9 @@ OPTIONS: dict[str, Any] = {
     "dim": 8, "lr": 0.01, "batch_size": 256, "progress": False, "device": "cpu",
 }  # fmt: skip
 
+TRAIN = ["train", "synthetic", "lightgcn", "--epochs", "100000"]
+TRAIN += ["--patience", "100000", "--device", "cpu"]
+
 
 def trained(folder: Path, epochs: int, **options: Any) -> dict[str, float]:
     data = Synthetic(num_users=60, num_items=40, root=folder / "data")
@@ -53,6 +56,26 @@ def test_two_processes_are_timed_beside_one_on_data_made_for_it(tmp_path) -> Non
     assert (table["seconds"] > 0).all()
     assert "torchrun --nproc-per-node 2 scripts/parallel.py 5000" in record.read_text()
     assert [list(curves(table))] == [["bpr by 2 processes"]]
+
+
+def test_what_two_train_is_held_against_what_one_does(tmp_path) -> None:
+    record, port = tmp_path / "equal.md", free_port()
+    words = ["scripts/parallel.py", "--equal", "--methods", "bpr", "dualgnn"]
+    words += ["--record", str(record)]
+    running = [start(rank, 2, port, words) for rank in range(2)]
+    told = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+    lines = [line.strip("| ").split(" | ") for line in record.read_text().splitlines()]
+    rows = {cells[0]: cells for cells in lines if len(cells) == 12}
+    assert [rows[m][1] for m in ("bpr", "dualgnn")] == ["columns", "batches"]
+    for method in ("bpr", "dualgnn"):
+        _, _, steps, *figures = rows[method]
+        assert int(steps) >= 3
+        assert figures[3] == figures[6] == "same bits"
+        assert max(float(x) for x in (*figures[:2], figures[4])) < 1e-6
+    assert "torchrun --nproc-per-node 2 scripts/parallel.py --equal" in (
+        record.read_text()
+    )
 
 
 def test_two_then_one_then_two_processes_go_on_from_each_other(tmp_path) -> None:
@@ -135,12 +158,91 @@ def test_what_several_cannot_do_is_one_sentence(tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+FULL = {
+    "MemoryError": "raise MemoryError('no room')",
+    "GPU": "raise torch.OutOfMemoryError('CUDA out of memory. Tried')",
+    "CPU": "torch.empty(1 << 50)",  # which the system refuses
+}
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_one_out_of_memory_ends_all_and_leaves_the_checkpoint_whole(
+    kind, tmp_path
+) -> None:
+    code = f"""if True:
+        import os, sys, torch
+        from pyg_mmrec import __main__ as door
+        from pyg_mmrec.training.trainer import Trainer
+        step = Trainer.step
+        def full(self, *args):
+            if os.environ["RANK"] == "1" and self.progress.epoch == 1:
+                {FULL[kind]}
+            return step(self, *args)
+        Trainer.step = full
+        sys.argv[1:] = {[*TRAIN, "--root", str(tmp_path)]!r}
+        sys.argv[1:] += ["--output", {str(tmp_path / "run")!r}]
+        door.main()
+    """
+    port = free_port()
+    both = [start(rank, 2, port, ["-c", code]) for rank in range(2)]
+    try:
+        first, second = (process.communicate(timeout=300)[1] for process in both)
+    finally:
+        for process in both:
+            process.kill()
+    assert [process.returncode for process in both] == [2, 2]
+    told = first + second
+    assert told.count("process 1 of 2 ran out of memory") == 1, told
+    assert "ended or hangs" not in told
+    assert "Traceback" not in told
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["epoch"] == 1
+    last = (tmp_path / "run" / "checkpoint.pt").stat().st_mtime
+    assert time.time() - last < 60
+
+
+@pytest.mark.slow
+def test_one_that_hangs_ends_all_within_a_minute(tmp_path) -> None:
+    run_folder = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-port", str(free_port()), "-m", "pyg_mmrec", *TRAIN]
+    command += ["--root", str(tmp_path), "--output", str(run_folder)]
+    errors = tmp_path / "errors"
+    with errors.open("w") as file:
+        run = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+    each: list[str] = []
+    try:
+        deadline = time.time() + 600
+        while not (run_folder / "history.csv").exists() and time.time() < deadline:
+            time.sleep(0.2)
+        each = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        assert len(each) == 2
+        os.kill(int(each[1]), signal.SIGSTOP)
+        begun = time.time()
+        run.wait(timeout=60)
+        print(f"all had ended after {time.time() - begun:.1f} seconds")
+    finally:
+        run.kill()
+        left = [pid for pid in each if Path(f"/proc/{pid}").exists()]
+        for pid in left:
+            os.kill(int(pid), signal.SIGKILL)
+    assert not left
+    assert run.returncode != 0
+    assert errors.read_text().count("ended or hangs") == 1
+    state = checkpoint.load(run_folder / "checkpoint.pt")
+    assert state["epoch"] == len(state["history"]) >= 1
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_one_killed_ends_all_and_leaves_the_checkpoint_whole(victim, tmp_path) -> None:
     run_folder = tmp_path / "run"
-    args = ["-m", "pyg_mmrec", "train", "synthetic", "lightgcn", "--epochs", "100000"]
-    args += ["--patience", "100000", "--output", str(run_folder), "--device", "cpu"]
-    args += ["--root", str(tmp_path)]
+    args = ["-m", "pyg_mmrec", *TRAIN, "--root", str(tmp_path)]
+    args += ["--output", str(run_folder)]
     port = free_port()
     both = [start(rank, 2, port, args) for rank in range(2)]
     try:

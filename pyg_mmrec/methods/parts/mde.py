@@ -37,6 +37,8 @@ class ItemPairs(Objective):
             <pyg_mmrec.embeddings.Embeddings>`; all weigh the same if ``None``.
     """
 
+    reads_rows = True
+
     def __init__(self, weight: str | None = None) -> None:
         super().__init__()
         self.weight = weight
@@ -62,7 +64,7 @@ class ItemPairs(Objective):
         rows = [out.read(x.item, index) for x in out.modal.values()]
         weight = None if key is None else out.read(out.aux[key], index)
         pairs = list(combinations(rows, 2))
-        total = out.user.new_zeros(())
+        total = rows[0].new_zeros(())
         for a, b in pairs:
             total = total + self.compare(a, b, weight, real)
         return total / max(len(pairs), 1)
@@ -130,13 +132,12 @@ class ModalBPR(Objective):
     """
 
     requires = frozenset({"modal"})
+    reads_rows = by_interaction = True
 
     def forward(self, step: Step) -> Tensor:
         """The loss on the batch, summed over modalities."""
-        total = step.out.user.new_zeros(())
-        for branch in step.out.modal.values():
-            total = total + bpr_loss(*step.triplets(branch))
-        return total
+        branches = step.out.modal.values()
+        return torch.stack([bpr_loss(*step.triplets(x)) for x in branches]).sum()
 
 
 class _LogSums(torch.autograd.Function):

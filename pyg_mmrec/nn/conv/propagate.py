@@ -18,6 +18,7 @@ from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS, ITEM, presence
 from pyg_mmrec.nn.conv.others import Conv, apply_to_edges, other_conv
 from pyg_mmrec.operators import Combine, light_propagation
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.rows import Columnwise
 from pyg_mmrec.sparse import full_precision
 
@@ -222,9 +223,9 @@ class Propagate(Columnwise):
                 raise MMRecError(f"the layer {type(layer).__name__} mixes columns")
         return {}
 
-    def narrow(self, parts: int) -> None:
+    def narrow(self, ranks: Ranks) -> None:
         """Blocks are of a part of the columns."""
-        self.dim //= parts
+        self.dim //= ranks.size
 
     def forward(self, x: Tensor, adj: Adjacency) -> Tensor:
         """Propagate over a relation among nodes of one type, ``[N, B * dim]``."""
