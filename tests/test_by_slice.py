@@ -147,6 +147,12 @@ def test_no_case_is_best_where_none_finds_anything() -> None:
 def test_the_command_writes_slices_as_well(folder, tmp_path, caplog) -> None:
     out = tmp_path / "out"
     train = [o for o in SMALL if o not in ("--dim", "8")]
+    pytest.importorskip("matplotlib")
+    path = folder / "interactions.csv"
+    table = pd.read_csv(path)
+    place = table.groupby("user").cumcount()
+    few = table["user"].isin([f"u{i}" for i in range(15)])
+    table[~few | (place < 5)].to_csv(path, index=False)  # so users differ in number
     caplog.set_level("INFO")
     done = in_process(
         *("compare", "custom", "popularity", "vbpr", "--root", str(folder)),
@@ -157,7 +163,8 @@ def test_the_command_writes_slices_as_well(folder, tmp_path, caplog) -> None:
     told = {record.name.split(".")[0] for record in caplog.records}
     assert "fontTools" not in told  # what fonts a picture holds is no news
     kinds = {p.suffix for p in out.glob("compare-slices.*")}
-    assert {".csv", ".md", ".tex", ".html"} <= kinds
+    assert kinds == {".csv", ".md", ".tex", ".html", ".pdf", ".png"}
+    assert "](compare-slices.png)" in (out / "compare-slices.md").read_text()
     found = pd.read_csv(out / "compare-slices.csv")
     assert {"with image", "without image", "head items", "tail items"} <= set(
         found["slice"]

@@ -74,7 +74,7 @@ def plot_slices(
     axes.set_xlabel(
         "train interactions of the user" if slicing == BY_TRAIN else slicing
     )
-    axes.set_ylabel(f"{metric} on test, 95 % over\n{covered(rows['over'])}")
+    axes.set_ylabel(f"{metric} on test,\n95 % over {covered(rows['over'])}")
     grid(axes)
     legend_above(figure, axes, min(len(cases), 4))
     return figure
