@@ -80,15 +80,13 @@ def look_at_tables(page, kept: Path) -> None:
 
 def look_at_charts(page) -> None:
     """Each is painted, those that are folded as well once they are opened."""
-    losses = page.locator("details", has=page.locator("> summary", has_text="losses"))
-    losses.locator("> summary").click()
-    for run in losses.locator("> details > summary").all():
-        run.click()
-    charts = page.locator("[data-root-id]")
+    charts = page.locator("[data-root-id] > *")
     assert charts.count() == page.evaluate("Bokeh.documents[0].roots().length")
     assert charts.count() > 2 * RUNS
+    assert not page.locator("details [data-root-id] > *").first.is_visible()
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     for chart in charts.all():
         chart.scroll_into_view_if_needed()
         box = chart.bounding_box()
         assert min(box["width"], box["height"]) >= 300
-        assert chart.evaluate(PAINTED)
+        page.wait_for_function(PAINTED, arg=chart.element_handle())
