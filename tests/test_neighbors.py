@@ -58,7 +58,7 @@ def test_ranges_are_those_of_a_loop(pairs) -> None:
 def test_different_values_are_in_order(values, size) -> None:
     found = Occurring.of(torch.tensor(values, dtype=torch.long), size)
     assert (found.ordered is None) == (size <= 8 * len(values))
-    assert int(found.count) == len(set(values))
+    assert int(found.number) == len(set(values))
     assert found.values(len(set(values))).tolist() == sorted(set(values))
     known = torch.arange(size) % 3 - 1  # every third has no place
     left = sorted({value for value in values if value % 3 == 0})

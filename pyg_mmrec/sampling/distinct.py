@@ -86,7 +86,7 @@ class Occurring(NamedTuple):
         return Occurring(self.mask & (place < 0), self.ordered)
 
     @property
-    def count(self) -> Tensor:
+    def number(self) -> Tensor:
         """How many they are, without waiting for it."""
         return self.mask.count_nonzero()
 

@@ -153,7 +153,7 @@ class NeighborSampler:
                 self._place.items(), found.values(), strict=True
             )
         }
-        counts = torch.stack([nodes.count for nodes in fresh.values()]).tolist()
+        counts = torch.stack([nodes.number for nodes in fresh.values()]).tolist()
         pairs = zip(fresh.items(), counts, strict=True)
         return {kind: nodes.values(count) for (kind, nodes), count in pairs}
 
@@ -171,7 +171,7 @@ class NeighborSampler:
             kind: relation.occurring(torch.cat(drawn[kind]))
             for kind, relation in self._relations.items()
         }
-        counts = torch.stack([entries.count for entries in found.values()]).tolist()
+        counts = torch.stack([entries.number for entries in found.values()]).tolist()
         for (kind, entries), count in zip(found.items(), counts, strict=True):
             (src, _, dst), relation = kind, self._relations[kind]
             ends = nodes[src], nodes[dst]

@@ -130,7 +130,7 @@ def test_every_ablation_changes_the_result(graph, method) -> None:
         assert not same(default, other)
 
 
-@pytest.mark.parametrize("method", ["lattice", "micro", "dualgnn", "dragon", "lgmrec"])
+@pytest.mark.parametrize("method", ["lattice", "micro", "dualgnn", "dragon", "mmssl"])
 def test_neighbour_sampled_training_runs(method) -> None:
     pytest.importorskip("torch_sparse")
     model, data, train = build(method, make_graph(missing=0.2))
