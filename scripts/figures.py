@@ -15,7 +15,6 @@ if __name__ == "__main__":
     guard.begin()  # what is imported below takes seconds
 
 import argparse
-import logging
 import shlex
 import sys
 from pathlib import Path
@@ -246,7 +245,6 @@ def origin(argv: list[str], rows: pd.DataFrame, args: argparse.Namespace) -> str
 
 def main() -> None:
     """Carry the command out, with the arguments of the process."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # a line a font's table
     argv = sys.argv[1:]
     if "--list" in argv:
         print(listed())
