@@ -56,7 +56,7 @@ def figures(monkeypatch, capsys, tmp_path):
 
 def test_what_there_is(figures) -> None:
     listed = figures("--list")
-    for words in ("sand-halves", "REARM, figure 5", "shares of users", "12 runs"):
+    for words in ("sand-halves", "REARM, figure 5", "shares of users", "16 runs"):
         assert words in listed
     with pytest.raises(MMRecError, match="did you mean 'sand-halves'"):
         figures("sand-halfs movielens")

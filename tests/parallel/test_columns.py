@@ -198,9 +198,9 @@ def test_every_message_is_counted(tmp_path) -> None:
         {"all_gather": x, "sum": x, "gather": 0, "broadcast": x},
         {"all_gather": x, "sum": x, "gather": x, "broadcast": 0},
     ]
-    # A number by the node and its gradient's: for the lengths of ids, and in each layer
-    # for cosines and lengths.
-    numbers = 70 * (2 + 4 * get("layergcn").Config().num_layers)
+    # A number by the node: for the lengths of ids and their gradient, and in each layer
+    # for cosines, for lengths and for the gradient of both.
+    numbers = 70 * (2 + 3 * get("layergcn").Config().num_layers)
     # All gradients, the terms' values, and how many interactions they are of.
     model, _, _ = small("dragon", make_graph())
     every = sum(p.numel() for p in model.parameters()) + len(model.objectives()) + 1
