@@ -304,7 +304,8 @@ class Embeddings:
 
 
 Total = Callable[[Tensor], Tensor] | None
-_SHORTEST = 1e-12  # length that shorter rows are divided by
+SHORTEST = 1e-12
+"""Length that shorter rows are divided by."""
 
 
 class _Rescale(torch.autograd.Function):
@@ -317,7 +318,7 @@ class _Rescale(torch.autograd.Function):
             norm = total(norm.square()).sqrt()
         # Rows of zeros point nowhere: their gradient is zero, not 1e12 times what
         # reaches them, of which Adam's second moment would not recover.
-        scale = torch.where(norm > 0, length / norm.clamp_min(_SHORTEST), 0.0)
+        scale = torch.where(norm > 0, length / norm.clamp_min(SHORTEST), 0.0)
         y = x * scale
         ctx.save_for_backward(y, scale)
         ctx.length, ctx.total = length, total

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -32,7 +33,7 @@ from pyg_mmrec.benchmark.propagation import embedding, normalized
 from pyg_mmrec.benchmark.timing import Case, Row, Settings, side_by_side
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.sparse import Entries, multiply
+from pyg_mmrec.sparse import Entries, multiply, row_starts
 
 PART = "layouts"
 TILES = (4, 16)
@@ -72,18 +73,14 @@ def measure(dataset: Dataset, settings: Settings) -> list[Row]:
     x, layers = embedding(sum(adj.size), settings).detach(), settings.num_layers
     cases, want = [], None
     for name, layout in layouts(adj):
-        found = _in_place(layout, propagate(layout, x, layers))
+        run = partial(propagate, layout, x[layout.order], layers)
+        found = _in_place(layout, run())
         want = found if want is None else want
         error = float((found - want).norm() / want.norm())
         _check(name, error, layout.half)
         note = f"differs by {error:.1g}" if layout.half else layout.note
-        cases.append(_case(name, layout, x, layers, note))
+        cases.append(Case(name, run, note=note))
     return side_by_side(PART, cases, settings)
-
-
-def _case(name: str, layout: Layout, x: Tensor, layers: int, note: str) -> Case:
-    rows = x[layout.order]
-    return Case(name, lambda: _mean_of_layers(layout, rows, layers), note=note)
 
 
 def _check(name: str, error: float, half: bool) -> None:
@@ -95,20 +92,16 @@ def _check(name: str, error: float, half: bool) -> None:
 
 
 def propagate(layout: Layout, x: Tensor, num_layers: int) -> Tensor:
-    """The mean of the layers, of rows that are brought into the layout's order.
+    """The mean of the layers.
 
     Args:
         layout: How to do it.
-        x: Rows of all nodes in the data set's order, ``[N, d]``.
+        x: Rows of all nodes in the layout's order, ``[N, d]``.
         num_layers: Products ``L``.
 
     Returns:
-        ``[N, d]``, in the layout's order.
+        ``[N, d]``, in the same order.
     """
-    return _mean_of_layers(layout, x[layout.order], num_layers)
-
-
-def _mean_of_layers(layout: Layout, x: Tensor, num_layers: int) -> Tensor:
     out, total = x, x
     for _ in range(num_layers):
         out = layout.product(out)
@@ -142,12 +135,10 @@ def layouts(adj: Adjacency) -> Iterator[tuple[str, Layout]]:
     for count in TILES:
         yield f"in {count} tiles", Layout(own, tiled(entries, count))
     half = entries._replace(value=entries.value.bfloat16())
-    product = _half_product(half)
-    yield "rows in half precision", Layout(own, product, half=True)
-
-
-def _half_product(entries: Entries) -> Product:
-    return lambda x: multiply(entries, x.bfloat16()).float()
+    yield (
+        "rows in half precision",
+        Layout(own, lambda x: multiply(half, x.bfloat16()).float(), half=True),
+    )
 
 
 def _ordered(index: Tensor, weight: Tensor, order: Tensor, note: str = "") -> Layout:
@@ -160,12 +151,7 @@ def _entries(index: Tensor, weight: Tensor, order: Tensor) -> Entries:
     place = torch.empty_like(order).index_copy_(0, order, torch.arange(order.numel()))
     source, target = place[index[0]], place[index[1]]
     sort = (target * order.numel() + source).argsort()
-    counts = torch.bincount(target, minlength=order.numel())
-    return Entries(_starts(counts), source[sort], weight[sort])
-
-
-def _starts(counts: Tensor) -> Tensor:
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Entries(row_starts(target, order.numel()), source[sort], weight[sort])
 
 
 def tiled(entries: Entries, count: int) -> Product:
@@ -176,13 +162,14 @@ def tiled(entries: Entries, count: int) -> Product:
         count: How many parts.
     """
     start, column, value = entries
-    row = torch.arange(start.numel() - 1).repeat_interleave(start.diff())
-    width = -(-(start.numel() - 1) // count)
+    size = start.numel() - 1
+    row = torch.arange(size).repeat_interleave(start.diff())
+    width = -(-size // count)
     tiles = []
-    for first in range(0, start.numel() - 1, width):
+    for first in range(0, size, width):
         inside = (column >= first) & (column < first + width)
-        counts = torch.bincount(row[inside], minlength=start.numel() - 1)
-        part = Entries(_starts(counts), column[inside] - first, value[inside])
+        starts = row_starts(row[inside], size)
+        part = Entries(starts, column[inside] - first, value[inside])
         tiles.append((first, part))
 
     def product(x: Tensor) -> Tensor:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_mmrec.embeddings import Total
-
-_SHORTEST = 1e-12  # length that shorter rows are divided by
+from pyg_mmrec.embeddings import SHORTEST, Total
 
 
 class _Weighed(torch.autograd.Function):
@@ -24,7 +22,7 @@ class _Weighed(torch.autograd.Function):
         if total is not None:
             along, norm = total(along), total(norm.square()).sqrt()
         # Rows of zeros stay so, and have no gradient.
-        inverse = torch.where(norm > 0, norm.clamp_min(_SHORTEST).reciprocal(), 0.0)
+        inverse = torch.where(norm > 0, norm.clamp_min(SHORTEST).reciprocal(), 0.0)
         ctx.save_for_backward(x, directions, along, inverse)
         ctx.total = total
         return x * (along * inverse)
