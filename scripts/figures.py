@@ -115,9 +115,6 @@ def data_for(only: str, args: argparse.Namespace, whole: Dataset) -> Dataset:
         return whole
     if only in PLANTED:
         return Synthetic(**PLANTED[only], root=args.root)
-    if isinstance(whole, Synthetic):  # fewer modalities are another world
-        hidden = [m for m in whole.modalities if m not in only.split("+")]
-        return Synthetic(**{**whole.source()["arguments"], "hidden": hidden})
     seen = {**vars(args), "modalities": only.split("+")}
     return open_dataset(args.data, argparse.Namespace(**seen), [])
 

@@ -19,6 +19,7 @@ from pyg_mmrec.datasets.store import Processed
 from pyg_mmrec.errors import MMRecError, unknown
 from pyg_mmrec.graph import INTERACTS
 
+USUAL = ("image", "text")
 _ELEMENTS = 1 << 22  # of the largest temporary tensor: 16 MiB of float32
 
 
@@ -104,7 +105,7 @@ class Synthetic(Dataset):
         root: Path | str | None = None,
         **options: Any,
     ) -> None:
-        self.names = _names(("image", "text") if modalities is None else modalities)
+        self.names = _names(USUAL if modalities is None else modalities)
         self.num_users, self.num_items = num_users, num_items
         self.weights = _weights(self.names, shared, unique, synergy)
         self.dim, self.latent_dim = dim, latent_dim
@@ -260,6 +261,26 @@ def _take(
     score -= temperature * uniform.log().neg().log()
     order = score.argsort(1, descending=True)
     return item.gather(1, order)[torch.arange(size) < count.unsqueeze(-1)]
+
+
+def by_name(
+    root: Path | str, modalities: Sequence[str] | int | None = None, **options: Any
+) -> Synthetic:
+    """Planted data as the name ``"synthetic"`` opens them.
+
+    As of all data sets that are opened by name, modalities are those to read: of the
+    usual two, the other one still shapes what users take. Names of others are planted.
+
+    Args:
+        root: As of :class:`Synthetic`.
+        modalities: As said; ``None`` for the usual two.
+        **options: As of :class:`Synthetic`.
+    """
+    names = set(USUAL if modalities is None else _names(modalities))
+    if not names < set(USUAL):
+        return Synthetic(modalities=modalities, root=root, **options)
+    hidden = [name for name in USUAL if name not in names]
+    return Synthetic(hidden=hidden, root=root, **options)
 
 
 def _names(modalities: Sequence[str] | int) -> list[str]:

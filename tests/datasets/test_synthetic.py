@@ -171,3 +171,11 @@ def test_what_is_hidden_still_shapes_what_users_take(tmp_path) -> None:
     assert not torch.equal(alone, whole[0][INTERACTS].edge_index)
     with pytest.raises(MMRecError, match="unknown modality to hide 'imgae'"):
         small(tmp_path, hidden="imgae")
+
+
+def test_opened_by_name_modalities_are_those_to_read(tmp_path) -> None:
+    whole = load("synthetic", tmp_path, num_users=50)
+    part = load("synthetic", tmp_path, num_users=50, modalities=["text"])
+    assert (whole.modalities, part.modalities) == (["image", "text"], ["text"])
+    assert torch.equal(part[0][INTERACTS].edge_index, whole[0][INTERACTS].edge_index)
+    assert load("synthetic", tmp_path, modalities=["sound"]).modalities == ["sound"]
