@@ -23,6 +23,7 @@ from pyg_mmrec.experiments.leaderboard import (
 from pyg_mmrec.experiments.literature import SEEN, published
 from pyg_mmrec.experiments.records import add_records, read_records, record_of
 from pyg_mmrec.experiments.summary import (
+    changes,
     check_document,
     summary,
     with_summaries,
@@ -189,12 +190,12 @@ def test_another_split_stands_beside_nothing_published(tmp_path) -> None:
     found = recorded("sand")
     assert found["split"] is None
     path = tmp_path / "sports.jsonl"
-    for changes, told in (
+    for change, told in (
         ({}, True),
         ({"split": {"how": "random"}}, False),
         ({"candidates": "cold"}, False),
     ):
-        path.write_text(json.dumps(found | changes) + "\n")
+        path.write_text(json.dumps(found | change) + "\n")
         assert ("| below (" in leaderboard(path)) == told
 
 
@@ -323,10 +324,32 @@ def test_a_table_takes_runs_of_one_set_of_modalities(tmp_path) -> None:
         summary(["sand"], ["sports"], "recall@20", tmp_path)
 
 
-def test_the_readmes_tables_are_what_the_records_say() -> None:
-    check_document(ROOT / "README.md")
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("path", [ROOT / "README.md", RESULTS / "before_after.md"])
+def test_a_pages_tables_are_what_the_records_say(path: Path) -> None:
+    check_document(path)
+    text = path.read_text()
     assert with_summaries(text, RESULTS) == text
+
+
+def test_a_table_tells_what_changed_since(tmp_path) -> None:
+    found = [recorded("rearm"), recorded("sand")]
+    now = [one["test"]["recall@20"] for one in found]
+    lines = (f"{json.dumps(one)}\n" for one in found)
+    (tmp_path / "sports.jsonl").write_text("".join(lines))
+    asked = ["rearm", "sand", "vbpr", "mde"], ["sports"], "recall@20", tmp_path
+    with pytest.raises(MMRecError, match="before.csv is not there"):
+        changes(*asked, "before.csv")
+    (tmp_path / "before.csv").write_text(
+        f"dataset,method,value,seeds\nsports,rearm,{now[0] / 2},3\nsports,vbpr,.08,1\n"
+    )
+    assert changes(*asked, "before.csv").splitlines() == [
+        "|  | sports, before | now |  |",
+        "| --- | --- | --- | --- |",
+        f"| `rearm` | {now[0] / 2:.4f} (3) | {now[0]:.4f} | +100% |",
+        f"| `sand` |  | {now[1]:.4f} |  |",
+        "| `vbpr` | 0.0800 |  |  |",
+        "| `mde` |  |  |  |",
+    ]
 
 
 def test_the_readmes_epochs_are_those_that_were_measured() -> None:
@@ -341,26 +364,3 @@ def test_the_readmes_epochs_are_those_that_were_measured() -> None:
         found = re.search(rf"\| {method}, MMRec \| ([^|]+) \|[^|]+\| ([^|]+) \|", table)
         assert found is not None
         assert found.groups() == (theirs, ratio)
-
-
-@pytest.mark.parametrize("name", ["sports", "tiktok", "ml-100k"])
-def test_what_is_said_of_today_beside_before_is_on_record(name) -> None:
-    page = (RESULTS / "before_after.md").read_text().splitlines()
-    rows = [row.strip("| ").split(" | ") for row in page if row.startswith("| ")][1:]
-    place = 2 + 3 * ["sports", "tiktok", "ml-100k"].index(name)
-    found: dict[str, list[float]] = {}
-    for one in read_records(RESULTS / f"{name}.jsonl"):
-        own = one["split"] is None and one["case"] == one["method"]
-        if own and (name != "ml-100k" or "genre" in one["modalities"]):
-            figure = one["test"]["recall@20"]
-            found.setdefault(one["case"], []).append(figure)
-    told = {
-        row[0].lower().replace("-", "_"): row[place].strip()
-        for row in rows
-        if len(row) > place and row[place].strip()
-    }
-    assert told
-    for method, text in told.items():
-        figures = found[method]
-        seeds = f" ({len(figures)})" if len(figures) > 1 else ""
-        assert text == f"{sum(figures) / len(figures):.4f}{seeds}", method

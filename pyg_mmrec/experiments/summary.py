@@ -5,13 +5,20 @@ is written anew::
 
     <!-- recorded: bpr lightgcn on baby sports by recall@20 -->
     <!-- end -->
+
+Beside what is recorded stands what is published, or, with ``beside before.csv``
+behind the metric, what that table of ``dataset,method,value,seeds`` has, and the change
+since.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
+
+import pandas as pd
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown_rows
@@ -21,7 +28,9 @@ from pyg_mmrec.experiments.records import Record, read_records
 from pyg_mmrec.files import replacing
 
 _ASKED = re.compile(
-    r"(<!-- recorded: ([\w ]+) on ([\w\- ]+) by ([\w@]+) -->\n).*?(<!-- end -->)", re.S
+    r"(<!-- recorded: ([\w ]+) on ([\w\- ]+) by ([\w@]+)(?: beside ([\w\-]+\.csv))? "
+    r"-->\n).*?(<!-- end -->)",
+    re.S,
 )
 
 
@@ -64,8 +73,9 @@ def with_summaries(text: str, results: Path) -> str:
     """The text of a document, its tables as the records have them; see above."""
 
     def written(found: re.Match[str]) -> str:
-        head, methods, datasets, metric, end = found.groups()
-        table = summary(methods.split(), datasets.split(), metric, results)
+        head, methods, datasets, metric, beside, end = found.groups()
+        asked = methods.split(), datasets.split(), metric, results
+        table = changes(*asked, beside) if beside else summary(*asked)
         return f"{head}{table}{end}"
 
     return _ASKED.sub(written, text)
@@ -99,6 +109,63 @@ def summary(
             row.append("" if theirs is None else f"{theirs:.4f}")
         rows.append(row)
     return markdown_rows(rows)
+
+
+def changes(
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    metric: str,
+    results: Path,
+    beside: str,
+) -> str:
+    """A row per method; per data set an earlier figure, the recorded one, the change.
+
+    Figures are means over seeds, with their number in brackets if it is not one; a
+    method without either leaves its place empty.
+
+    Args:
+        methods: As of :func:`summary`.
+        datasets: As of :func:`summary`.
+        metric: As of :func:`summary`.
+        results: As of :func:`summary`.
+        beside: Name of the table of earlier figures, there.
+
+    Raises:
+        MMRecError: As :func:`summary`; or there is no such table.
+    """
+    earlier = _earlier(results / beside)
+    kept = {name: _whole(results / f"{name}.jsonl") for name in datasets}
+    word = Path(beside).stem
+    rows = [["", *(cell for d in datasets for cell in (f"{d}, {word}", "now", ""))]]
+    for method in methods:
+        row = [f"`{method}`"]
+        for dataset, records in kept.items():
+            runs: list[Record] = []
+            if any(one["case"] == method for one in records):
+                runs = _runs(records, method, dataset, metric)
+            now = [run["test"][metric] for run in runs]
+            value, seeds = earlier.get((dataset, method), (None, 0))
+            found = mean(now) if now else None
+            row += [_figure(value, seeds), _figure(found, len(now))]
+            # Adding 0 leaves no minus before a change of nothing.
+            change = round(found / value - 1, 2) + 0 if found and value else None
+            row.append("" if change is None else f"{change:+.0%}")
+        rows.append(row)
+    return markdown_rows(rows)
+
+
+def _earlier(path: Path) -> Mapping[tuple[str, str], tuple[float, int]]:
+    if not path.is_file():
+        raise MMRecError(f"{path} is not there: no figures to stand beside")
+    table = pd.read_csv(path)
+    return {(d, m): (value, seeds)
+            for d, m, value, seeds in table.itertuples(index=False)}  # fmt: skip
+
+
+def _figure(value: float | None, seeds: int) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" + (f" ({seeds})" if seeds > 1 else "")
 
 
 def _whole(path: Path) -> list[Record]:
