@@ -35,7 +35,6 @@ from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.config import Parser, a_word, number
 from pyg_mmrec.datasets import Dataset, Folder, Synthetic, load
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.parallel.processes import Ranks, together
 
 USERS, ITEMS = 100, 60
@@ -122,7 +121,7 @@ def compared(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
 def main() -> None:
     with together() as ranks, tempfile.TemporaryDirectory() as folder:
         args = read()
-        at, before = commit(), os.getloadavg()[0]
+        at, before = report.begun(args.record), os.getloadavg()[0]
         rows: list[Row] = []
         head = report.machine(torch.device("cpu"))
         if args.equal:
