@@ -17,7 +17,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform, Compose
 
+from pyg_mmrec.benchmark import shared_graphs
 from pyg_mmrec.contract import make_graph
+from pyg_mmrec.datasets import Synthetic
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import USER, set_interactions, train_edges
 from pyg_mmrec.parallel.blocks import shared_by, sharers
@@ -242,7 +244,10 @@ def kept(folder: Path, kind: str) -> tuple[Edges, int, list[str], str]:
 
 
 def all_kept(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
-    return {kind: kept(folder / kind, kind) for kind in kinds}
+    """Of all kinds, and what building graphs of planted data took."""
+    data = here().in_turn(lambda: Synthetic(num_users=50, num_items=40, root=folder))
+    found = {kind: kept(folder / kind, kind) for kind in kinds}
+    return {**found, "timed": shared_graphs.measure(data, here())}
 
 
 # By the kind: calls and files of both, and what each says.
@@ -282,6 +287,23 @@ def test_files_are_the_first_ones_and_what_is_in_none_all_build(kind, two) -> No
         for name, edges in wanted.items():
             for x, y in zip(found[name], edges, strict=True):
                 assert torch.equal(x, y)
+
+
+def test_graphs_are_timed_beside_one_process(two) -> None:
+    rows = two[0]["timed"]
+    kinds = ["kNN of image", "kNN of text", "common users", "common items"]
+    assert len(rows) == len(kinds)
+    for row, kind in zip(rows, kinds, strict=True):
+        assert row.graph.startswith(kind)
+        assert row.same
+        assert min(*row.one, *row.several, row.sent) > 0
+    # Ten values and columns of each of 40 rows go to the other process.
+    assert [row.sent for row in rows[:2]] == [40 * shared_graphs.K * (4 + 8)] * 2
+    lines = shared_graphs.table(rows, 2).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 6
+    with pytest.raises(MMRecError, match="start it by torchrun"):
+        shared_graphs.measure(None, Ranks())
 
 
 @pytest.mark.parametrize("who", ["0", "01"])
