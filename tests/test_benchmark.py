@@ -400,6 +400,20 @@ def test_the_record_of_a_gpu_is_made_of_pieces(tmp_path) -> None:
     assert "nan" not in text
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "steps are timed on data, each named once"),
+        ("--equal --graphs", "leave out --equal and --methods"),
+        ("5000 --graphs --methods bpr", "leave out --equal and --methods"),
+        ("5000 --graphs", "there is one: start it by torchrun"),
+    ],
+)
+def test_what_several_processes_are_timed_at_is_refused_of_one(words, sentence) -> None:
+    done = in_process("parallel", *words.split())
+    assert_one_sentence(done, sentence)
+
+
 PAGES = sorted((ROOT / "scripts/results").glob("*.md"))
 DIRTY = {"scale.md"}  # until it is written anew
 

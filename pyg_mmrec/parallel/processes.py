@@ -112,6 +112,8 @@ class Ranks:
 
     def told(self, value: Made) -> list[Made]:
         """What each process says, small values."""
+        if self.size == 1:
+            return [value]
         found: list[Any] = [None] * self.size
         with _heard(self.size):
             dist.all_gather_object(found, value, group=_patient())
@@ -123,7 +125,7 @@ class Ranks:
         Raises:
             MMRecError: In all of them.
         """
-        if self.size > 1 and any(told != value for told in self.told(value)):
+        if any(told != value for told in self.told(value)):
             raise MMRecError(
                 f"the {self.size} processes read other data or options than each "
                 f"other: give all of them the same command, and the same files"

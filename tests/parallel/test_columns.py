@@ -223,4 +223,6 @@ def test_parts_of_columns_make_a_whole(size, dim, shape) -> None:
 def test_one_process_is_alone() -> None:
     assert here() == Ranks()
     assert Ranks().in_turn(lambda: 3) == 3
+    assert Ranks().from_first(lambda: 3) == 3
+    assert Ranks().told(3) == [3]
     assert next(iter(Ranks().each(torch.neg, [torch.ones(2)]))).tolist() == [-1, -1]
