@@ -10,6 +10,10 @@ torchrun --nproc-per-node 2 scripts/parallel.py --equal
 
 What they train, and take on from each other, is held against what one trains; on
 planted data, for all methods that processes can share out.
+
+torchrun --nproc-per-node 2 scripts/parallel.py sports 1000000 --graphs
+
+Graphs of nearest neighbours and of common users and items, which they build together.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from pathlib import Path
 
 import torch
 
-from pyg_mmrec.benchmark import equality, report
+from pyg_mmrec.benchmark import equality, report, shared_graphs
 from pyg_mmrec.benchmark.growth import data_of, folder_of
 from pyg_mmrec.benchmark.processes import Shared, grown, measure, table
 from pyg_mmrec.benchmark.timing import Row
@@ -35,7 +39,6 @@ from pyg_mmrec.commands.guarded import guarded
 from pyg_mmrec.config import Parser, a_word, number
 from pyg_mmrec.datasets import Dataset, Folder, Synthetic, load
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.parallel.processes import Ranks, together
 
 USERS, ITEMS = 100, 60
@@ -56,6 +59,7 @@ def parse() -> Parser:
     )  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME")
     add("--equal", action="store_true", help="how equal results are, not times")
+    add("--graphs", action="store_true", help="graphs, not steps of a training")
     add("--root", default="data", help="folder of the data sets (default: data)")
     add("--turns", type=whole, default=5, help="how often each is timed (default: 5)")
     add("--steps", type=whole, default=6, help="steps of a turn (default: 6)")
@@ -92,6 +96,11 @@ def read() -> argparse.Namespace:
             f"steps are timed on data, each named once, and --equal makes its own "
             f"(got {' '.join(args.data) or 'none'}): name some, or give --equal"
         )
+    if args.graphs and (args.equal or args.methods):
+        raise MMRecError(
+            "--graphs times what is built before any method: leave out --equal and "
+            "--methods"
+        )
     return args
 
 
@@ -110,6 +119,14 @@ def timed(args: argparse.Namespace, ranks: Ranks, folder: str) -> tuple[list[Row
     return rows, table(found) if found else ""
 
 
+def built(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
+    """The table of graphs, at the first process."""
+    found = []
+    for name in args.data:
+        found += shared_graphs.measure(open_data(name, args.root, ranks, folder), ranks)
+    return shared_graphs.table(found, ranks.size)
+
+
 def compared(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
     """The table of what is equal, at the first process."""
     root = Path(ranks.told(folder)[0])
@@ -122,7 +139,7 @@ def compared(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
 def main() -> None:
     with together() as ranks, tempfile.TemporaryDirectory() as folder:
         args = read()
-        at, before = commit(), os.getloadavg()[0]
+        at, before = report.begun(args.record), os.getloadavg()[0]
         rows: list[Row] = []
         head = report.machine(torch.device("cpu"))
         if args.equal:
@@ -130,7 +147,11 @@ def main() -> None:
             print(first, flush=True)
             head += f"; {EQUAL}"
         else:
-            rows, first = timed(args, ranks, folder)
+            if args.graphs:
+                first = built(args, ranks, folder)
+                print(first, flush=True)
+            else:
+                rows, first = timed(args, ranks, folder)
             load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
             head += f"; load of the machine {load}"
         ranks.told(0)  # the first has made the folder that others read

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 import runpy
 import time
+import warnings
 import wave
 from dataclasses import replace
 
@@ -396,6 +398,46 @@ def test_the_record_of_a_gpu_is_made_of_pieces(tmp_path) -> None:
     assert "## baby-sized, a GPU\n\n| method | plain, s |" in text
     assert text.index("| `mgcn` |") < text.index("## drawn") < text.index("1000 inter")
     assert "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "steps are timed on data, each named once"),
+        ("--equal --graphs", "leave out --equal and --methods"),
+        ("5000 --graphs --methods bpr", "leave out --equal and --methods"),
+        ("5000 --graphs", "there is one: start it by torchrun"),
+    ],
+)
+def test_what_several_processes_are_timed_at_is_refused_of_one(words, sentence) -> None:
+    done = in_process("parallel", *words.split())
+    assert_one_sentence(done, sentence)
+
+
+PAGES = sorted((ROOT / "scripts/results").glob("*.md"))
+DIRTY = {"scale.md"}  # until it is written anew
+
+
+def test_pages_are_of_commits_that_one_can_go_back_to() -> None:
+    told = {
+        page.name: re.findall(r"; commit (\S+)$", page.read_text(), re.M)
+        for page in PAGES
+    }
+    assert sum(map(bool, told.values())) > 10
+    clean = re.compile("[0-9a-f]{10}")
+    changed = {n for n, of in told.items() if not all(map(clean.fullmatch, of))}
+    assert changed == DIRTY
+
+
+@pytest.mark.parametrize("at", ["1" * 40, "1" * 40 + "-dirty", None])
+def test_a_record_of_a_changed_checkout_is_warned_of(at, monkeypatch) -> None:
+    monkeypatch.setattr(report, "commit", lambda: at)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [report.begun(path) for path in (None, "scale.md")] == [at, at]
+    told = [str(each.message) for each in caught]
+    assert len(told) == bool(at and at.endswith("-dirty"))
+    assert all("what scale.md will tell: commit them" in text for text in told)
 
 
 def test_no_pieces_are_no_record(tmp_path) -> None:

@@ -166,7 +166,7 @@ def _measured(
     dataset: Dataset, method: str, ranks: Ranks, folder: Path
 ) -> Equal | None:
     config, train, _ = check_options(method, dataset.name, **_OPTIONS)
-    data, parts, _ = ranks.in_turn(lambda: prepare(dataset, method, config, train))
+    data, parts, _ = prepare(dataset, method, config, train, ranks=ranks)
 
     def make(by: Ranks, epochs: int, output: Path | None) -> Trainer:
         told = replace(train, epochs=epochs)

@@ -60,6 +60,11 @@ class Counted(Ranks):
         self._count("gather", x, 0 if self.first else 1)
         return super().gather(x)
 
+    def joined(self, x: Tensor) -> Tensor:
+        """As many rows as the one with most of them has, to each of the others."""
+        self._count("joined", x, self.size - 1)
+        return super().joined(x)
+
     def broadcast(self, x: Tensor) -> None:
         """The first one's goes to each of the others."""
         self._count("broadcast", x, self.size - 1 if self.first else 0)
@@ -149,7 +154,7 @@ def _measured(
     method, options = parsed(variant)
     chosen([variant], dataset[0])
     config, train, _ = check_options(method, dataset.name, progress=False, **options)
-    data, parts, _ = ranks.in_turn(lambda: prepare(dataset, method, config, train))
+    data, parts, _ = prepare(dataset, method, config, train, ranks=ranks)
     make = partial(assemble, method, config, train, data, parts=parts, validate=False)
     counted = Counted(ranks.rank, ranks.size, ranks.local)
     together = Training(make(ranks=counted), steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -106,6 +107,22 @@ def save(folder: Path, rows: Sequence[Row], head: str) -> None:
         file.write(_tables(rows, head).encode())
 
 
+def begun(path: Path | str | None) -> str | None:
+    """Commit of what is about to run: files may change while it does.
+
+    Args:
+        path: Where a record will be; ``None`` if nowhere.
+    """
+    at = commit()
+    if path is not None and at is not None and at.endswith("-dirty"):
+        warnings.warn(
+            f"the checkout has changes that are in no commit, so that nobody can run "
+            f"again what {path} will tell: commit them before",
+            stacklevel=2,
+        )
+    return at
+
+
 def record(
     path: Path,
     rows: Sequence[Row],
@@ -127,7 +144,7 @@ def record(
         first: What comes before the tables.
     """
     title = path.stem.replace("_", " ").capitalize()
-    made = f"commit {short_commit(at or commit())}"
+    made = f"commit {short_commit(at or begun(path))}"
     text = f"# {title}\n\n```bash\n{shlex.join(command)}\n```\n\n{head}; {made}"
     for picture in pictures:
         if picture.exists():

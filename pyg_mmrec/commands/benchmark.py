@@ -41,7 +41,6 @@ from pyg_mmrec.datasets import DATASETS, Dataset, Synthetic, load
 from pyg_mmrec.datasets.tables import read_table
 from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError, unknown
-from pyg_mmrec.experiments.environment import commit
 from pyg_mmrec.experiments.literature import SIZES
 from pyg_mmrec.plots import drawn as drawn_to
 
@@ -266,7 +265,7 @@ def main() -> None:
         timing.count_cpu_time()
         head = f"{head}; CPU seconds"
     print(head, flush=True)
-    folder, at = Path(args.output), commit()  # the files may change while this runs
+    folder, at = Path(args.output), report.begun(args.record)
     rows: list[Row] = []
     stopped = "; stopped before its end"
     try:

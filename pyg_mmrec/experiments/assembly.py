@@ -230,6 +230,7 @@ def prepare(
     config: Any,
     train: TrainConfig,
     data: HeteroData | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[HeteroData, dict[str, str], float]:
     """The graph of a data set with the relations of a method.
 
@@ -239,6 +240,7 @@ def prepare(
         config: Its configuration.
         train: That of the training, which says how neighbours are found.
         data: Another graph of it, such as :func:`everything`; its own if ``None``.
+        ranks: Processes that all call it alike; one if ``None``.
 
     Returns:
         The graph, what the data set consists of (see
@@ -259,7 +261,8 @@ def prepare(
     start = time.perf_counter()
     transform = _relations(cls, config, train)
     if transform is not None:
-        data = cached(data, transform, Path(dataset.processed_dir) / "graphs")
+        graphs = Path(dataset.processed_dir) / "graphs"
+        data = cached(data, transform, graphs, ranks)
     return data, parts, time.perf_counter() - start
 
 
@@ -335,5 +338,5 @@ def build(
         method, dataset.name, plugs=plugs, ablate=ablate, **overrides
     )
     check_modalities(overrides, dataset[0])
-    data, parts, _ = prepare(dataset, method, config, train)
+    data, parts, _ = prepare(dataset, method, config, train, ranks=here())
     return assemble(method, config, train, data, [*more, *terms], parts=parts)

@@ -146,15 +146,15 @@ def run(
             if folder is not None and ranks.first:
                 stack.enter_context(claimed(folder))
                 check_free(folder, resume, overwrite)
-        data, parts, graph_seconds = ranks.in_turn(
-            lambda: prepare(dataset, method, config, train)
+        data, parts, graph_seconds = prepare(
+            dataset, method, config, train, ranks=ranks
         )
         trainer = assemble(method, config, train, data, terms, folder, parts)
         model = trainer.model
         description = described(trainer, dataset, plugs, ablate)
         if search is not None:
             description["search"] = dict(search)
-        _check_alike(description)
+        ranks.check_alike(description)
         trainer.scored(score_test)  # what cannot be is told while nothing is written
         done = folder is not None and accept(
             folder, trainer, description, overwrite, score_test
@@ -172,16 +172,6 @@ def run(
         for hint in result.hints:
             logger.warning("%s: %s", method, hint)
     return Run(result, index, model, trainer.data, trainer.config, graph_seconds)
-
-
-def _check_alike(description: Mapping[str, Any]) -> None:
-    """Refuse processes that read other data, or were given other options."""
-    ranks = here()
-    if ranks.size > 1 and any(told != description for told in ranks.told(description)):
-        raise MMRecError(
-            f"the {ranks.size} processes read other data or options than each other: "
-            f"give all of them the same command, and the same files"
-        )
 
 
 def described(

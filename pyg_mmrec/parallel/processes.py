@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -112,10 +112,24 @@ class Ranks:
 
     def told(self, value: Made) -> list[Made]:
         """What each process says, small values."""
+        if self.size == 1:
+            return [value]
         found: list[Any] = [None] * self.size
         with _heard(self.size):
             dist.all_gather_object(found, value, group=_patient())
         return found
+
+    def check_alike(self, value: object) -> None:
+        """Refuse processes that say different things of what they are to do.
+
+        Raises:
+            MMRecError: In all of them.
+        """
+        if any(told != value for told in self.told(value)):
+            raise MMRecError(
+                f"the {self.size} processes read other data or options than each "
+                f"other: give all of them the same command, and the same files"
+            )
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
@@ -153,6 +167,48 @@ class Ranks:
             if self.size == 1:
                 break
         return made[0]
+
+    def from_first(self, work: Callable[[], Made]) -> Made:
+        """What a function makes in the first process, in all; the others wait.
+
+        Raises:
+            MMRecError: What it raised there.
+        """
+        made: list[Any] = [None]
+        with self.agreed():
+            if self.first:
+                made = [work()]
+        if self.size > 1:
+            with _heard(self.size):
+                dist.broadcast_object_list(made, src=0, group=_patient())
+        return cast(Made, made[0])
+
+    def own(self, parts: Iterable[Made]) -> Iterator[Made]:
+        """This process's share of some parts, for :meth:`joined` to put together.
+
+        They are dealt out there and back, so that shares of parts that grow smaller
+        and smaller are about the same.
+        """
+        for number, part in enumerate(parts):
+            turn, place = divmod(number, self.size)
+            if place == (self.size - 1 - self.rank if turn % 2 else self.rank):
+                yield part
+
+    def joined(self, x: Tensor) -> Tensor:
+        """The rows that processes have, ``[n, *]``, one's after the other's.
+
+        Each may have another number of them, and may be late.
+        """
+        if self.size == 1:
+            return x
+        counts = self.told(len(x))
+        padded = torch.zeros((max(counts), *x.shape[1:]), dtype=x.dtype)
+        padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in counts]
+        with _heard(self.size):
+            dist.all_gather(parts, padded, group=_patient())
+        rows = [part[:count] for part, count in zip(parts, counts, strict=True)]
+        return torch.cat(rows).to(x.device)
 
     def each(
         self, work: Callable[[Tensor], Tensor], parts: Sequence[Tensor]

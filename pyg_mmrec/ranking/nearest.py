@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mmrec.parallel.blocks import sharers
+from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.ranking.largest import largest
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks
 
@@ -83,6 +85,9 @@ def product_top_k(
     order of its own, see :mod:`~pyg_mmrec.ranking.ties`. Products of double
     precision are rounded to single, so that twins tie exactly, whatever the blocks.
 
+    Processes of :func:`~pyg_mmrec.parallel.blocks.shared_by` share out the blocks, and
+    merge what each found for every row: the same bits.
+
     Args:
         x: Rows whose products, with ``more``, are at most 1, ``[N, d]``, in double
             precision.
@@ -107,7 +112,8 @@ def product_top_k(
     memory = torch.empty(
         min(chunk_size, num_nodes) * num_nodes, dtype=torch.double, device=x.device
     )
-    for start in range(0, num_nodes, chunk_size):
+    ranks = sharers()
+    for start in ranks.own(range(0, num_nodes, chunk_size)):
         stop = min(start + chunk_size, num_nodes)
         shape = (stop - start, num_nodes - start)
         products = memory[: shape[0] * shape[1]].view(shape)
@@ -123,6 +129,7 @@ def product_top_k(
         scores.diagonal().fill_(2.0 if loop else -torch.inf)
         best.add_rows(start, scores, start)
         best.add_columns(stop, scores[:, stop - start :], start)
+    best.add_found(ranks)
     return best.value.clamp_(max=1.0), best.column
 
 
@@ -214,6 +221,15 @@ class _Best:
         values[place[kept], rank[kept]] = value[kept]
         columns[place[kept], rank[kept]] = column[kept] + offset
         self._merge(rows + first, values, columns)
+
+    def add_found(self, ranks: Ranks) -> None:
+        """Add what other processes found, of other columns of the same rows."""
+        rows = torch.arange(len(self.value), device=self.value.device)
+        values, columns = ranks.joined(self.value), ranks.joined(self.column)
+        parts = zip(values.split(len(rows)), columns.split(len(rows)), strict=True)
+        for rank, (value, column) in enumerate(parts):
+            if rank != ranks.rank:
+                self._merge(rows, value, column)
 
     def _merge(self, rows: Tensor, value: Tensor, column: Tensor) -> None:
         value = torch.cat([self.value[rows], value], dim=1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from pyg_mmrec.parallel.blocks import sharers
 from pyg_mmrec.ranking.ties import index_bits, tie_masks, tie_ranks, tied_nodes
 
 _VALUE_BITS = 31  # a positive float32 without its sign
@@ -87,6 +88,8 @@ def common_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` rows that share most columns with each row, and how many.
 
+    Processes of :func:`~pyg_mmrec.parallel.blocks.shared_by` share out blocks of rows.
+
     Args:
         rows: Row of each entry, ``[E]``.
         columns: Column of each entry, ``[E]``.
@@ -101,8 +104,9 @@ def common_neighbours(
     matrix = incidence(rows, columns, size)
     degree = np.diff(matrix.indptr).astype(np.float64)
     transposed = matrix.T.tocsr()
-    indices, values = [], []
-    for start, stop in _blocks(matrix, transposed):
+    ranks = sharers()
+    indices, values = [np.empty((2, 0), np.int64)], [np.empty(0, np.float32)]
+    for start, stop in ranks.own(_blocks(matrix, transposed, ranks.size)):
         block = matrix[start:stop] @ transposed
         centre = np.repeat(np.arange(start, stop), np.diff(block.indptr))
         block.data[block.indices == centre] = 0  # which top_k leaves out
@@ -111,16 +115,19 @@ def common_neighbours(
         row, column, value = top_k(block, k, start)
         indices.append(np.stack([column, row + start]))
         values.append(value)
-    return (
-        torch.from_numpy(np.concatenate(indices, axis=1)),
-        torch.from_numpy(np.concatenate(values)),
-    )
+    index = torch.from_numpy(np.concatenate(indices, axis=1))
+    value = torch.from_numpy(np.concatenate(values))
+    if ranks.size == 1:
+        return index, value
+    index, value = ranks.joined(index.T), ranks.joined(value)
+    order = index[:, 1].argsort(stable=True)  # a row is of one process, in its order
+    return index[order].T.contiguous(), value[order]
 
 
 def _blocks(
-    matrix: sparse.csr_matrix, transposed: sparse.csr_matrix
+    matrix: sparse.csr_matrix, transposed: sparse.csr_matrix, at_once: int
 ) -> Iterator[tuple[int, int]]:
-    """Blocks of rows whose products have a bounded number of entries.
+    """Blocks of rows, of which so many at once have a bounded number of entries.
 
     A row of the product has at most as many entries as products are summed in it,
     and at most one per column.
@@ -128,11 +135,11 @@ def _blocks(
     num_rows = matrix.shape[0]
     products = matrix.astype(bool) @ np.diff(transposed.indptr).astype(np.float64)
     entries = np.cumsum(np.minimum(products, num_rows))
-    longest = max_rows(num_rows)
+    longest, bound = max_rows(num_rows), _BLOCK_ENTRIES / at_once
     start = 0
     while start < num_rows:
         done = entries[start - 1] if start else 0.0
-        stop = int(np.searchsorted(entries, done + _BLOCK_ENTRIES, side="right"))
+        stop = int(np.searchsorted(entries, done + bound, side="right"))
         stop = min(max(stop, start + 1), start + longest, num_rows)
         yield start, stop
         start = stop

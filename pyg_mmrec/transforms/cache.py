@@ -15,6 +15,8 @@ from torch_geometric.transforms import BaseTransform
 from pyg_mmrec.digest import graph_digest, values_digest
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.files import remove_leftovers, replacing
+from pyg_mmrec.parallel.blocks import shared_by
+from pyg_mmrec.parallel.processes import Ranks
 
 _VERSION = 5  # raise when a transform, or the file, becomes another
 _PLAIN = (int, float, bool, str, type(None))
@@ -25,7 +27,10 @@ Change = dict[str, Any]
 
 
 def cached(
-    data: HeteroData, transform: BaseTransform, cache_dir: Path | str
+    data: HeteroData,
+    transform: BaseTransform,
+    cache_dir: Path | str,
+    ranks: Ranks | None = None,
 ) -> HeteroData:
     """Apply a transform, or load what it added to the very same graph before.
 
@@ -37,17 +42,22 @@ def cached(
     built anew, with a warning; a folder that cannot be read or written costs the
     cache, not the result.
 
+    Of several processes the first alone reads and writes files, and tells the others
+    what one holds; what is in none they build together.
+
     Args:
         data: The graph.
         transform: A deterministic transform, whose ``repr`` tells all its options.
         cache_dir: Folder of results, made if needed; safe to delete at any time.
+        ranks: Processes that all call it alike; one if ``None``.
 
     Returns:
         A graph equal to ``transform(data)``, on the device of ``data``.
 
     Raises:
-        MMRecError: If the transform's ``repr`` shows a memory address, or it adds
-            what is neither a tensor nor a plain value.
+        MMRecError: If the transform's ``repr`` shows a memory address, it adds
+            what is neither a tensor nor a plain value, or processes have other graphs
+            than each other.
 
     Example:
         >>> from pyg_mmrec import KNN, Synthetic
@@ -65,13 +75,18 @@ def cached(
             f"address and not its options: give its parts a __repr__ with all their "
             f"options, or apply it without cached()"
         )
+    ranks = ranks or Ranks()
     key = graph_digest(data, f"{_VERSION}|{text}")
+    ranks.check_alike(key)
     path = Path(cache_dir) / f"{key}.pt"
-    change = _load(path)
+    change = ranks.from_first(lambda: _load(path))
     if change is not None:
         return _apply(data, change)
-    result = transform(data)
-    _store(path, {"key": path.stem, **_difference(data, result, text)})
+    with shared_by(ranks):
+        result = transform(data)
+    with ranks.agreed():
+        if ranks.first:
+            _store(path, {"key": path.stem, **_difference(data, result, text)})
     return result
 
 

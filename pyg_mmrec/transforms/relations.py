@@ -28,6 +28,7 @@ from pyg_mmrec.graph import (
     presence,
     stored_features,
 )
+from pyg_mmrec.parallel.blocks import sharers
 from pyg_mmrec.ranking.inverted import near_top_k
 from pyg_mmrec.ranking.nearest import cosine_top_k
 from pyg_mmrec.transforms.checks import (
@@ -304,8 +305,9 @@ class KNN(BaseTransform):
         node = present.nonzero().flatten()
         among = None if node.numel() == x.size(0) else node
         if self.search == "faiss":
-            similarity, neighbour, recall = near_top_k(
-                x, self.k, self.loop, among, self.probes
+            # One process: lists of all rows are as many bytes as half of the features.
+            similarity, neighbour, recall = sharers().from_first(
+                lambda: near_top_k(x, self.k, self.loop, among, self.probes)
             )
             _LOG.info("%s: faiss found %.3f of the exact neighbours", name, recall)
         else:

@@ -180,6 +180,7 @@ def sent(shape: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
     counted.all_gather(x)
     counted.sum(x)
     counted.gather(x)
+    counted.joined(x)
     counted.broadcast(x)
     found = dict(counted.sent)
     sums = []
@@ -195,8 +196,8 @@ def test_every_message_is_counted(tmp_path) -> None:
     found = in_processes(f"{__name__}:sent", tmp_path, 2, (5, 3))
     x = 5 * 3 * 4
     assert [told for told, _ in found] == [
-        {"all_gather": x, "sum": x, "gather": 0, "broadcast": x},
-        {"all_gather": x, "sum": x, "gather": x, "broadcast": 0},
+        {"all_gather": x, "sum": x, "gather": 0, "joined": x, "broadcast": x},
+        {"all_gather": x, "sum": x, "gather": x, "joined": x, "broadcast": 0},
     ]
     # A number by the node: for the lengths of ids and their gradient, and in each layer
     # for cosines, for lengths and for the gradient of both.
@@ -222,4 +223,6 @@ def test_parts_of_columns_make_a_whole(size, dim, shape) -> None:
 def test_one_process_is_alone() -> None:
     assert here() == Ranks()
     assert Ranks().in_turn(lambda: 3) == 3
+    assert Ranks().from_first(lambda: 3) == 3
+    assert Ranks().told(3) == [3]
     assert next(iter(Ranks().each(torch.neg, [torch.ones(2)]))).tolist() == [-1, -1]
