@@ -29,11 +29,9 @@ from .test_columns import close, moved
 WHOLE: dict[str, Any] = {"num_neighbors": (-1, -1, -1), "batch_size": 53}
 FEW: dict[str, Any] = {"num_neighbors": (2, 2), "batch_size": 53}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, WHOLE) for name in ("lightgcn", "freedom", "vbpr", "grcn")},
+    **{name: (name, WHOLE) for name in ("bpr", "lightgcn", "freedom", "vbpr", "grcn")},
     "mgcn": ("mgcn", {**WHOLE, "cl_weight": 0.0}),
     "missing": ("vbpr", {**WHOLE, "missing": 0.3}),
-    # Nothing is propagated, so that it does not matter which neighbours are drawn.
-    "bpr": ("bpr", FEW),
 }
 
 
