@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyg_mmrec.benchmark.epochs import parsed
 from pyg_mmrec.benchmark.processes import Counted
 from pyg_mmrec.benchmark.report import size as as_size
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.methods import available, get
-from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.parallel.columns import Alone
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
@@ -55,7 +55,7 @@ class Equal:
     """What several processes and one made of a method.
 
     Args:
-        method: The method.
+        method: The method, with its options.
         by: What is shared out.
         size: How many several are.
         steps: Of a training.
@@ -143,7 +143,7 @@ def measure(
 
     Args:
         dataset: The data set.
-        methods: Names.
+        methods: Names, with options as in ``"lightgcn:num_layers=4"``.
         ranks: The processes.
         folder: Of checkpoints, the same for all processes.
 
@@ -163,9 +163,10 @@ def measure(
 
 
 def _measured(
-    dataset: Dataset, method: str, ranks: Ranks, folder: Path
+    dataset: Dataset, variant: str, ranks: Ranks, folder: Path
 ) -> Equal | None:
-    config, train, _ = check_options(method, dataset.name, **_OPTIONS)
+    method, options = parsed(variant)
+    config, train, _ = check_options(method, dataset.name, **_OPTIONS, **options)
     data, parts, _ = prepare(dataset, method, config, train, ranks=ranks)
 
     def make(by: Ranks, epochs: int, output: Path | None) -> Trainer:
@@ -178,14 +179,17 @@ def _measured(
     together = make(counted, EPOCHS, None)
     gradients_each = gradients(together)
     sent = counted.in_steps
+    shared = "columns" if together.batches.size == 1 else "batches"
+    if together.split.rows:
+        shared += ", rows"
     several = _outcome(together)
     resumed = _resumed(make, counted, folder)
     found = None
     if ranks.first:
         single = make(Ranks(), EPOCHS, None)
         found = Equal(
-            method=method,
-            by="batches" if isinstance(get(method).parallel, Batches) else "columns",
+            method=variant,
+            by=shared,
             size=ranks.size,
             steps=EPOCHS * len(single.make_sampler(1)),
             gradients=gradients(single),

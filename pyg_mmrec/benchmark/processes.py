@@ -43,12 +43,17 @@ class Counted(Ranks):
     @property
     def in_steps(self) -> int:
         """Bytes of steps: a broadcast is of an epoch's start, a gather of its end."""
-        return self.sent["all_gather"] + self.sent["sum"]
+        return self.sent["all_gather"] + self.sent["swap"] + self.sent["sum"]
 
     def all_gather(self, x: Tensor) -> Tensor:
         """Its own goes to each of the others."""
         self._count("all_gather", x, self.size - 1)
         return super().all_gather(x)
+
+    def swap(self, x: Tensor, sent: list[int], received: list[int]) -> Tensor:
+        """All but its own goes to another."""
+        self._count("swap", x, 1 - sent[self.rank] / max(x.size(0), 1))
+        return super().swap(x, sent, received)
 
     def sum(self, x: Tensor) -> Tensor:
         """In a ring: a part of it to be added up by each, and each part's sum."""

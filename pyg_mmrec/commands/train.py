@@ -1,7 +1,8 @@
 """Train a method on a data set, and evaluate it.
 
 Several processes share one training out: torchrun --nproc-per-node 2 -m pyg_mmrec train
-DATASET METHOD gives each half the columns of the embeddings, with the results of one.
+DATASET METHOD gives each half the columns of the embeddings, with the results of one;
+with --num-neighbors half of each batch, and of the embeddings' rows.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Run:
         result: Best epoch, metrics, history, time and memory.
         index: What recommends: final embeddings, what was seen, raw ids.
         model: The trained method, with its best weights; of several processes each
-            has its part of the columns.
+            has its part of the columns, or of the rows.
         data: The graph that it was trained on.
         train_config: How it was trained; the method's own is ``model.config``.
         graph_seconds: Time to build the method's relations, or to load them.
@@ -162,7 +162,7 @@ def run(
         result = trainer.fit(resume, hooks, score_test)
         data = trainer.data
         ranked = ranked_model(model, data, trainer.config)
-        # A part of a model's columns makes no rows of those who join.
+        # A part of a model makes no rows of those who join.
         whole = ranked if ranks.size == 1 else None
         kind = trainer.config.cold_ids
         index = Index.build(ranked.rows(data), data, dataset, whole, kind)

@@ -96,8 +96,8 @@ class Recommender(nn.Module, ABC):
         renamed: New names of options by their old ones, which runs of before tell.
         before: What runs did that are older than an option, where that is not its
             default: values by the option's name.
-        parallel: Whether several processes can train it, and how, see
-            :mod:`pyg_mmrec.parallel.columns` and
+        parallel: Whether several processes can train it on the whole graph, and how,
+            see :mod:`pyg_mmrec.parallel.columns` and
             :mod:`pyg_mmrec.parallel.batches`.
 
     Example:

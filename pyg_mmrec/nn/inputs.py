@@ -18,9 +18,10 @@ from pyg_mmrec.growing import PerNode
 from pyg_mmrec.nn.conv.propagate import ItemMeans
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.rows import Columnwise
+from pyg_mmrec.parallel.tables import Rowwise
 
 
-class NodeEmbedding(PerNode, Columnwise):
+class NodeEmbedding(PerNode, Columnwise, Rowwise):
     """A learned vector per node of one type.
 
     On a sampled subgraph, which carries PyG's ``n_id``, it returns the vectors of
@@ -75,9 +76,7 @@ class NodeEmbedding(PerNode, Columnwise):
 
     def forward(self, data: HeteroData) -> Tensor:
         """Vectors of the nodes of ``data``."""
-        n_id = data[self.node_type].get("n_id")
-        weight = self.table.weight
-        return weight if n_id is None else weight.index_select(0, n_id)
+        return self.read(data)
 
 
 class Content(nn.Module):

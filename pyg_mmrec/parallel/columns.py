@@ -1,7 +1,9 @@
-"""Which columns of a method's embeddings each of several processes owns.
+"""Which part of a method's embeddings each of several processes owns.
 
-Each owns ``d / P`` columns of every table, of its gradient and its optimiser's state;
-see :mod:`pyg_mmrec.parallel.rows` for how they work with them.
+On the whole graph ``d / P`` columns of every table, of its gradient and its optimiser's
+state; see :mod:`pyg_mmrec.parallel.rows` for how they work with them. On subgraphs, of
+a method whose losses are means over interactions, ``N / P`` of its rows, see
+:mod:`pyg_mmrec.parallel.tables`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.parallel.batches import Batches
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.rows import Columnwise, Together
+from pyg_mmrec.parallel.tables import Rowwise, merged, own_rows, padded
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Method(Protocol):
         """Its parts."""
         ...
 
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """The same, and their parts."""
+        ...
+
     def get_parameter(self, target: str) -> nn.Parameter:
         """What is trained, by name."""
         ...
@@ -77,14 +84,18 @@ class Split:
         width: Columns of a block ``d``, as the method's options tell.
         dims: The dimension that counts columns, by name of each parameter that is
             shared out.
+        rows: How many rows there are, by name of each whose rows are shared out.
     """
 
     ranks: Ranks = field(default_factory=Ranks)
     width: int = 1
     dims: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def own(self, name: str, whole: Tensor) -> Tensor:
-        """This process's columns of a parameter, or of what is like it."""
+        """This process's part of a parameter, or of what is like it."""
+        if name in self.rows and whole.dim():
+            return own_rows(whole, self.ranks)
         dim = self.dims.get(name)
         if dim is None or whole.dim() <= dim or whole.size(dim) % self.width:
             return whole
@@ -93,7 +104,11 @@ class Split:
         return own.contiguous().clone()
 
     def whole(self, name: str, own: Tensor) -> Tensor:
-        """All columns of a parameter, on the CPU of the first process alone."""
+        """All of a parameter, on the CPU of the first process alone."""
+        if name in self.rows and own.dim():
+            count = self.rows[name]
+            parts = self.ranks.gather(padded(own.cpu(), count, self.ranks))
+            return merged(parts, count) if parts else own
         dim = self.dims.get(name)
         if dim is None or own.dim() <= dim:
             return own
@@ -108,6 +123,8 @@ class Split:
         shape = list(own.shape)
         if name in self.dims:
             shape[self.dims[name]] *= self.ranks.size
+        if name in self.rows:
+            shape[0] = self.rows[name]
         return torch.empty(shape, dtype=own.dtype, device="meta")
 
     def settle(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
@@ -121,7 +138,7 @@ class Split:
         """
         if self.ranks.size > 1:
             for name, parameter in parameters:
-                if name not in self.dims:
+                if name not in self.dims and name not in self.rows:
                     self.ranks.broadcast(parameter.detach())
 
     @property
@@ -129,20 +146,42 @@ class Split:
         return self.width // self.ranks.size
 
 
-def check(model: Method, terms: Mapping[str, Any], ranks: Ranks) -> None:
+def way(
+    model: Method, terms: Mapping[str, Any], sampled: bool
+) -> Columns | Batches | Alone:
+    """How several processes share a training out.
+
+    As the method declares for the whole graph. On subgraphs batches, each process
+    drawing its own, unless a term needs the whole batch and columns can be had.
+
+    Args:
+        model: The method's model.
+        terms: Objectives of the loss by name.
+        sampled: Whether it is trained on sampled subgraphs.
+    """
+    declared, parts = model.parallel, all(t.by_interaction for t in terms.values())
+    if sampled and terms and (parts or not isinstance(declared, Columns)):
+        return Batches()
+    return declared
+
+
+def check(
+    model: Method, terms: Mapping[str, Any], ranks: Ranks, sampled: bool = False
+) -> None:
     """Refuse what several processes cannot train as one would.
 
     Args:
         model: The method's model, whole.
         terms: Objectives of the loss by name.
         ranks: The processes.
+        sampled: Whether it is trained on sampled subgraphs.
 
     Raises:
         MMRecError: Naming what cannot be shared out, and why.
     """
-    declared = model.parallel
     if ranks.size == 1:
         return
+    declared = way(model, terms, sampled)
     if isinstance(declared, Alone):
         raise _alone(model, ranks.size, declared.reason)
     if isinstance(declared, Batches):
@@ -152,20 +191,29 @@ def check(model: Method, terms: Mapping[str, Any], ranks: Ranks) -> None:
         _dims(model, declared, ranks)
 
 
-def split(model: Method, terms: Mapping[str, Any], ranks: Ranks, prefix: str) -> Split:
-    """Leave a model this process's columns, and let whole rows be read of its results.
+def split(
+    model: Method,
+    terms: Mapping[str, Any],
+    ranks: Ranks,
+    prefix: str,
+    sampled: bool = False,
+) -> Split:
+    """Leave a model this process's part, and let whole rows be read of its results.
 
     Args:
         model: The method's model, whole, with the same weights everywhere.
         terms: Objectives of the loss by name.
         ranks: The processes.
         prefix: What stands before the names of its parameters.
+        sampled: Whether it is trained on sampled subgraphs.
 
     Raises:
         MMRecError: As :func:`check`.
     """
-    check(model, terms, ranks)
-    declared = model.parallel
+    check(model, terms, ranks, sampled)
+    declared = way(model, terms, sampled)
+    if ranks.size > 1 and sampled and isinstance(declared, Batches):
+        return Split(ranks, rows=dict(_tables(model, ranks, prefix)))
     if ranks.size == 1 or not isinstance(declared, Columns):
         return Split(ranks)
     dims, narrow = _dims(model, declared, ranks)
@@ -178,6 +226,13 @@ def split(model: Method, terms: Mapping[str, Any], ranks: Ranks, prefix: str) ->
         cast(Columnwise, model.get_submodule(name)).narrow(ranks)
     model.register_forward_hook(Together(ranks, width, declared.whole))
     return Split(ranks, width, {prefix + name: dim for name, dim in dims.items()})
+
+
+def _tables(model: Method, ranks: Ranks, prefix: str) -> Iterator[tuple[str, int]]:
+    """Share out tables that are trained: the rows of each, by its name."""
+    for name, module in model.named_modules():
+        if isinstance(module, Rowwise) and module.table.weight.requires_grad:
+            yield f"{prefix}{name}.table.weight", module.share(ranks)
 
 
 def _check_batches(model: Method, terms: Mapping[str, Any], ranks: Ranks) -> None:

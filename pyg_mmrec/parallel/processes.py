@@ -91,6 +91,22 @@ class Ranks:
             dist.all_gather(list(out), x.contiguous())
         return out
 
+    def swap(self, x: Tensor, sent: list[int], received: list[int]) -> Tensor:
+        """What the processes send each other, in their order.
+
+        Args:
+            x: Rows for each, ``[n, *]``.
+            sent: How many for each; they add up to ``n``.
+            received: How many of each.
+
+        Returns:
+            What this one is sent, ``[sum(received), *]``.
+        """
+        out = x.new_empty((sum(received), *x.shape[1:]))
+        with _heard(self.size):
+            dist.all_to_all_single(out, x.contiguous(), received, sent)
+        return out
+
     def sum(self, x: Tensor) -> Tensor:
         """The sum of what the processes have."""
         x = x.clone()

@@ -22,6 +22,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.methods import Recommender
+from pyg_mmrec.parallel.tables import Rowwise
 from pyg_mmrec.ranking.among import found_among
 from pyg_mmrec.ranking.sparse import incidence
 from pyg_mmrec.training.config import TrainConfig
@@ -56,6 +57,9 @@ def settled(model: Recommender, data: HeteroData, how: str = "alike") -> Recomme
         True
     """
     model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, Rowwise):
+            module.unshare()
     count = torch.bincount(train_edges(data)[1], minlength=int(data[ITEM].num_nodes))
     has = [presence(data, name) for name in modalities(data)]
     cold = count == 0

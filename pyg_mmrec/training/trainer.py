@@ -22,9 +22,10 @@ from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.hooks.base import ended
 from pyg_mmrec.methods.base import Recommender, check_fits
 from pyg_mmrec.objectives import Step, Term, check_terms
-from pyg_mmrec.parallel.batches import Batches, exchange
-from pyg_mmrec.parallel.columns import split
+from pyg_mmrec.parallel.batches import Batches, Exchange
+from pyg_mmrec.parallel.columns import split, way
 from pyg_mmrec.parallel.processes import Ranks, here
+from pyg_mmrec.parallel.tables import Rowwise
 from pyg_mmrec.sampling.sampler import Batch, BatchSampler, FixedBatch
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.config import TrainConfig, check_sampled
@@ -138,8 +139,9 @@ class Trainer:
         )
         self.model = model.to(self.device)
         objectives = {term.name: term.objective for term in self.terms}
-        self.split = split(self.model, objectives, self.ranks, "model.")
-        by_batch = isinstance(model.parallel, Batches)
+        sampled = bool(self.config.num_neighbors)
+        self.split = split(self.model, objectives, self.ranks, "model.", sampled)
+        by_batch = isinstance(way(self.model, objectives, sampled), Batches)
         self.batches = self.ranks if by_batch else Ranks()
         if self.config.compile:
             self.model.compile()
@@ -382,14 +384,23 @@ class Trainer:
     def gradients(self, data: HeteroData, batch: Any) -> Tensor:
         """Gradients of a batch's loss, its parts put together; returns as a step."""
         assert self.optimizer is not None
+        if self.batches.size == 1:
+            return self._gradients(data, batch)
         count = batch.user.numel()
+        with self.phase("exchange"):
+            self.exchange.begin(data, count, self.device)
         values = self._gradients(data, batch) if count else self._nothing()
-        if self.batches.size > 1:
-            with self.phase("exchange"):
-                groups = self.optimizer.param_groups
-                trained = [p for group in groups for p in group["params"]]
-                values = exchange(trained, values, count, self.batches)
-        return values
+        with self.phase("exchange"):
+            return self.exchange.end(values)
+
+    @cached_property
+    def exchange(self) -> Exchange:
+        """What processes that share out batches send each other."""
+        assert self.optimizer is not None
+        groups = self.optimizer.param_groups
+        trained = [p for group in groups for p in group["params"]]
+        rows = (m for m in self.model.modules() if isinstance(m, Rowwise))
+        return Exchange(trained, filter(lambda m: m.shared, rows), self.batches)
 
     def _nothing(self) -> Tensor:
         """Terms of a batch of which nothing is this process's, and no gradients."""

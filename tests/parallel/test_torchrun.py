@@ -34,10 +34,18 @@ TRAIN = ["train", "synthetic", "lightgcn", "--epochs", "100000"]
 TRAIN += ["--patience", "100000", "--device", "cpu"]
 
 
-def trained(folder: Path, epochs: int, **options: Any) -> dict[str, float]:
-    data = Synthetic(num_users=60, num_items=40, root=folder / "data")
-    options = {**OPTIONS, "patience": 9, "epochs": epochs, **options}
-    return run(data, "vbpr", output=folder / "run", resume=True, **options).result.test
+# Columns shared out, and rows, of which those of cold items are settled to be ranked.
+SHARED: dict[str, tuple[str, str | None, dict[str, Any]]] = {
+    "columns": ("vbpr", None, {}),
+    "rows": ("freedom", "cold", {"num_neighbors": (-1, -1, -1)}),
+}
+
+
+def trained(folder: Path, shared: str, epochs: int) -> dict[str, float]:
+    method, split, more = SHARED[shared]
+    data = Synthetic(num_users=60, num_items=40, root=folder / "data", split=split)
+    options = {**OPTIONS, "patience": 9, "epochs": epochs, **more}
+    return run(data, method, output=folder / "run", resume=True, **options).result.test
 
 
 def states(folder: Path) -> dict[str, Any]:
@@ -60,15 +68,17 @@ def test_two_processes_are_timed_beside_one_on_data_made_for_it(tmp_path) -> Non
 
 def test_what_two_train_is_held_against_what_one_does(tmp_path) -> None:
     record, port = tmp_path / "equal.md", free_port()
-    words = ["scripts/parallel.py", "--equal", "--methods", "bpr", "dualgnn"]
+    methods = ["bpr", "dualgnn", "lightgcn:num_neighbors=-1,-1,-1"]
+    words = ["scripts/parallel.py", "--equal", "--methods", *methods]
     words += ["--record", str(record)]
     running = [start(rank, 2, port, words) for rank in range(2)]
     told = [process.communicate(timeout=300) for process in running]
     assert [process.returncode for process in running] == [0, 0], told
     lines = [line.strip("| ").split(" | ") for line in record.read_text().splitlines()]
     rows = {cells[0]: cells for cells in lines if len(cells) == 12}
-    assert [rows[m][1] for m in ("bpr", "dualgnn")] == ["columns", "batches"]
-    for method in ("bpr", "dualgnn"):
+    shared = [rows[method][1] for method in methods]
+    assert shared == ["columns", "batches", "batches, rows"]
+    for method in methods:
         _, _, steps, *figures = rows[method]
         assert int(steps) >= 3
         assert figures[3] == figures[6] == "same bits"
@@ -78,14 +88,17 @@ def test_what_two_train_is_held_against_what_one_does(tmp_path) -> None:
     )
 
 
-def test_two_then_one_then_two_processes_go_on_from_each_other(tmp_path) -> None:
+@pytest.mark.parametrize("shared", SHARED)
+def test_two_then_one_then_two_processes_go_on_from_each_other(
+    shared, tmp_path
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    expected = trained(whole, 4)
+    expected = trained(whole, shared, 4)
     parts.mkdir()
     two = f"{__name__}:trained"
-    in_processes(two, parts, 2, parts, 1)
-    trained(parts, 2)
-    third, other = in_processes(two, parts, 2, parts, 4)
+    in_processes(two, parts, 2, parts, shared, 1)
+    trained(parts, shared, 2)
+    third, other = in_processes(two, parts, 2, parts, shared, 4)
     assert third == other == pytest.approx(expected, abs=1e-6)
     a, b = states(whole), states(parts)
     assert a.keys() == b.keys()
