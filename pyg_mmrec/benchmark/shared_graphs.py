@@ -87,7 +87,8 @@ def measure(dataset: Dataset, ranks: Ranks) -> list[Built]:
 def _measured(
     name: str, data: HeteroData, graph: str, transform: BaseTransform, ranks: Ranks
 ) -> Built:
-    alone, one = [], (0.0, 0.0)
+    alone: list[Tensor] = []
+    one = 0.0, 0.0
     if ranks.first:
         alone, one = _built(data, transform, Ranks())
     ranks.told(0)  # the others wait until here

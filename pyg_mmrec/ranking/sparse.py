@@ -116,12 +116,12 @@ def common_neighbours(
         indices.append(np.stack([column, row + start]))
         values.append(value)
     index = torch.from_numpy(np.concatenate(indices, axis=1))
-    value = torch.from_numpy(np.concatenate(values))
+    weight = torch.from_numpy(np.concatenate(values))
     if ranks.size == 1:
-        return index, value
-    index, value = ranks.joined(index.T), ranks.joined(value)
+        return index, weight
+    index, weight = ranks.joined(index.T), ranks.joined(weight)
     order = index[:, 1].argsort(stable=True)  # a row is of one process, in its order
-    return index[order].T.contiguous(), value[order]
+    return index[order].T.contiguous(), weight[order]
 
 
 def _blocks(
