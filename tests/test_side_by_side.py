@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,8 @@ def refuse(text: str) -> str:
 
 
 def vanish(number: int) -> None:
-    os.kill(os.getpid(), number)
+    # To this thread: another one may take a signal to the process after the work.
+    signal.pthread_kill(threading.get_ident(), number)
 
 
 def linger(path: Path) -> None:
