@@ -395,7 +395,7 @@ def rehearse(
     Raises:
         MMRecError: For whatever the user can put right.
     """
-    config, _, terms = check_options(
+    config, train, terms = check_options(
         method, dataset, plugs=plugs, ablate=ablate, **overrides
     )
     data = interaction_graph(2, 3, torch.tensor([[0, 0, 1], [0, 1, 2]]))
@@ -406,7 +406,8 @@ def rehearse(
         model = cls(data if transform is None else transform(data), config)
         terms = [*model.objectives(), *terms]
         check_terms(model, terms)
-        check(model, {term.name: term.objective for term in terms}, here())
+        objectives = {term.name: term.objective for term in terms}
+        check(model, objectives, here(), bool(train.num_neighbors))
 
 
 def run_options(args: argparse.Namespace, method: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.benchmark.equality import gradients
 from pyg_mmrec.benchmark.processes import Counted
+from pyg_mmrec.commands import cli
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn import NodeEmbedding
@@ -128,6 +129,15 @@ def test_on_subgraphs_batches_are_shared_out_where_every_term_lets_them(graph) -
         found("mgcn")
     with pytest.raises(MMRecError, match="nothing of it is trained"):
         found("popularity")
+
+
+def test_a_command_lets_subgraphs_be_shared_out_that_the_whole_graph_cannot(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(cli, "here", lambda: Ranks(0, 2, 0))
+    cli.rehearse("mmgcf", "synthetic", num_neighbors=(3, 3))
+    with pytest.raises(MMRecError, match="'mmgcf' cannot be trained by 2 processes"):
+        cli.rehearse("mmgcf", "synthetic")
 
 
 SIZES = {"user": (7, (3, 2)), "item": (5, (4,))}

@@ -141,6 +141,7 @@ def torchrun(command: list[Any], folder: Path) -> subprocess.CompletedProcess[st
 
 REFUSED = {
     "train synthetic mgcn": "'mgcn' cannot be trained by 2 processes: ",
+    "train synthetic mgcn --num-neighbors 3": "term 'contrast' is no mean over inter",
     "train synthetic lightgcn --dim 63": "'dim' needs to be a multiple of 2",
     "train synthetic lightgcn --compile": "'compile' is for one process",
     "compare synthetic lightgcn": "compare works in one process, and torchrun",
