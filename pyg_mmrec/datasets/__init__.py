@@ -18,7 +18,7 @@ from pyg_mmrec.datasets.microvideos import MicroLens
 from pyg_mmrec.datasets.movielens import MovieLens100K
 from pyg_mmrec.datasets.movielens_1m import MovieLens1M
 from pyg_mmrec.datasets.netflix import Netflix
-from pyg_mmrec.datasets.synthetic import Synthetic, by_name
+from pyg_mmrec.datasets.synthetic import Synthetic
 from pyg_mmrec.datasets.tiktok import TikTok
 from pyg_mmrec.errors import unknown
 from pyg_mmrec.plugins import discover, find, is_place
@@ -53,7 +53,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "netflix": Netflix,
     "lastfm": LastFM,
     "custom": Folder,
-    "synthetic": by_name,
+    "synthetic": Synthetic.by_name,
 }
 
 

@@ -121,6 +121,30 @@ class Synthetic(Dataset):
             options.setdefault("cache_dir", user_cache() / "synthetic")
         super().__init__(root or ".", "synthetic", None, seed=seed, **options)
 
+    @classmethod
+    def by_name(
+        cls,
+        root: Path | str,
+        modalities: Sequence[str] | int | None = None,
+        **options: Any,
+    ) -> Synthetic:
+        """Planted data as the name ``"synthetic"`` opens them.
+
+        As of all data sets that are opened by name, modalities are those to read: of
+        the usual two, the other one still shapes what users take. Names of others are
+        planted.
+
+        Args:
+            root: As of the class.
+            modalities: As said; ``None`` for the usual two.
+            **options: As of the class; with ``hidden``, all names are planted.
+        """
+        names = set(USUAL if modalities is None else _names(modalities))
+        if "hidden" in options or not names < set(USUAL):
+            return cls(modalities=modalities, root=root, **options)
+        hidden = [name for name in USUAL if name not in names]
+        return cls(hidden=hidden, root=root, **options)
+
     @property
     def raw_file_names(self) -> list[str]:
         """No files: the data is drawn."""
@@ -261,26 +285,6 @@ def _take(
     score -= temperature * uniform.log().neg().log()
     order = score.argsort(1, descending=True)
     return item.gather(1, order)[torch.arange(size) < count.unsqueeze(-1)]
-
-
-def by_name(
-    root: Path | str, modalities: Sequence[str] | int | None = None, **options: Any
-) -> Synthetic:
-    """Planted data as the name ``"synthetic"`` opens them.
-
-    As of all data sets that are opened by name, modalities are those to read: of the
-    usual two, the other one still shapes what users take. Names of others are planted.
-
-    Args:
-        root: As of :class:`Synthetic`.
-        modalities: As said; ``None`` for the usual two.
-        **options: As of :class:`Synthetic`.
-    """
-    names = set(USUAL if modalities is None else _names(modalities))
-    if not names < set(USUAL):
-        return Synthetic(modalities=modalities, root=root, **options)
-    hidden = [name for name in USUAL if name not in names]
-    return Synthetic(hidden=hidden, root=root, **options)
 
 
 def _names(modalities: Sequence[str] | int) -> list[str]:

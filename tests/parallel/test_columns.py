@@ -43,6 +43,12 @@ def trained(name: str) -> dict[str, Any]:
     model, data, train = small(method, data)
     known = {k: v for k, v in options.items() if hasattr(train, k)}
     trainer = Trainer(model, data, config=replace(train, **known))
+    own = sum(p.numel() for p in trainer.model.parameters())
+    return {**outcome(trainer), "own": own}
+
+
+def outcome(trainer: Trainer) -> dict[str, Any]:
+    """What a training makes, with the gradients of its first batch."""
     first = gradients(trainer)
     result = trainer.fit()
     state = trainer.state()
@@ -53,7 +59,6 @@ def trained(name: str) -> dict[str, Any]:
         "best": state["best_weights"]["model"],
         "moments": state["optimizer"],
         "figures": result.slices,
-        "own": sum(p.numel() for p in trainer.model.parameters()),
         "rows": [x.clone() for x in trainer.model.rows(trainer.data)],
     }
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from pyg_mmrec.benchmark.equality import gradients
 from pyg_mmrec.benchmark.processes import Counted
 from pyg_mmrec.commands import cli
 from pyg_mmrec.contract import make_graph, small
@@ -23,7 +22,7 @@ from pyg_mmrec.parallel.tables import Shared, merged, own_rows, padded
 from pyg_mmrec.training.trainer import Trainer
 
 from .ranks import in_processes
-from .test_columns import close, moved
+from .test_columns import close, moved, outcome
 
 # All neighbours of as many hops as there are layers; the last batch has one
 # interaction, of which one process has none.
@@ -44,17 +43,8 @@ def trained(name: str, options: dict[str, Any]) -> dict[str, Any]:
     )
     config = {k: v for k, v in options.items() if hasattr(train, k)}
     trainer = Trainer(model, data, config=replace(train, **config))
-    first = gradients(trainer)
-    result = trainer.fit()
-    state = trainer.state()
     return {
-        "first": first,
-        "losses": [[row[t.name] for t in trainer.terms] for row in result.history],
-        "weights": state["weights"]["model"],
-        "best": state["best_weights"]["model"],
-        "moments": state["optimizer"],
-        "figures": result.slices,
-        "rows": [x.clone() for x in model.rows(trainer.data)],
+        **outcome(trainer),
         "own": {n: p.size(0) for n, p in model.named_parameters()},
         "kept": {
             n: trainer.optimizer.state[p]["exp_avg"].size(0)
