@@ -125,7 +125,7 @@ def test_a_gpu_that_is_not_there() -> None:
 def test_extras_that_are_not_installed(monkeypatch) -> None:
     monkeypatch.setattr("pyg_mmrec.sampling.sampler.WITH_TORCH_SPARSE", False)
     monkeypatch.setattr("pyg_mmrec.sampling.sampler.WITH_PYG_LIB", False)
-    monkeypatch.setattr("pyg_mmrec.hooks.find_spec", lambda name: None)
+    monkeypatch.setattr("pyg_mmrec.extras.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match="needs torch-sparse"):
         check_options("bpr", "none", num_neighbors=(5,), neighbor_sampler="pyg")
     check_options("bpr", "none", num_neighbors=(5,))

@@ -302,7 +302,8 @@ def test_another_kind_of_picture_is_refused(tmp_path) -> None:
 
 
 def test_without_matplotlib_it_is_one_sentence(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("pyg_mmrec.plots.style.find_spec", lambda name: None)
+    for place in ("extras", "plots.style"):
+        monkeypatch.setattr(f"pyg_mmrec.{place}.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match=r"pip install 'pyg_mmrec\[plot\]'"):
         plot_history(HISTORY)
     assert not drawn(lambda: plot_history(HISTORY), tmp_path / "a.png")

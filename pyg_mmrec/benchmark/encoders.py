@@ -17,8 +17,8 @@ import numpy as np
 
 from pyg_mmrec.benchmark.timing import Case, Row, Settings, side_by_side
 from pyg_mmrec.encoding import KINDS, encode_all, encoder, fingerprint
-from pyg_mmrec.encoding.base import needed
 from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.extras import from_extra
 
 PART = "encoders"
 ALWAYS = ("text=tfidf",)
@@ -76,7 +76,7 @@ def drawn_values(kind: str, count: int, folder: Path) -> list[Any]:
 
 
 def _picture(path: Path, generator: np.random.Generator) -> Path:
-    pillow = needed("PIL.Image", "a picture", "pillow")
+    pillow = from_extra("PIL.Image", "encode", "a picture", "pillow")
     coarse = generator.integers(0, 256, (16, 16, 3), np.uint8)
     path = path.with_suffix(".jpg")
     pillow.fromarray(coarse).resize((_PIXELS, _PIXELS)).save(path)

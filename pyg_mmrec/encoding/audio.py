@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pyg_mmrec.encoding.base import needed, unit
+from pyg_mmrec.encoding.base import unit
 from pyg_mmrec.encoding.pooled import Pooled
+from pyg_mmrec.extras import from_extra
 
 SECONDS = 30
 """How much of a sound is heard, from its beginning."""
@@ -31,7 +32,7 @@ def read_sound(path: Path, rate: int, what: str) -> np.ndarray:
     """
     from scipy.signal import resample_poly
 
-    library = needed("soundfile", what, "soundfile")
+    library = from_extra("soundfile", "encode", what, "soundfile")
     with library.SoundFile(str(path)) as file:
         own = int(file.samplerate)
         found = file.read(SECONDS * own, dtype="float32", always_2d=True).mean(axis=1)

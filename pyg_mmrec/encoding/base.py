@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib import import_module, metadata
-from types import ModuleType
+from importlib import metadata
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,28 +72,6 @@ class Encoder(ABC):
             "version": version,
             "model": digest[:16],
         }
-
-
-def needed(module: str, what: str, package: str) -> ModuleType:
-    """A module of an extra.
-
-    Args:
-        module: Its name.
-        what: What needs it, as it begins a sentence.
-        package: What pip calls it.
-
-    Raises:
-        MMRecError: If it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        missing = getattr(error, "name", None) or module
-        also = "" if missing.split(".")[0] == module else f" ({missing} is missing)"
-        raise MMRecError(
-            f"{what} needs the package {package}, which is not installed{also}: run "
-            f"\"pip install 'pyg_mmrec[encode]'\""
-        ) from error
 
 
 def loading(what: str, error: Exception) -> MMRecError:

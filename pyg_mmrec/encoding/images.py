@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_mmrec.encoding.base import Encoder, loading, needed, unit, weights_digest
+from pyg_mmrec.encoding.base import Encoder, loading, unit, weights_digest
 from pyg_mmrec.encoding.pooled import Pooled
+from pyg_mmrec.extras import from_extra
 
 _SIDE, _GRID, _ANGLES = 64, 4, 8  # of Colours
 
@@ -27,8 +28,8 @@ def open_image(path: Path, what: str) -> Any:
     Raises:
         Exception: Of PIL, for a file that is broken.
     """
-    pil = needed("PIL.Image", what, "pillow")
-    ops = needed("PIL.ImageOps", what, "pillow")
+    pil = from_extra("PIL.Image", "encode", what, "pillow")
+    ops = from_extra("PIL.ImageOps", "encode", what, "pillow")
     with pil.open(path) as file:
         picture = ops.exif_transpose(file)
         if "A" in picture.getbands() or "transparency" in picture.info:
@@ -107,7 +108,7 @@ class Timm(ImageEncoder):
     def __init__(self, model: str, device: torch.device) -> None:
         super().__init__(model, device)
         name = f"{self.library}:{model}"
-        timm = needed("timm", f"the image encoder {name!r}", self.package)
+        timm = from_extra("timm", "encode", f"the image encoder {name!r}", self.package)
         place = model
         if Path(model).expanduser().is_dir():
             place = f"local-dir:{Path(model).expanduser()}"
@@ -151,7 +152,9 @@ class OpenClip(ImageEncoder):
     def __init__(self, model: str, device: torch.device) -> None:
         super().__init__(model, device)
         name = f"{self.library}:{model}"
-        library = needed("open_clip", f"the image encoder {name!r}", self.package)
+        library = from_extra(
+            "open_clip", "encode", f"the image encoder {name!r}", self.package
+        )
         place, tag = model, None
         if Path(model).expanduser().is_dir():
             place = f"local-dir:{Path(model).expanduser()}"

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pyg_mmrec.encoding.base import Encoder, loading, needed, weights_digest
+from pyg_mmrec.encoding.base import Encoder, loading, weights_digest
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.extras import from_extra
 
 # What stands for hidden parts in training alone, and what is no weight.
 _UNUSED = ("mask_token", "masked_spec_embed", "position_ids")
@@ -30,8 +31,8 @@ class Pooled(Encoder):
     def __init__(self, model: str, device: torch.device) -> None:
         super().__init__(model, device)
         name = f"{self.library}:{model}"
-        library = needed(
-            "transformers", f"the {self.kind} encoder {name!r}", self.package
+        library = from_extra(
+            "transformers", "encode", f"the {self.kind} encoder {name!r}", self.package
         )
         try:
             processors = getattr(library, self.processor_class)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyg_mmrec.encoding.base import Encoder, loading, needed, unit, weights_digest
+from pyg_mmrec.encoding.base import Encoder, loading, unit, weights_digest
 from pyg_mmrec.errors import MMRecError, spelled
+from pyg_mmrec.extras import from_extra
 
 _HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 # The revision on the hub, by its commit: "main" may change under the same name.
@@ -129,8 +130,11 @@ class SentenceTransformers(Encoder):
     ) -> None:
         super().__init__(model, device)
         name = f"{self.library}:{model}"
-        library = needed(
-            "sentence_transformers", f"the text encoder {name!r}", self.package
+        library = from_extra(
+            "sentence_transformers",
+            "encode",
+            f"the text encoder {name!r}",
+            self.package,
         )
         where: dict[str, Any] = {} if revision is None else {"revision": revision}
         try:
@@ -202,7 +206,9 @@ class Model2Vec(Encoder):
     def __init__(self, model: str, device: torch.device) -> None:
         super().__init__(model, device)
         name = f"{self.library}:{model}"
-        library = needed("model2vec", f"the text encoder {name!r}", self.package)
+        library = from_extra(
+            "model2vec", "encode", f"the text encoder {name!r}", self.package
+        )
         try:
             self.network = library.StaticModel.from_pretrained(model)
         except Exception as error:

@@ -21,6 +21,7 @@ from pyg_mmrec.experiments.outputs import check_apart
 from pyg_mmrec.experiments.side_by_side import Work, side_by_side
 from pyg_mmrec.experiments.space import Dimension
 from pyg_mmrec.experiments.trials import describe, finished, spent, write_trials
+from pyg_mmrec.extras import from_extra
 from pyg_mmrec.files import claimed, interrupts_held, replacing
 from pyg_mmrec.hooks import Figures, OnEpochEnd
 from pyg_mmrec.training.identity import check_same_data, data_parts
@@ -41,12 +42,7 @@ class _Spent(Exception):
 
 def _optuna() -> Any:
     """Optuna, which is an extra."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise MMRecError(
-            "'optuna' is not installed: pip install 'pyg_mmrec[tune]'"
-        ) from error
+    optuna: Any = from_extra("optuna", "tune")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

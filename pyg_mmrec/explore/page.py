@@ -6,13 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from importlib.util import find_spec
 from random import Random
 from typing import Any
 
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.explore import cards as html
 from pyg_mmrec.explore.explorer import Explorer, Reason, Recommended, relation_words
+from pyg_mmrec.extras import check_extra
 from pyg_mmrec.plots import plot_contribution, plot_history
 
 _MOST_CHOICES = 20_000  # titles that a browser gets to choose from
@@ -31,11 +31,7 @@ def check_installed() -> None:
     Raises:
         MMRecError: If a part of it is not installed.
     """
-    for name in ("gradio", "matplotlib"):
-        if find_spec(name) is None:
-            raise MMRecError(
-                f"{name!r} is not installed: pip install 'pyg_mmrec[explore]'"
-            )
+    check_extra("explore", ("gradio", "matplotlib"))
 
 
 def show(explorer: Explorer, host: str, port: int, browser: bool) -> None:

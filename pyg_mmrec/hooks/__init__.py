@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple
 
-from pyg_mmrec.errors import MMRecError, unknown
+from pyg_mmrec.errors import unknown
+from pyg_mmrec.extras import check_extra
 from pyg_mmrec.hooks.base import Figures, Hook, OnEpochEnd, Tracker
 
 __all__ = [
@@ -56,11 +56,8 @@ def check_installed(names: Iterable[str]) -> None:
         if name not in TRACKERS:
             raise unknown("tracker", name, TRACKERS)
         kind = TRACKERS[name]
-        if kind.needs and find_spec(kind.needs) is None:
-            raise MMRecError(
-                f"{kind.needs!r} is not installed: pip install "
-                f"'pyg_mmrec[{kind.extra}]', or leave it out of 'track'"
-            )
+        if kind.needs:
+            check_extra(kind.extra, [kind.needs], "leave it out of 'track'")
 
 
 def named(names: Iterable[str]) -> list[Hook]:

@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec
 
 from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.extras import check_extra
 from pyg_mmrec.files import replacing
 
 if TYPE_CHECKING:
@@ -61,11 +62,7 @@ def check_installed() -> None:
     Raises:
         MMRecError: If it is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise MMRecError(
-            "'matplotlib' is not installed: pip install 'pyg_mmrec[plot]', or read "
-            "the table instead"
-        )
+    check_extra("plot", ["matplotlib"], "read the table instead")
 
 
 def new_figure(width: float = 6.0, height: float = 3.6, **subplots: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.extras import from_extra
 from pyg_mmrec.ranking.nearest import UnitRows, nearest_to, ranked
 from pyg_mmrec.ranking.ties import index_bits, tie_masks
 
@@ -32,13 +32,7 @@ def import_faiss(instead: str) -> Any:
     """
     # It tells of what it does not find before what it does.
     logging.getLogger("faiss").setLevel(logging.WARNING)
-    try:
-        import faiss
-    except ImportError as error:
-        raise MMRecError(
-            f"'faiss' is not installed: pip install 'pyg_mmrec[faiss]', or {instead}"
-        ) from error
-    return faiss
+    return from_extra("faiss", "faiss", instead=instead)
 
 
 def inverted_lists(

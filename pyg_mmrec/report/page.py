@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from pyg_mmrec import __version__
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.explore import cards
+from pyg_mmrec.extras import check_extra
 from pyg_mmrec.files import replacing
 from pyg_mmrec.report.blocks import Section
 from pyg_mmrec.report.charts import Charts
@@ -43,11 +43,7 @@ def check_installed() -> None:
     Raises:
         MMRecError: If a part of it is not installed.
     """
-    for name in _NEEDED:
-        if find_spec(name) is None:
-            raise MMRecError(
-                f"{name!r} is not installed: pip install 'pyg_mmrec[report]'"
-            )
+    check_extra("report", _NEEDED)
 
 
 def write_report(paths: Iterable[Path], output: Path) -> list[str]:

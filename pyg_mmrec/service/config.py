@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 from pyg_mmrec.config import checked, from_dict, option, to_dict
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.extras import check_extra
 
 _VARIABLE = "PYG_MMREC_SERVICE"
 _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
@@ -91,8 +90,4 @@ def check_installed() -> None:
     Raises:
         MMRecError: If a part of it is not installed.
     """
-    for name in _NEEDS:
-        if find_spec(name) is None:
-            raise MMRecError(
-                f"{name!r} is not installed: pip install 'pyg_mmrec[serve]'"
-            )
+    check_extra("serve", _NEEDS)

@@ -155,7 +155,7 @@ def test_runs_of_other_data_are_refused(kept, tmp_path) -> None:
 
 
 def test_without_the_extra_it_is_one_sentence(kept, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("pyg_mmrec.report.page.find_spec", lambda name: None)
+    monkeypatch.setattr("pyg_mmrec.extras.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match=r"pip install 'pyg_mmrec\[report\]'"):
         write_report([kept / "runs"], tmp_path / "a.html")
 

@@ -22,7 +22,7 @@ from pyg_mmrec.service.server import listening
     ids=["serve", "explore"],
 )
 def test_a_missing_extra_is_one_sentence(module, extra, monkeypatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr("pyg_mmrec.extras.find_spec", lambda name: None)
     with pytest.raises(MMRecError, match=rf"not installed: .*pyg_mmrec\[{extra}\]"):
         module.check_installed()
 
