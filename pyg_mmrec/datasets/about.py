@@ -142,14 +142,28 @@ ABOUT: dict[str, About] = {
         cite="Hou et al., Bridging Language and Items for Retrieval and "
         "Recommendation, arXiv:2403.03952, 2024",
     ),
+    "tiktok": About(
+        what="micro-videos of TikTok and who watched them",
+        counts="9,308 users, 6,710 videos, 68,722 interactions",
+        modalities="image (128), audio (128), text (768), as published",
+        layout="tiktok.inter, or trnMat.pkl, valMat.pkl and tstMat.pkl; "
+        "<modality>_feat.npy",
+        weighs="some 25 MB, checked by git's names of the files, of the commit that is "
+        "named in tiktok.py",
+        split="published",
+        terms="no licence is stated with the data",
+        source="https://github.com/HKUDS/DiffMM, whose authors shared it first with "
+        "https://github.com/HKUDS/MMSSL",
+        cite="Wei et al., Multi-Modal Self-Supervised Learning for Recommendation, "
+        "WWW 2023, arXiv:2302.10632; Jiang et al., DiffMM, MM 2024, arXiv:2406.11781",
+    ),
     "netflix": About(
         what="films of the Netflix Prize with posters that were gathered for LLMRec",
         counts="13,187 users, 17,366 films, 68,933 interactions",
         modalities="image (512, CLIP), text (768, sentence encoder)",
         layout="train.json, val.json, test.json, image_feat.npy, text_feat.npy, "
         "item_attribute_filter.csv",
-        weighs="nothing is downloaded: it lies on a drive that asks for a browser, "
-        "https://drive.google.com/drive/folders/1BGKm3nO4xzhyi_mpKJWcfxgi3sQ2j_Ec",
+        weighs=f"some 90 MB, from Google Drive by gdown; {_RECORDED}",
         split="published; validation and test were shared with the same content, which "
         "is refused: --split random",
         terms="the Netflix Prize's: research, without redistribution",

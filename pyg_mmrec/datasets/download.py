@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = [
     "Unreachable",
     "fetch",
     "fetch_recorded",
+    "filling",
     "get",
     "pip_wheel",
     "verify",
@@ -66,9 +67,7 @@ def get(files: Iterable[Remote], folder: Path) -> None:
         Unreachable: If an address cannot be reached.
         MMRecError: If a file cannot be had whole, or is not what it should be.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    make_folder(folder)
-    try:
+    with filling(folder):
         for file in files:
             path = folder / file.name
             if path.exists():
@@ -77,6 +76,15 @@ def get(files: Iterable[Remote], folder: Path) -> None:
                 fetch_recorded(file.url, path, _CHECKS.get(path.suffix, check_file))
             else:
                 _fetch(file.url, path, file.checksum)
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """A folder that is made if it is not there, and goes again if nothing comes."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    make_folder(folder)
+    try:
+        yield
     except MMRecError:
         with suppress(OSError):  # what came before stays
             for place in made:
@@ -117,7 +125,12 @@ def _fetch(
     return path
 
 
-def fetch_recorded(url: str, path: Path, check: Callable[[Path], object]) -> Path:
+def fetch_recorded(
+    url: str,
+    path: Path,
+    check: Callable[[Path], object],
+    bring: Callable[[str, Path], object] = fetch,
+) -> Path:
     """Download a file of which no checksum is known, but that must never change.
 
     Its checksum goes into :data:`RECORD` in the folder of the file. Once there, it is
@@ -128,6 +141,7 @@ def fetch_recorded(url: str, path: Path, check: Callable[[Path], object]) -> Pat
         path: Where it goes.
         check: Raises an error for a file that is damaged, which is then removed and
             not recorded.
+        bring: What downloads it; it appears under its name only when whole.
 
     Raises:
         Unreachable: If the address cannot be reached.
@@ -136,7 +150,7 @@ def fetch_recorded(url: str, path: Path, check: Callable[[Path], object]) -> Pat
     """
     record = path.parent / RECORD
     known = _recorded(record)
-    fetch(url, path)
+    bring(url, path)
     try:
         check(path)
         found = digest_of(path)

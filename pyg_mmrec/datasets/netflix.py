@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 
 from pyg_mmrec.datasets.base import Dataset, Raw
+from pyg_mmrec.datasets.drive import get_shared
 from pyg_mmrec.datasets.features import chosen, discover_arrays, read_rows
 from pyg_mmrec.datasets.interactions import SPLIT_NAMES, TEST, VALID, Interactions
+from pyg_mmrec.datasets.places import check_writable
 from pyg_mmrec.datasets.sources import check_file, read_npy, reason, shown
 from pyg_mmrec.datasets.tables import read_lines
 from pyg_mmrec.errors import MMRecError, spelled
 
-PLACE = "https://drive.google.com/drive/folders/1BGKm3nO4xzhyi_mpKJWcfxgi3sQ2j_Ec"
+SHARED = "1BGKm3nO4xzhyi_mpKJWcfxgi3sQ2j_Ec"
 FILES = ("train.json", "val.json", "test.json")
 _FEATURES = ("image_feat.npy", "text_feat.npy")
 _ITEMS = "item_attribute_filter.csv"
@@ -29,8 +31,10 @@ class Netflix(Dataset):
 
     Reads ``root/netflix/``: ``train.json``, ``val.json`` and ``test.json`` (items by
     user, in numbers from 0), ``<modality>_feat.npy`` whose row is the item, and
-    ``item_attribute_filter.csv`` (id, year, title, a line an item). They lie on a
-    drive that asks for a browser, so nothing is downloaded.
+    ``item_attribute_filter.csv`` (id, year, title, a line an item). If they are not
+    there they are downloaded from the authors' folder on Google Drive by gdown
+    (``pip install 'pyg_mmrec[drive]'``); what is recorded is as in
+    :class:`~pyg_mmrec.datasets.Amazon`.
 
     Wei et al., "LLMRec: large language models with graph augmentation for
     recommendation", WSDM 2024 (https://arxiv.org/abs/2311.00423), from the Netflix
@@ -77,15 +81,20 @@ class Netflix(Dataset):
         ]
 
     def download(self) -> None:
-        """Say what to get where.
+        """Download what the authors share.
 
         Raises:
-            MMRecError: Always.
+            MMRecError: If it cannot be had whole.
         """
-        raise MMRecError(
-            f"no Netflix in {self.folder}: open {PLACE} in a browser, and download "
-            f"{', '.join((*FILES, *_FEATURES))} and {_ITEMS} to that folder"
-        )
+        files = (_ITEMS, *_FEATURES, *FILES)
+        check_writable(self.folder, "Netflix", files)
+        # Interactions last: without them the folder counts as not downloaded.
+        checks: dict[str, Callable[[Path], object]] = {
+            _ITEMS: check_file,
+            **dict.fromkeys(_FEATURES, read_npy),
+            **dict.fromkeys(FILES, _pairs),
+        }
+        get_shared(SHARED, self.folder, checks, optional=[_ITEMS])
 
     def read(self) -> Raw:
         """Interactions, features and titles."""

@@ -171,7 +171,8 @@ def command_of(told: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
             words += [f"--{name.replace('_', '-')}", *_as_given(arguments[name])]
     split = arguments.get("split") or {}
     options: dict[str, Any] = {
-        "modalities": arguments.get("modalities"),
+        # What a folder holds is the user's, so that "all" says nothing.
+        "modalities": arguments.get("modalities") or told["modalities"] or None,
         "split": split.get("method"),
         "ratios": split.get("ratios"),
         "k_core": split.get("k_core"),

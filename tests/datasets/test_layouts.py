@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_mmrec.datasets import Amazon, TikTok, load
+from pyg_mmrec.datasets import Amazon, TikTok, load, tiktok
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, REV_INTERACTS, USER
 from tests.datasets.files import (
@@ -256,8 +256,11 @@ def test_truncated_features(tmp_path):
         Amazon(tmp_path, "baby")
 
 
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(MMRecError, match=r"no interactions of 'tiktok'.*tiktok.inter"):
+def test_missing_files_are_named(tmp_path, site, monkeypatch):
+    monkeypatch.setattr(tiktok, "PLACE", site.url)
+    with pytest.raises(
+        MMRecError, match=r"no interactions of 'tiktok'.*tiktok.inter.*404"
+    ):
         TikTok(tmp_path)
     with pytest.raises(MMRecError, match=r"put video_games.inter.*train.npy"):
         Amazon(tmp_path, "video_games")

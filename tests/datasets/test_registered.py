@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pyg_mmrec.datasets.about import ABOUT, about
 ROOT = Path(__file__).parents[2]
 NEW = [
     *(f"microlens-{size}" for size in MicroLens.titles),
-    *("movielens-1m", "amazon-2023", "netflix", "lastfm"),
+    *("movielens-1m", "amazon-2023", "netflix", "lastfm", "tiktok"),
 ]
 
 
@@ -59,7 +60,8 @@ def test_the_word_of_a_data_set_is_found_by_what_it_tells() -> None:
     assert word_of("baby", told) == "/a/baby"
 
 
-def test_a_card_is_shown_before_the_data_are_got(command) -> None:
+def test_a_card_is_shown_before_the_data_are_got(command, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "gdown", None)  # as where it is not installed
     code, out, err = command("inspect netflix")
     assert (code, "13,187 users" in out) == (2, True)
     assert "in a browser" in err

@@ -6,12 +6,15 @@ import gzip
 import hashlib
 import io
 import json
+import pickle
+import sys
 import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import coo_matrix
 
 from pyg_mmrec import (
     Amazon2023,
@@ -19,9 +22,10 @@ from pyg_mmrec import (
     MicroLens,
     MovieLens1M,
     Netflix,
+    TikTok,
     load_run,
 )
-from pyg_mmrec.datasets import amazon_2023, download, microvideos, swap
+from pyg_mmrec.datasets import amazon_2023, download, microvideos, swap, tiktok
 from pyg_mmrec.datasets.card import data_card
 from pyg_mmrec.datasets.keyed import read_keyed
 from pyg_mmrec.errors import MMRecError
@@ -379,9 +383,41 @@ def netflix(folder, same: bool = False) -> None:
     (folder / "item_attribute_filter.csv").write_text("\n".join(lines))
 
 
-def test_netflix_as_its_authors_share_it(tmp_path) -> None:
+def test_tiktok_is_downloaded_and_its_table_written(
+    site, tmp_path, monkeypatch
+) -> None:
+    parts = [[[1, 2], [0, 3], [1, 0]], [[0, 1]], [[0, 0], [1, 1]]]
+    whole = {
+        name: pickle.dumps(coo_matrix((np.ones(len(p)), np.array(p).T), (2, 4)))
+        for name, p in zip(tiktok.MATRICES, parts, strict=True)
+    }
+    whole |= {name: array(RNG.random((4, 3))) for name in tiktok.FEATURES}
+    site.files.update({f"/{name}": content for name, content in whole.items()})
+    monkeypatch.setattr(tiktok, "PLACE", site.url)
+    for names in (tiktok.MATRICES, tiktok.FEATURES):
+        for name in names:
+            monkeypatch.setitem(names, name, of_git(whole[name]))
+    dataset = TikTok(tmp_path)
+    assert "users=2, items=4, interactions=3/1/2" in repr(dataset)
+    assert dataset.modalities == ["audio", "image", "text"]
+    table = (tmp_path / "tiktok" / "tiktok.inter").read_text()
+    assert table.replace("\t", " ").splitlines() == [
+        "userID itemID x_label",
+        *("0 3 0", "0 1 1", "0 0 2", "1 0 0", "1 2 0", "1 1 2"),
+    ]
+    asked = len(site.asked)
+    TikTok(tmp_path)
+    assert len(site.asked) == asked
+    monkeypatch.setitem(tiktok.FEATURES, "text_feat.npy", of_git(b"another"))
+    with pytest.raises(MMRecError, match="text_feat.npy has git .* expected"):
+        TikTok(tmp_path / "again")
+    assert not (tmp_path / "again" / "tiktok" / "tiktok.inter").exists()
+
+
+def test_netflix_as_its_authors_share_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "gdown", None)  # as where it is not installed
     with pytest.raises(
-        MMRecError, match="open https://drive.* in a browser.*train.json"
+        MMRecError, match=r"gdown.*open https://drive.* in a browser.*train.json"
     ):
         Netflix(tmp_path)
     assert not (tmp_path / "netflix").exists()
