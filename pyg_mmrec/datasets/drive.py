@@ -86,8 +86,10 @@ def _fetcher(gdown: Any) -> Callable[[str, Path], object]:
 
 
 def _unreachable(url: str, error: Exception, folder: Path) -> Unreachable:
-    """Gdown's and requests' errors are paragraphs; requests' are OSErrors."""
+    """Gdown raises paragraphs, and requests OSErrors that are no sentences."""
+    asked = isinstance(error, OSError) and not error.strerror
+    why = type(error).__name__ if asked else reason(error)
     return Unreachable(
-        f"{url} gives no file ({reason(error)}): try again later, or open it in a "
-        f"browser, and put the file into {folder}"
+        f"{url} gives no file ({why}): try again later, or open it in a browser, and "
+        f"put the file into {folder}"
     )

@@ -140,7 +140,7 @@ def test_a_drive_out_of_reach_is_one_sentence(drive, tmp_path, monkeypatch) -> N
         raise requests.ConnectionError("no route to host")
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", refuse)
-    with pytest.raises(MMRecError, match=r"folders/folder0+ gives no file \(no route"):
+    with pytest.raises(MMRecError, match=r"folders/folder0+ gives no file \(Conn"):
         get_shared(SHARED, tmp_path / "films", CHECKS)
     assert not (tmp_path / "films").exists()
 
