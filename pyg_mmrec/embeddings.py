@@ -343,7 +343,7 @@ def rescale(x: Tensor, length: float = 1.0, total: Total = None) -> Tensor:
         x: Rows, ``[..., d]``.
         length: Their new length.
         total: Adds up what processes have of a row, where each has some columns alone,
-            see :class:`~pyg_mmrec.parallel.columns.Across`.
+            see :class:`~pyg_mmrec.parallel.rows.Across`.
     """
     out: Tensor = _Rescale.apply(x, length, total)
     return out

@@ -124,6 +124,8 @@ PARTS: Mapping[str, Mapping[str, str]] = {
     },
     "objectives.fusion_contrast": {"FusionContrast": "methods.micro"},
     "objectives.halves": {
+        "parallel.batches": "parallel.declared",
+        "parallel.columns": "parallel.declared",
         "Halves": "objectives.generic_unique:GenericUnique",
         "HalvesObjective": "objectives.generic_unique:GenericUniqueObjective",
         "halves": "objectives.generic_unique:generic_unique",

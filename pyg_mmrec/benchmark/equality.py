@@ -20,7 +20,7 @@ from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.assembly import assemble, check_options, prepare
 from pyg_mmrec.methods import available, get
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded
 from pyg_mmrec.training.trainer import Trainer

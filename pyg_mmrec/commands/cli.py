@@ -23,8 +23,8 @@ from pyg_mmrec.experiments.words import add_method_options
 from pyg_mmrec.graph import ITEM, interaction_graph
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import PLUGS, check_terms
-from pyg_mmrec.parallel.columns import check
 from pyg_mmrec.parallel.processes import here, together
+from pyg_mmrec.parallel.shares import check
 from pyg_mmrec.plugins import load_module
 from pyg_mmrec.seeding import seeded
 from pyg_mmrec.training.config import TrainConfig

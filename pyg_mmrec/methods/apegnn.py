@@ -19,7 +19,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import BipartiteNorm, Degree
 

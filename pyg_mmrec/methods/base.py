@@ -20,8 +20,7 @@ from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.graph import INTERACTS, ITEM, USER
 from pyg_mmrec.growing import Fill, PerNode
 from pyg_mmrec.objectives import Term
-from pyg_mmrec.parallel.batches import Batches
-from pyg_mmrec.parallel.columns import Alone, Columns
+from pyg_mmrec.parallel.declared import Alone, Batches, Columns
 from pyg_mmrec.transforms import BipartiteNorm
 from pyg_mmrec.transforms.graph_check import check_graph
 
@@ -97,8 +96,7 @@ class Recommender(nn.Module, ABC):
         before: What runs did that are older than an option, where that is not its
             default: values by the option's name.
         parallel: Whether several processes can train it on the whole graph, and how,
-            see :mod:`pyg_mmrec.parallel.columns` and
-            :mod:`pyg_mmrec.parallel.batches`.
+            see :mod:`pyg_mmrec.parallel.declared`.
 
     Example:
         >>> from pyg_mmrec import Embeddings, Recommender, Synthetic

@@ -23,7 +23,7 @@ from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 
 

@@ -18,7 +18,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeFeatures, Propagate
 from pyg_mmrec.objectives import BPR, L2, HardNegative, Synergy, Term
 from pyg_mmrec.objectives.modal_ranking import Mining
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import BipartiteNorm, BlendedKNN, UserInterest
 

@@ -20,7 +20,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Propagate
 from pyg_mmrec.nn.fusion import IdChannel, Start
 from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Batches
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence, pruned, similar_items
 
 _LEAST = 1e-8  # the authors': a root of 0 would have no gradient

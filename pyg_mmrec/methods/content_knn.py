@@ -19,7 +19,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 
 _BLOCK = 4096  # items at a time
 

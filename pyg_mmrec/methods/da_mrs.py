@@ -28,7 +28,7 @@ from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import bpr_margin
 from pyg_mmrec.objectives.step import Step, mean_of
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence
 
 

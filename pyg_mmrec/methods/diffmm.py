@@ -24,7 +24,7 @@ from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.modality_graphs import modality_graphs, store_modality_graphs
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
 from pyg_mmrec.objectives.step import Nodes
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 

@@ -17,7 +17,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import ModalityGCN, Preference, Propagate
 from pyg_mmrec.nn.fusion import fuse
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Batches
 from pyg_mmrec.transforms import BipartiteNorm, CoOccurrence, similar_items
 
 

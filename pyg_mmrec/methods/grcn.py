@@ -21,7 +21,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Batches
 
 
 @register(

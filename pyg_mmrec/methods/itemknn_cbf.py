@@ -26,7 +26,7 @@ from pyg_mmrec.graph import (
 )
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.ranking.nearest import top_k_rows
 from pyg_mmrec.ranking.ties import index_bits, tie_masks
 

@@ -28,7 +28,7 @@ from pyg_mmrec.nn import (
 )
 from pyg_mmrec.nn.latent_graph import joined
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Batches
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 

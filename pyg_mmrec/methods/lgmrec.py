@@ -19,7 +19,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import Hypergraph, ItemMeans, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.transforms import BipartiteNorm
 
 # Weights of the loss: 1e-4 of a sum over 2048 is 0.2 of a mean.

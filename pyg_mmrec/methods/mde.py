@@ -22,7 +22,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Preference, Projector, Propagate
 from pyg_mmrec.nn.fusion import fixed_preference, fuse, preference_gap
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.transforms import KNN, BipartiteNorm, CoOccurrence
 

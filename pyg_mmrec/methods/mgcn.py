@@ -21,7 +21,7 @@ from pyg_mmrec.nn import GatedFilter, NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.nn.gating import AttentiveFusion
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 

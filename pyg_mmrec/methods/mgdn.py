@@ -23,7 +23,7 @@ from pyg_mmrec.objectives import L2, Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
 from pyg_mmrec.operators import edge_products
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 from pyg_mmrec.parallel.rows import Across
 from pyg_mmrec.sparse import Entries, full_precision, row_starts
 from pyg_mmrec.transforms import BipartiteNorm, pruned

@@ -30,7 +30,7 @@ from pyg_mmrec.nn import (
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Nodes, Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 

@@ -19,7 +19,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import AttentiveFusion, LatentGraph
 from pyg_mmrec.objectives import BPR, L2, Objective, Step, Term
 from pyg_mmrec.objectives.basic import fusion_contrast
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 
 Items = Literal["batch", "all"]
 

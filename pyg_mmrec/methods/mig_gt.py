@@ -26,7 +26,7 @@ from pyg_mmrec.methods.parts.mig_gt import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import MarkovDiffusion, NodeEmbedding, PReLU, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned
 
 

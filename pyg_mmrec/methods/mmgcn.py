@@ -30,7 +30,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.nn.conv.propagate import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Batches
 from pyg_mmrec.sparse import full_precision
 from pyg_mmrec.transforms import Degree
 

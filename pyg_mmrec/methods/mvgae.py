@@ -29,7 +29,7 @@ from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 
 _EPS = 1e-8  # of a variance, as in the authors' code
 _LARGEST = 10.0  # logarithm of a variance that noise and the penalty see

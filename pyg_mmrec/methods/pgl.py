@@ -22,7 +22,7 @@ from pyg_mmrec.objectives import BPR, Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import one_way_contrast
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm, pruned, similar_items
 
 

@@ -9,7 +9,7 @@ from pyg_mmrec.embeddings import Embeddings
 from pyg_mmrec.graph import train_edges
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 
 
 @register("popularity", paper="(number of train interactions)")

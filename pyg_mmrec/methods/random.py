@@ -14,7 +14,7 @@ from pyg_mmrec.graph import ITEM, USER
 from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 
 
 @register("random", paper="(scores by chance)")

@@ -38,7 +38,7 @@ from pyg_mmrec.methods.parts.rearm import (
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeFeatures, PReLU, Propagate
 from pyg_mmrec.objectives import BPR, InfoNCE, Orthogonal, Term
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm, UserInterest
 
 

@@ -38,7 +38,7 @@ from pyg_mmrec.objectives.club import (
     log_densities,
 )
 from pyg_mmrec.objectives.generic_unique import SPLIT, GenericUnique
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 

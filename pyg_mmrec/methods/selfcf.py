@@ -22,7 +22,7 @@ from pyg_mmrec.nn import NodeEmbedding, Propagate
 from pyg_mmrec.objectives import Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.step import Step
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 

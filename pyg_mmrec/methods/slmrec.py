@@ -24,7 +24,7 @@ from pyg_mmrec.objectives import L2, Nodes, Term
 from pyg_mmrec.objectives.base import Objective
 from pyg_mmrec.objectives.basic import contrast_against, one_way_contrast
 from pyg_mmrec.objectives.step import Model, Step
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import BipartiteNorm
 
 

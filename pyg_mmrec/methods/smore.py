@@ -30,7 +30,7 @@ from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector, Propagate
 from pyg_mmrec.nn.conv import WeightedConv
 from pyg_mmrec.objectives import BPR, L2, InfoNCE, Term
-from pyg_mmrec.parallel.columns import Alone
+from pyg_mmrec.parallel.declared import Alone
 from pyg_mmrec.transforms import KNN, BipartiteNorm
 
 POOLED = relation(ITEM, "pooled")

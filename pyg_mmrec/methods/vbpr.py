@@ -16,7 +16,7 @@ from pyg_mmrec.methods.base import Recommender
 from pyg_mmrec.methods.registry import register
 from pyg_mmrec.nn import NodeEmbedding, Projector
 from pyg_mmrec.objectives import BPR, L2, Term
-from pyg_mmrec.parallel.columns import Columns
+from pyg_mmrec.parallel.declared import Columns
 
 
 @register(

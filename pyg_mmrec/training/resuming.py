@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.parallel.columns import Split
+from pyg_mmrec.parallel.shares import Split
 from pyg_mmrec.training.schema import (
     Kinds,
     check_fields,
@@ -115,7 +115,7 @@ class Trained:
         )
 
     def settle(self) -> None:
-        """See :meth:`Split.settle <pyg_mmrec.parallel.columns.Split.settle>`."""
+        """See :meth:`Split.settle <pyg_mmrec.parallel.shares.Split.settle>`."""
         for part, module in self.parts.items():
             self.split.settle(
                 (f"{part}.{name}", p) for name, p in module.named_parameters()

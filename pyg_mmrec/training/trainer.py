@@ -22,9 +22,10 @@ from pyg_mmrec.hooks import Hook, named
 from pyg_mmrec.hooks.base import ended
 from pyg_mmrec.methods.base import Recommender, check_fits
 from pyg_mmrec.objectives import Step, Term, check_terms
-from pyg_mmrec.parallel.batches import Batches, Exchange
-from pyg_mmrec.parallel.columns import split, way
+from pyg_mmrec.parallel.declared import Batches
+from pyg_mmrec.parallel.exchange import Exchange
 from pyg_mmrec.parallel.processes import Ranks, here
+from pyg_mmrec.parallel.shares import split, way
 from pyg_mmrec.parallel.tables import Rowwise
 from pyg_mmrec.sampling.sampler import Batch, BatchSampler, FixedBatch
 from pyg_mmrec.seeding import epoch_generator, epoch_seed, seeded

@@ -15,14 +15,15 @@ from pyg_mmrec.commands import cli
 from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.nn import NodeEmbedding
-from pyg_mmrec.parallel.batches import Batches, Exchange
-from pyg_mmrec.parallel.columns import Columns, check, way
+from pyg_mmrec.parallel.declared import Batches, Columns
+from pyg_mmrec.parallel.exchange import Exchange
 from pyg_mmrec.parallel.processes import Ranks, here
+from pyg_mmrec.parallel.shares import check, way
 from pyg_mmrec.parallel.tables import Shared, merged, own_rows, padded
 from pyg_mmrec.training.trainer import Trainer
 
 from .ranks import in_processes
-from .test_columns import close, moved, outcome
+from .test_shares import close, moved, outcome
 
 # All neighbours of as many hops as there are layers; the last batch has one
 # interaction, of which one process has none.
@@ -70,7 +71,7 @@ def test_two_processes_train_what_one_does(name, together) -> None:
     close(first["first"], alone["first"], 2e-6, floor=1e-5)
     close(first["losses"], alone["losses"])
     assert first["losses"] == second["losses"]
-    # As in test_columns: what has no gradient but for rounding is moved by that.
+    # As in test_shares: what has no gradient but for rounding is moved by that.
     close(first["weights"], alone["weights"], 3e-5, floor=1.0)
     close(first["best"], alone["best"], 3e-5, floor=1.0)
     for key in moved(alone["moments"]):

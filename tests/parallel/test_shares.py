@@ -14,9 +14,9 @@ from pyg_mmrec.contract import make_graph, small
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.methods import available, get
 from pyg_mmrec.objectives import plug
-from pyg_mmrec.parallel.batches import Batches
-from pyg_mmrec.parallel.columns import Columns, Split, check
+from pyg_mmrec.parallel.declared import Batches, Columns
 from pyg_mmrec.parallel.processes import Ranks, here
+from pyg_mmrec.parallel.shares import Split, check
 from pyg_mmrec.training.trainer import Trainer
 
 from .ranks import in_processes

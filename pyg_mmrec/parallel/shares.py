@@ -16,35 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.parallel.batches import Batches
+from pyg_mmrec.parallel.declared import Alone, Batches, Columns
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.rows import Columnwise, Together
 from pyg_mmrec.parallel.tables import Rowwise, merged, own_rows, padded
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Declares that processes can share out the columns of a method's embeddings.
-
-    Args:
-        whole: Names of its parts that work on whole rows, after propagation, and of
-            what it puts into :attr:`Embeddings.aux <pyg_mmrec.Embeddings>` whole.
-        width: The option with the number of columns of a block.
-    """
-
-    whole: tuple[str, ...] = ()
-    width: str = "dim"
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Declares that a method is trained by one process.
-
-    Args:
-        reason: Why, as it reads after a colon.
-    """
-
-    reason: str
 
 
 class Method(Protocol):

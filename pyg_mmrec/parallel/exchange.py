@@ -1,4 +1,4 @@
-"""Batches that several processes share out among themselves.
+"""What processes that share out batches send each other.
 
 Each reads its part of every batch, of the same graph or of a sample of its own. What
 they exchange are gradients, weighed so that their sum is that of the whole batch: of
@@ -9,7 +9,6 @@ tables of which each reads some rows those of the rows, see
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +16,6 @@ from torch_geometric.data import HeteroData
 
 from pyg_mmrec.parallel.processes import Ranks
 from pyg_mmrec.parallel.tables import Fetched, Rowwise
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Declares that processes can share out the batches of a method.
-
-    On the whole graph, nothing but :meth:`forward <pyg_mmrec.Recommender.forward>`,
-    which all of them call alike, draws random numbers. On subgraphs each draws its own.
-    """
 
 
 class Exchange:
