@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import shlex
 import signal
@@ -487,6 +488,15 @@ def test_methods_are_searched_alike(command, folder, tmp_path) -> None:
     assert "num_layers" not in rows["case"][0]
     assert "At most 2 trials and any time each" in told
     assert (out / "search.png").exists()
+    line = f"pyg-mmrec compare {folder} bpr lightgcn --search 2 --epochs 1"
+    assert f"```bash\n{line}" in (out / "search.md").read_text()
+    (page,) = (tmp_path / "kept").glob("search-*.md")
+    told = page.read_text()
+    assert f"]({page.stem}.png)" in told
+    assert page.with_suffix(".png").exists()
+    assert "num_layers=" in told
+    assert "--record" not in told
+    assert re.search(r"\nCommit [0-9a-f]{10}.*; cpu \(.*; torch ", told)
     (kept,) = (tmp_path / "kept").glob("*.jsonl")
     told_of = {record["method"]: record["search"] for record in read_records(kept)}
     assert told_of["lightgcn"].pop("seconds") >= 0

@@ -18,9 +18,10 @@ from pyg_mmrec.experiments.adding import add_items
 from pyg_mmrec.experiments.experiment import run
 from pyg_mmrec.experiments.loading import load_run
 from pyg_mmrec.experiments.newcomers import left_out, new_users, of_users, without
-from pyg_mmrec.experiments.newcomers_kept import shown_command, write_page
+from pyg_mmrec.experiments.newcomers_kept import write_page
 from pyg_mmrec.experiments.refit import refit
 from pyg_mmrec.experiments.updating import update
+from pyg_mmrec.experiments.words import shown_command
 from pyg_mmrec.graph import INTERACTS, ITEM, USER, train_edges
 from pyg_mmrec.training import checkpoint
 from pyg_mmrec.training.trainer import Trainer
@@ -393,7 +394,8 @@ def test_the_command_of_a_page_says_not_where() -> None:
         "--record",
         "y",
     ]
-    assert shown_command(words) == "pyg-mmrec new-users tiktok bpr --epochs 2"
+    found = shown_command("new-users", words)
+    assert found == "pyg-mmrec new-users tiktok bpr --epochs 2"
 
 
 SMALL_POP = {"progress": False, "device": "cpu"}

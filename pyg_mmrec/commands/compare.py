@@ -30,12 +30,14 @@ from pyg_mmrec.commands.guarded import AGAIN
 from pyg_mmrec.commands.record import record
 from pyg_mmrec.config import Distinct, Parser, number
 from pyg_mmrec.datasets import OWN_NAMES, Dataset
+from pyg_mmrec.devices import resolve_device
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.evaluation.slices import BY_TRAIN
 from pyg_mmrec.experiments.assembly import configure
 from pyg_mmrec.experiments.by_slice import compare_slices, write_slices
 from pyg_mmrec.experiments.comparison import measure, tabulate, write
 from pyg_mmrec.experiments.fair import (
+    SEARCH,
     SPACE,
     Cases,
     search_all,
@@ -47,7 +49,7 @@ from pyg_mmrec.experiments.fair import (
 from pyg_mmrec.experiments.formats import mark, write_formats
 from pyg_mmrec.experiments.per_user import users_of
 from pyg_mmrec.experiments.significance import interval_note, pairs_by_metric
-from pyg_mmrec.experiments.words import case, label
+from pyg_mmrec.experiments.words import case, label, shown_command
 from pyg_mmrec.plots import drawn, plot_search, plot_slices
 
 USAGE = "DATASET METHOD [METHOD ...] [--seeds N ...] [options of training]"
@@ -109,9 +111,11 @@ def searched(
         seed=args.seeds[0], overwrite=args.overwrite, jobs=args.jobs,
     )  # fmt: skip
     curves = search_curves(studies)
-    print(write_search(folder, curves, args.search, args.budget))
     for kind in ("pdf", "png"):
-        drawn(lambda: plot_search(curves), folder / f"search.{kind}")
+        drawn(lambda: plot_search(curves), folder / f"{SEARCH}.{kind}")
+    device = resolve_device(args.overrides.get("device", "auto"))
+    told = shown_command("compare", sys.argv[1:])
+    print(write_search(folder, curves, args.search, args.budget, told, device))
     return winners(cases, studies, args.search, args.budget)
 
 

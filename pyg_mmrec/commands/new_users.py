@@ -15,7 +15,8 @@ from pyg_mmrec.commands.cli import methods_known, open_dataset, parse_several
 from pyg_mmrec.config import Distinct, Parser, number
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.newcomers import new_users
-from pyg_mmrec.experiments.newcomers_kept import shown_command, write_page
+from pyg_mmrec.experiments.newcomers_kept import write_page
+from pyg_mmrec.experiments.words import shown_command
 from pyg_mmrec.methods import get
 from pyg_mmrec.serving.exports import write_table
 
@@ -66,5 +67,5 @@ def main() -> None:
     if folder is not None:
         write_table([found], folder / "new_users.csv")
     if folder is not None and args.record is not None:
-        write_page(args.record, folder, names, shown_command(sys.argv[1:]))
+        write_page(args.record, folder, names, shown_command("new-users", sys.argv[1:]))
         print(f"wrote {args.record}")

@@ -2,6 +2,7 @@
 
 Each run is a line of ``DATASET.jsonl`` with the command, commit, seed, device and
 versions that it depends on; ``DATASET.md`` beside it is written anew from those lines.
+A folder of compare that has a search keeps its page as well, as ``search-DATASET.md``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_mmrec.config import Parser
+from pyg_mmrec.experiments.fair import keep_search
 from pyg_mmrec.experiments.leaderboard import write_leaderboard
 from pyg_mmrec.experiments.loading import method_of
 from pyg_mmrec.experiments.outputs import CONFIG, read_json
@@ -28,9 +30,18 @@ def record(folders: Iterable[Path], into: Path) -> list[Path]:
     Returns:
         The tables that were written.
     """
-    runs = [run for folder in folders for run in finished_runs(folder)]
-    records = [record_of(run, method_of(read_json(run / CONFIG))) for run in runs]
-    return [write_leaderboard(path) for path in add_records(into, records)]
+    found = {
+        folder: [
+            record_of(run, method_of(read_json(run / CONFIG)))
+            for run in finished_runs(folder)
+        ]
+        for folder in folders
+    }
+    kept = add_records(into, [one for records in found.values() for one in records])
+    written = [write_leaderboard(path) for path in kept]
+    for folder, records in found.items():
+        written += keep_search(folder, into, records[0]["dataset"])
+    return written
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -67,3 +68,16 @@ def short_commit(commit: str | None) -> str:
     """Ten digits of a commit for people, and ``-dirty`` if it has that."""
     name, changed, _ = (commit or "unknown").partition("-dirty")
     return name[:10] + changed
+
+
+def made(environments: Iterable[Mapping[str, Any]]) -> str:
+    """Commits, devices and versions of several runs, each once, as a sentence.
+
+    Args:
+        environments: What :func:`environment` told of each.
+    """
+    told = list(environments)
+    commits = sorted({short_commit(t["commit"]) for t in told})
+    on = sorted({f"{t['device']}, {t['threads']} thread(s)" for t in told})
+    versions = sorted({t["versions"]["torch"] for t in told})
+    return f"Commit {', '.join(commits)}; {'; '.join(on)}; torch {', '.join(versions)}."

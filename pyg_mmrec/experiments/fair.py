@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
 from pyg_mmrec.datasets import Dataset
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.experiments.comparison import markdown_rows
+from pyg_mmrec.experiments.environment import environment, made
 from pyg_mmrec.experiments.space import Dimension, Value, read_space
 from pyg_mmrec.experiments.trials import best_options, finished, spent, trial_rows
 from pyg_mmrec.experiments.tune import search
@@ -22,7 +24,16 @@ if TYPE_CHECKING:
 Cases = Mapping[str, Mapping[str, Any]]
 SPACE = ("lr=1e-4:1e-2:log",)
 """What varies where nothing is said."""
+SEARCH = "search"
+"""Name of what is written of a search, beside the runs."""
 _GIVEN = ("method", "plugs", "ablate")
+_HEAD = [
+    "", "trials", "pruned", "cut", "seconds", "best on validation", "trial", "found"
+]  # fmt: skip
+_PICTURED = "Best recall on validation so far, by trials and by seconds of training"
+# Columns of a trial that are no options of it.
+_TOLD = ("trial", "state", "value", "best_epoch", "epochs", "seconds", "best", "spent",
+         "case")  # fmt: skip
 
 
 def spaces_of(
@@ -105,7 +116,7 @@ def search_all(
 
 def study_folder(folder: Path, case: str) -> Path:
     """Where the search of a case lies."""
-    return folder / "search" / case.replace(":", ",")
+    return folder / SEARCH / case.replace(":", ",")
 
 
 def winners(
@@ -163,37 +174,87 @@ def search_curves(studies: Mapping[str, optuna.Study]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write_search(folder: Path, curves: pd.DataFrame, trials: int,
-                 seconds: float | None) -> str:  # fmt: skip
+def write_search(
+    folder: Path,
+    curves: pd.DataFrame,
+    trials: int,
+    seconds: float | None,
+    command: str,
+    device: torch.device,
+) -> str:
     """Write ``search.csv``, a line a trial, and ``search.md``, what each search took.
 
     Args:
-        folder: Output folder.
+        folder: Output folder, which has the picture as ``search.png`` if there is one.
         curves: What :func:`search_curves` returned.
         trials: The limit.
         seconds: Likewise.
+        command: By which it was made.
+        device: On which.
 
     Returns:
         The table.
     """
-    rows = [["", "trials", "pruned", "cut", "seconds", "best on validation", "trial"]]
-    for name, table in curves.groupby("case", sort=False):
-        states = table["state"].value_counts()
-        best = table.sort_values("value", ascending=False, kind="stable").iloc[0]
-        rows.append(
-            [
-                str(name), str(len(table)), str(states.get("pruned", 0)),
-                str(states.get("cut", 0)), f"{table['seconds'].sum():.0f}",
-                f"{best['value']:.4f}", str(best["trial"]),
-            ]
-        )  # fmt: skip
-    text = markdown_rows(rows)
+    text = markdown_rows([_HEAD, *(_line(*group) for group in _by_case(curves))])
     text += f"\nAt most {trials} trials and {_limit(seconds)} each; validation alone.\n"
-    with replacing(folder / "search.csv") as file:
+    picture = f"![{_PICTURED}]({SEARCH}.png)\n\n"
+    page = (
+        f"# The same search for each\n\n```bash\n{command}\n```\n\n"
+        f"{picture if (folder / f'{SEARCH}.png').exists() else ''}{text}\n"
+        f"{made([environment(device)])}\n"
+    )
+    with replacing(folder / f"{SEARCH}.csv") as file:
         curves.to_csv(file, index=False)
-    with replacing(folder / "search.md") as file:
-        file.write(text.encode())
+    with replacing(folder / f"{SEARCH}.md") as file:
+        file.write(page.encode())
     return text
+
+
+def keep_search(folder: Path, into: Path, dataset: str) -> list[Path]:
+    """Copy what was written of a search to where records lie.
+
+    Args:
+        folder: Output folder of ``compare``.
+        into: Where records lie.
+        dataset: Name of the data set.
+
+    Returns:
+        The page, if the folder has one.
+    """
+    if not (folder / f"{SEARCH}.md").exists():
+        return []
+    name = f"{SEARCH}-{dataset}"
+    for kind in ("csv", "md", "pdf", "png"):
+        place = folder / f"{SEARCH}.{kind}"
+        if place.exists():
+            content = place.read_bytes()
+            if kind == "md":
+                content = content.replace(
+                    f"({SEARCH}.png)".encode(), f"({name}.png)".encode()
+                )
+            with replacing(into / f"{name}.{kind}") as file:
+                file.write(content)
+    return [into / f"{name}.md"]
+
+
+def _by_case(curves: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), part) for name, part in curves.groupby("case", sort=False)]
+
+
+def _line(name: str, trials: pd.DataFrame) -> list[str]:
+    states = trials["state"].value_counts()
+    best = trials.sort_values("value", ascending=False, kind="stable").iloc[0]
+    options = best.drop([c for c in _TOLD if c in best.index]).dropna()
+    found = ", ".join(f"{k}={_rounded(v)}" for k, v in options.items())
+    return [
+        name, str(len(trials)), str(states.get("pruned", 0)),
+        str(states.get("cut", 0)), f"{trials['seconds'].sum():.0f}",
+        f"{best['value']:.4f}", str(best["trial"]), found,
+    ]  # fmt: skip
+
+
+def _rounded(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _spelled(value)
 
 
 def _limit(seconds: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_mmrec.errors import MMRecError
-from pyg_mmrec.experiments.environment import environment, short_commit
+from pyg_mmrec.experiments.environment import environment, made
 from pyg_mmrec.experiments.outputs import clear, read_json, write_json
 from pyg_mmrec.files import replacing
 from pyg_mmrec.methods import get
@@ -170,6 +169,7 @@ def write_page(path: Path, folder: Path, methods: Sequence[str], words: str) -> 
 def _page(kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
     first = next(iter(kept.values()))
     names = list(first["metrics"][WAYS[0]])
+    places = [one["environment"] for one in kept.values()]
     lines = [
         f"# New users of {first['about']['dataset']}",
         "",
@@ -180,7 +180,7 @@ def _page(kept: Mapping[str, Mapping[str, Any]], words: str) -> str:
         f"{first['about']['share']:.0%} of the users left out of training and folded "
         f"in by their train items, beside the same users trained: test "
         f"{' and '.join(names)} of these; the epoch best on validation, of the "
-        f"training with all users and of that without some. {_made(kept)}",
+        f"training with all users and of that without some. {made(places)}",
         "",
         f"| | {' | '.join(WAYS)} | best epochs |",
         "| --- |" + " --- |" * (len(WAYS) + 1),
@@ -199,26 +199,3 @@ def _line(method: str, kept: Mapping[str, Any], names: Sequence[str]) -> str:
         cells.append(f"**{text}**" if values[0] == best else text)
     epochs = ", ".join(map(str, kept["best_epochs"]))
     return f"| {method} | {' | '.join(cells)} | {epochs} |"
-
-
-def _made(kept: Mapping[str, Mapping[str, Any]]) -> str:
-    """Commits, devices and versions, each once."""
-    told = [one["environment"] for one in kept.values()]
-    commits = sorted({short_commit(t["commit"]) for t in told})
-    on = sorted({f"{t['device']}, {t['threads']} thread(s)" for t in told})
-    torch = sorted({t["versions"]["torch"] for t in told})
-    return f"Commit {', '.join(commits)}; {'; '.join(on)}; torch {', '.join(torch)}."
-
-
-def shown_command(words: Sequence[str]) -> str:
-    """The command in text, without where and how it writes.
-
-    Args:
-        words: Its arguments.
-    """
-    kept: list[str] = []
-    words = [word for word in words if word not in ("--no-progress", "--overwrite")]
-    for before, word in zip(["", *words], words, strict=False):
-        if not {before, word.partition("=")[0]} & {"--output", "--record"}:
-            kept.append(word)
-    return shlex.join(["pyg-mmrec", "new-users", *kept])

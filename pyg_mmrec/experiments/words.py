@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -101,3 +102,22 @@ def shortest(text: str, dataset: str) -> str:
         or given[option] != usual.get(option)
     ]
     return ":".join([name, *kept])
+
+
+def shown_command(name: str, words: Sequence[str]) -> str:
+    """A command in text, without where and how it writes.
+
+    Args:
+        name: The command.
+        words: Its arguments.
+
+    Example:
+        >>> shown_command("compare", ["tiktok", "bpr", "--output", "runs/a"])
+        'pyg-mmrec compare tiktok bpr'
+    """
+    kept: list[str] = []
+    words = [word for word in words if word not in ("--no-progress", "--overwrite")]
+    for before, word in zip(["", *words], words, strict=False):
+        if not {before, word.partition("=")[0]} & {"--output", "--record"}:
+            kept.append(word)
+    return shlex.join(["pyg-mmrec", name, *kept])
