@@ -9,7 +9,8 @@ benchmark's part growth as well, which draws it by --beside FILE.
 torchrun --nproc-per-node 2 scripts/parallel.py --equal
 
 What they train, and take on from each other, is held against what one trains; on
-planted data, for all methods that processes can share out.
+planted data, for all methods that processes can share out. What steps enlarge by
+rounding alone is gone with --double.
 
 torchrun --nproc-per-node 2 scripts/parallel.py sports 1000000 --graphs
 
@@ -41,13 +42,19 @@ from pyg_mmrec.datasets import Dataset, Folder, Synthetic, load
 from pyg_mmrec.errors import MMRecError
 from pyg_mmrec.parallel.processes import Ranks, together
 
-USERS, ITEMS = 100, 60
-EQUAL = (
-    f"{USERS} planted users, {ITEMS} items; lengths of differences to one process over "
-    f"the lengths of what it has, the largest of all terms or parameters: of the first "
-    f"batch's gradients, of {equality.EPOCHS} epochs' losses, of weights at the end; "
-    f"figures are validation's of each epoch and all of validation and test at the end"
-)
+PLANTED = (100, 60)
+
+
+def equal_by(args: argparse.Namespace) -> str:
+    """How a table of what is equal was made."""
+    users, items = args.planted
+    return (
+        f"{users} planted users, {items} items{'; double precision' * args.double}; "
+        f"lengths of differences to one process over the lengths of what it has, the "
+        f"largest of all terms or parameters: of the first batch's gradients, of "
+        f"{args.epochs} epochs' losses, of weights at the end; figures are "
+        f"validation's of each epoch and all of validation and test at the end"
+    )
 
 
 def parse() -> Parser:
@@ -59,6 +66,15 @@ def parse() -> Parser:
     )  # fmt: skip
     add("--methods", nargs="+", default=None, metavar="NAME")
     add("--equal", action="store_true", help="how equal results are, not times")
+    add("--double", action="store_true", help="with --equal: in double precision")
+    add(
+        "--planted", nargs=2, type=whole, default=PLANTED, metavar=("USERS", "ITEMS"),
+        help="with --equal: its data (default: 100 60)",
+    )  # fmt: skip
+    add(
+        "--epochs", type=number(int, min=3, max=1000), default=equality.EPOCHS,
+        help=f"with --equal: of a training (default: {equality.EPOCHS})",
+    )  # fmt: skip
     add("--graphs", action="store_true", help="graphs, not steps of a training")
     add("--root", default="data", help="folder of the data sets (default: data)")
     add("--turns", type=whole, default=5, help="how often each is timed (default: 5)")
@@ -96,6 +112,9 @@ def read() -> argparse.Namespace:
             f"steps are timed on data, each named once, and --equal makes its own "
             f"(got {' '.join(args.data) or 'none'}): name some, or give --equal"
         )
+    given = (*args.planted, args.epochs) != (*PLANTED, equality.EPOCHS)
+    if (args.double or given) and not args.equal:
+        raise MMRecError("--double, --planted and --epochs are of --equal: give that")
     if args.graphs and (args.equal or args.methods):
         raise MMRecError(
             "--graphs times what is built before any method: leave out --equal and "
@@ -130,9 +149,12 @@ def built(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
 def compared(args: argparse.Namespace, ranks: Ranks, folder: str) -> str:
     """The table of what is equal, at the first process."""
     root = Path(ranks.told(folder)[0])
-    data = Synthetic(num_users=USERS, num_items=ITEMS, root=root)
+    users, items = args.planted
+    data = Synthetic(num_users=users, num_items=items, root=root)
     methods = args.methods or equality.shared_out()
-    found = equality.measure(data, methods, ranks, root)
+    found = equality.measure(
+        data, methods, ranks, root, epochs=args.epochs, double=args.double
+    )
     return equality.table(found) if found else ""
 
 
@@ -145,7 +167,7 @@ def main() -> None:
         if args.equal:
             first = compared(args, ranks, folder)
             print(first, flush=True)
-            head += f"; {EQUAL}"
+            head += f"; {equal_by(args)}"
         else:
             if args.graphs:
                 first = built(args, ranks, folder)

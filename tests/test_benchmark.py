@@ -404,6 +404,8 @@ def test_the_record_of_a_gpu_is_made_of_pieces(tmp_path) -> None:
     ("words", "sentence"),
     [
         ("", "steps are timed on data, each named once"),
+        ("5000 --double", "--epochs are of --equal"),
+        ("5000 --planted 9 9", "--epochs are of --equal"),
         ("--equal --graphs", "leave out --equal and --methods"),
         ("5000 --graphs --methods bpr", "leave out --equal and --methods"),
         ("5000 --graphs", "there is one: start it by torchrun"),

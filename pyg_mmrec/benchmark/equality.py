@@ -5,13 +5,16 @@ The first process trains alone as well, while the others wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from pyg_mmrec.benchmark.epochs import parsed
 from pyg_mmrec.benchmark.processes import Counted
@@ -30,8 +33,7 @@ Making = Callable[[Ranks, int, Path | None], Trainer]
 
 EPOCHS = 3
 _OPTIONS: dict[str, Any] = {
-    "patience": EPOCHS, "batch_size": 512, "lr": 0.01,
-    "device": "cpu", "progress": False,
+    "batch_size": 512, "lr": 0.01, "device": "cpu", "progress": False
 }  # fmt: skip
 
 
@@ -136,8 +138,43 @@ def apart(found: Tensors, wanted: Tensors) -> float:
     return max((far and far / (whole or far) for far, whole in lengths), default=0.0)
 
 
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """All that is made and computed has doubles: what then differs is no rounding.
+
+    Losses and graphs that ask for single precision by ``.float()`` get doubles, too.
+    """
+    usual, single = torch.get_default_dtype(), Tensor.float
+    torch.set_default_dtype(torch.float64)
+    Tensor.float = Tensor.double  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Tensor.float = single  # type: ignore[method-assign]
+        torch.set_default_dtype(usual)
+
+
+def in_doubles(data: HeteroData) -> HeteroData:
+    """A graph whose weights and features are in double precision.
+
+    Args:
+        data: The graph, which stays as it is.
+    """
+    data = copy(data)
+    for store in data.stores:
+        for key, value in store.items():
+            if isinstance(value, Tensor) and value.dtype == torch.float32:
+                store[key] = value.double()
+    return data
+
+
 def measure(
-    dataset: Dataset, methods: Sequence[str], ranks: Ranks, folder: Path
+    dataset: Dataset,
+    methods: Sequence[str],
+    ranks: Ranks,
+    folder: Path,
+    epochs: int = EPOCHS,
+    double: bool = False,
 ) -> list[Equal]:
     """Train each method by one process, by all, and by all, one and all again.
 
@@ -146,6 +183,8 @@ def measure(
         methods: Names, with options as in ``"lightgcn:num_layers=4"``.
         ranks: The processes.
         folder: Of checkpoints, the same for all processes.
+        epochs: Of a training, at least 3.
+        double: Whether to train in double precision.
 
     Returns:
         What was found, at the first process; nothing at the others.
@@ -158,15 +197,21 @@ def measure(
             "what several processes train is held against what one does, and there is "
             "one: start it by torchrun --nproc-per-node 2"
         )
-    found = (_measured(dataset, m, ranks, folder / m) for m in methods)
+    found = (_measured(dataset, m, ranks, folder / m, epochs, double) for m in methods)
     return [each for each in found if each is not None]
 
 
 def _measured(
-    dataset: Dataset, variant: str, ranks: Ranks, folder: Path
+    dataset: Dataset,
+    variant: str,
+    ranks: Ranks,
+    folder: Path,
+    epochs: int,
+    double: bool,
 ) -> Equal | None:
     method, options = parsed(variant)
-    config, train, _ = check_options(method, dataset.name, **_OPTIONS, **options)
+    options = {"patience": epochs, **_OPTIONS, **options}
+    config, train, _ = check_options(method, dataset.name, **options)
     data, parts, _ = prepare(dataset, method, config, train, ranks=ranks)
 
     def make(by: Ranks, epochs: int, output: Path | None) -> Trainer:
@@ -175,23 +220,33 @@ def _measured(
             method, config, told, data, output=output, parts=parts, ranks=by
         )
 
+    if not double:
+        return _trained(make, variant, ranks, folder, epochs)
+    with double_precision():
+        data = in_doubles(data)
+        return _trained(make, variant, ranks, folder, epochs)
+
+
+def _trained(
+    make: Making, variant: str, ranks: Ranks, folder: Path, epochs: int
+) -> Equal | None:
     counted = Counted(ranks.rank, ranks.size, ranks.local)
-    together = make(counted, EPOCHS, None)
+    together = make(counted, epochs, None)
     gradients_each = gradients(together)
     sent = counted.in_steps
     shared = "columns" if together.batches.size == 1 else "batches"
     if together.split.rows:
         shared += ", rows"
     several = _outcome(together)
-    resumed = _resumed(make, counted, folder)
+    resumed = _resumed(make, counted, folder, epochs)
     found = None
     if ranks.first:
-        single = make(Ranks(), EPOCHS, None)
+        single = make(Ranks(), epochs, None)
         found = Equal(
             method=variant,
             by=shared,
             size=ranks.size,
-            steps=EPOCHS * len(single.make_sampler(1)),
+            steps=epochs * len(single.make_sampler(1)),
             gradients=gradients(single),
             gradients_each=gradients_each,
             alone=_outcome(single),
@@ -203,13 +258,13 @@ def _measured(
     return found
 
 
-def _resumed(make: Making, ranks: Ranks, folder: Path) -> Outcome:
+def _resumed(make: Making, ranks: Ranks, folder: Path, epochs: int) -> Outcome:
     """Of a training by several, one and several processes in turn."""
     make(ranks, 1, folder).fit()
     if ranks.first:
         make(Ranks(), 2, folder).fit(resume=True)
     ranks.told(0)
-    return _outcome(make(ranks, EPOCHS, folder))
+    return _outcome(make(ranks, epochs, folder))
 
 
 def _outcome(trainer: Trainer) -> Outcome:

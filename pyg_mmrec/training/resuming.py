@@ -225,7 +225,9 @@ class Trained:
                 check_type(key, str, f"a key of {name!r} in {where}")
                 place = f"{key!r} of {name!r} in {where}"
                 if key == "step" and isinstance(value, Tensor):
-                    check_like(value, torch.zeros(()), place)
+                    # A fused optimiser counts in single precision, whatever the rest.
+                    kind = value.dtype if value.dtype == torch.float64 else torch.float
+                    check_like(value, torch.zeros((), dtype=kind), place)
                 elif isinstance(value, Tensor):
                     check_like(value, known[name], place)
 
