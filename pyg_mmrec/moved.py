@@ -76,6 +76,8 @@ MODULES: Mapping[str, str] = {
     "objectives.view_contrast": "methods.slmrec",
     "objectives.weighted_alignment": "methods.parts.mde",
     "outputs": "experiments.outputs",
+    "parallel.batches": "parallel.declared",
+    "parallel.columns": "parallel.declared",
     "recommend": "serving.index",
     "reporting": "training.reporting",
     "resuming": "training.resuming",
@@ -124,11 +126,16 @@ PARTS: Mapping[str, Mapping[str, str]] = {
     },
     "objectives.fusion_contrast": {"FusionContrast": "methods.micro"},
     "objectives.halves": {
-        "parallel.batches": "parallel.declared",
-        "parallel.columns": "parallel.declared",
         "Halves": "objectives.generic_unique:GenericUnique",
         "HalvesObjective": "objectives.generic_unique:GenericUniqueObjective",
         "halves": "objectives.generic_unique:generic_unique",
+    },
+    "parallel.batches": {"Exchange": "parallel.exchange"},
+    "parallel.columns": {
+        "Split": "parallel.shares",
+        "check": "parallel.shares",
+        "split": "parallel.shares",
+        "way": "parallel.shares",
     },
     "published": {},
     "run": {
