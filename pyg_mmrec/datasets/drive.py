@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -74,9 +75,10 @@ def _listed(gdown: Any, shared: str, folder: Path) -> dict[str, str]:
 
 def _fetcher(gdown: Any) -> Callable[[str, Path], object]:
     def fetch(url: str, path: Path) -> None:
+        nobody_looks = not sys.stderr.isatty()
         try:
             gdown.download(
-                url, str(path), quiet=True, use_cookies=False, resume=True,
+                url, str(path), quiet=nobody_looks, use_cookies=False, resume=True,
                 timeout=_TIMEOUT, retries=_RETRIES,
             )  # fmt: skip
         except (gdown.DownloadError, OSError) as error:
