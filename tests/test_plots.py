@@ -355,6 +355,18 @@ def test_sweeps_keep_the_order_of_the_values() -> None:
     assert len(figure.legends) == 1
 
 
+def test_short_bars_of_users_fill_the_picture() -> None:
+    table = pd.DataFrame(
+        {"share": [0.1, 0.05, 0.85]}, ["synergy", "unique_a", "missed"]
+    )
+    other = pd.DataFrame({"share": [0.12, 0.88]}, ["synergy", "missed"])
+    (axes,) = plot_contribution({"a": table, "b": other}).axes
+    assert axes.get_xlim() == pytest.approx((0, 1.05 * 15))
+    nothing = pd.DataFrame({"share": [0.0, 1.0]}, ["synergy", "missed"])
+    (axes,) = plot_contribution({"a": nothing}).axes
+    assert axes.get_xlim() == (0, 100)
+
+
 def test_no_two_kinds_of_users_look_alike_in_grey() -> None:
     names = ("text", "image", "audio", "genre")
     kinds = [f"unique_{m}{end}" for end in ("", "_fused") for m in names]

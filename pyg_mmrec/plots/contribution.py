@@ -18,6 +18,7 @@ from pyg_mmrec.training.likeness import ranked_model
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_HALF = 50.0  # per cent; where all bars are shorter they would be hard to read
 _EDGE: Any = {"edgecolor": "black", "linewidth": 0.5}
 
 
@@ -112,9 +113,11 @@ def _stacked(tables: Mapping[str, pd.DataFrame], sort: bool) -> Figure:
             color=color, hatch=hatch, height=0.7, **_EDGE,
         )  # fmt: skip
         left += shares.loc[kind].to_numpy()
+    widest = float(left.max())
     axes.set(
         xlabel="share of users, %; nothing is found for the rest",
-        xlim=(0, 100), ylim=(-0.6, shares.shape[1] - 0.4),
+        xlim=(0, 100 if widest > _HALF else 1.05 * widest or 100),
+        ylim=(-0.6, shares.shape[1] - 0.4),
     )  # fmt: skip
     legend_above(figure, axes, 4)
     return figure

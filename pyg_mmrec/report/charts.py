@@ -12,6 +12,8 @@ from pyg_mmrec.plots.style import COLORS
 _DASHES = ("solid", "dashed", "dotted", "dotdash")
 _MARKERS = ("circle", "square", "diamond", "triangle", "inverted_triangle", "star")
 _LINE = 20  # pixels of a line of the legend
+DRAWN = 8
+"""Curves of a chart that are drawn before anybody clicks."""
 
 
 class Charts:
@@ -21,7 +23,10 @@ class Charts:
         self.models: dict[str, Any] = {}
 
     def curves(self, name: str, tables: Mapping[str, pd.DataFrame], column: str) -> str:
-        """A column over epochs, a curve a run; a click on its name hides it.
+        """A column over epochs, a curve a run; a click on its name hides or draws it.
+
+        Of more than :data:`DRAWN`, those whose greatest values are greatest are drawn,
+        and names are in that order.
 
         Args:
             name: What the chart is called.
@@ -31,7 +36,9 @@ class Charts:
         from bokeh.models import HoverTool
         from bokeh.models.annotations import Legend, LegendItem
 
-        several = len(tables) > 1
+        several, many = len(tables) > 1, len(tables) > DRAWN
+        if many:
+            tables = dict(sorted(tables.items(), key=lambda t: -t[1][column].max()))
         height = max(300, _LINE * len(tables) + 70)
         figure = _figure(860 if several else 420, height, "epoch", column)
         items, markers = [], []
@@ -48,8 +55,11 @@ class Charts:
                 "x", "y", source=source, color=color, size=5,
                 marker=_MARKERS[i % len(_MARKERS)],
             )  # fmt: skip
+            line.visible = dots.visible = i < DRAWN
             items.append(LegendItem(label=run, renderers=[line, dots]))
             markers.append(dots)
+        for extent in (figure.x_range, figure.y_range):
+            extent.only_visible = True
         told = [("epoch", "@x{0}"), (column, "@y{0.0000}")]
         told = [("", "@run"), *told] if several else told
         hover = HoverTool(renderers=markers, tooltips=told)
@@ -79,7 +89,9 @@ class Charts:
         """
         from bokeh.models import HoverTool
 
-        figure = _figure(640, 380, x, y, "log" if log else "linear")
+        wide, high = (860, 520) if len(table) > DRAWN else (640, 380)
+        figure = _figure(wide, high, x, y, "log" if log else "linear")
+        figure.x_range.range_padding = 0.2  # for the names of those at the right
         source = {"x": table[x], "y": table[y], "run": [*map(str, table.index)]}
         dots = figure.scatter("x", "y", source=source, size=9, color=COLORS[0])
         figure.text(

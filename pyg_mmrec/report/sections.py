@@ -25,7 +25,7 @@ from pyg_mmrec.report.blocks import (
     drawing,
     figures,
 )
-from pyg_mmrec.report.charts import Charts, columns_of
+from pyg_mmrec.report.charts import DRAWN, Charts, columns_of
 from pyg_mmrec.report.findings import Findings, reasons
 from pyg_mmrec.report.reported import Reported
 
@@ -122,7 +122,10 @@ def curves_section(runs: Sequence[Reported], charts: Charts) -> Section:
         blocks.append(Row([_curve(charts, name, table, c) for c in names]))
         return Section("Curves", blocks)
     if watched:
-        text = f"{monitor} on validation; a click on a name hides its curve."
+        shown = "a click on a name hides its curve"
+        if len(watched) > DRAWN:
+            shown = f"the {DRAWN} best; a click on a name draws or hides its curve"
+        text = f"{monitor} on validation: {shown}."
         blocks = [Words(text), Chart(charts.curves("monitor", watched, monitor))]
     parts: list[Block] = []
     for name, table in trained.items():
