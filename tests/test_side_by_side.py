@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +26,9 @@ def refuse(text: str) -> str:
 
 
 def vanish(number: int) -> None:
-    # To this thread: another one may take a signal to the process after the work.
-    signal.pthread_kill(threading.get_ident(), number)
+    if number == signal.SIGINT:  # ignored where tests run in the background of a shell
+        signal.signal(number, signal.default_int_handler)
+    signal.raise_signal(number)
 
 
 def linger(path: Path) -> None:
