@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyg_mmrec.datasets import download
-from pyg_mmrec.datasets.places import is_writable, make_folder
+from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.prepared import Prepared, missing
 from pyg_mmrec.datasets.readers import SPLIT_FILES
-from pyg_mmrec.datasets.sources import read_npy
 from pyg_mmrec.errors import MMRecError, unknown
 
 logger = logging.getLogger(__name__)
@@ -74,22 +72,14 @@ class Amazon(Prepared):
         Raises:
             MMRecError: If there are none, or they cannot be had whole.
         """
-        if self.name not in self.published or not is_writable(self.folder):
+        if self.name not in self.published:
             raise MMRecError(missing(self.folder, self.name))
         repo = self.published[self.name]
-        make_folder(self.folder)
         # Interactions last: without them the folder counts as not downloaded.
         files = [*(f"{m}_feat.npy" for m in ("image", "text")), *reversed(SPLIT_FILES)]
-        for file in files:
-            path = self.folder / file
-            if path.exists():
-                continue
-            url = _HUB.format(repo=repo, file=file)
-            try:
-                download.fetch_recorded(url, path, read_npy)
-            except download.Unreachable as error:
-                raise MMRecError(
-                    f"{missing(self.folder, self.name)}; they could not be downloaded, "
-                    f"for {error}"
-                ) from error
+        with self.downloading():
+            get(
+                [Remote(_HUB.format(repo=repo, file=file), file) for file in files],
+                self.folder,
+            )
         logger.info("%s: downloaded from %s", self.name, repo)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyg_mmrec.datasets.base import Dataset, Raw
+from pyg_mmrec.datasets.download import Unreachable
 from pyg_mmrec.datasets.features import chosen, discover_arrays, read_rows
+from pyg_mmrec.datasets.places import is_writable
 from pyg_mmrec.datasets.readers import interaction_files, items_file, read_layout
 from pyg_mmrec.errors import MMRecError
 
@@ -36,6 +40,23 @@ class Prepared(Dataset):
             MMRecError: Always.
         """
         raise MMRecError(missing(self.folder, self.name))
+
+    @contextmanager
+    def downloading(self) -> Iterator[None]:
+        """A download into the folder: without it, what to put there is told.
+
+        Raises:
+            MMRecError: If the folder cannot be written, or an address not be reached.
+        """
+        lacking = missing(self.folder, self.name)
+        if not is_writable(self.folder):
+            raise MMRecError(lacking)
+        try:
+            yield
+        except Unreachable as error:
+            raise MMRecError(
+                f"{lacking}; they could not be downloaded, for {error}"
+            ) from error
 
     def read(self) -> Raw:
         """Interactions, features and titles."""

@@ -8,11 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from pyg_mmrec.datasets.download import Remote, Unreachable, get
+from pyg_mmrec.datasets.download import Remote, get
 from pyg_mmrec.datasets.matrices import read_pairs
-from pyg_mmrec.datasets.places import is_writable
-from pyg_mmrec.datasets.prepared import Prepared, missing
-from pyg_mmrec.errors import MMRecError
+from pyg_mmrec.datasets.prepared import Prepared
 from pyg_mmrec.files import replacing
 
 PLACE = (
@@ -74,17 +72,12 @@ class TikTok(Prepared):
         Raises:
             MMRecError: If it cannot be had whole.
         """
-        lacking = missing(self.folder, self.name)
-        if not is_writable(self.folder):
-            raise MMRecError(lacking)
         files = {**FEATURES, **MATRICES}
-        remotes = [Remote(f"{PLACE}/{f}", f, ("git", files[f])) for f in files]
-        try:
-            get(remotes, self.folder)
-        except Unreachable as error:
-            raise MMRecError(
-                f"{lacking}; they could not be downloaded, for {error}"
-            ) from error
+        with self.downloading():
+            get(
+                [Remote(f"{PLACE}/{f}", f, ("git", files[f])) for f in files],
+                self.folder,
+            )
         self._write_table()
 
     def _write_table(self) -> None:
